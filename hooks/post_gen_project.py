@@ -1,0 +1,55 @@
+"""Removes what the answers do not ask for, by one table, and prints the next steps."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+CONTEXT = json.loads(r"""{{ cookiecutter | tojson }}""")
+SAGEMAKER = bool(CONTEXT["__sagemaker"])
+VERTEX = bool(CONTEXT["__vertex"])
+
+# Path in the project: whether the answers ask for it.
+WANTED = {
+    "src/sagemaker_entry.py": SAGEMAKER,
+    "src/trainer/task.py": VERTEX,
+    "setup.py": VERTEX,
+    "MANIFEST.in": VERTEX,
+    "environment.yml": CONTEXT["environment"] == "conda",
+    "data/train/iris.csv": CONTEXT["problem"] == "classification",
+    "data/eval/iris.csv": CONTEXT["problem"] == "classification",
+    "data/train/penguins.csv": CONTEXT["problem"] == "regression",
+    "data/eval/penguins.csv": CONTEXT["problem"] == "regression",
+    ".github": CONTEXT["ci"] == "github",
+    ".gitlab-ci.yml": CONTEXT["ci"] == "gitlab",
+}
+
+STEPS = {
+    "conda": ["conda env create -f environment.yml", "conda activate {slug}"],
+    "venv": ["python -m venv .venv", ". .venv/bin/activate", "pip install -r requirements.txt"],
+}
+
+
+def prune(project: Path) -> None:
+    """Remove every path of WANTED that is not wanted."""
+    for path, wanted in WANTED.items():
+        if wanted:
+            continue
+        target = project / path
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
+
+
+def main() -> int:
+    """Prune the new project, the working directory of a hook, and say what to type next."""
+    prune(Path.cwd())
+    slug = CONTEXT["project_slug"]
+    steps = [f"cd {slug}", *STEPS[CONTEXT["environment"]], "python train.py"]
+    print("\nNext:\n" + "\n".join(f"  {step.format(slug=slug)}" for step in steps))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+# Owned by the template: edit `trainer/model.py` instead.
+"""SageMaker's entry point: one file, run as `python sagemaker_entry.py --epochs 40 ...` in the unpacked `src/`.
+
+Translates what the SageMaker training toolkit says, in flags and environment variables, into one `Run`. Nothing else
+belongs here. Source of the variables:
+https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer.run import Run, UserError, join, main, parse_flags, refuse_several_hosts
+
+
+def base_dir(environment: Mapping[str, str]) -> str:
+    """The folder that the service reads and collects: /opt/ml, unless the toolkit was told to use another."""
+    return environment.get("SAGEMAKER_BASE_DIR") or "/opt/ml"
+
+
+def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
+    """The Run that SageMaker asks for. Raises UserError for a bad flag or a channel that the job does not have.
+
+    The flag --model_dir, which the toolkit adds, is not used: it is an s3:// URI, or None/<job>/model in a tuning job,
+    and the service collects SM_MODEL_DIR only.
+    """
+    from trainer.model import Hyperparameters
+
+    hyperparameters, _ = parse_flags(Hyperparameters, argv)
+    refuse_several_hosts(json.loads(environment.get("SM_HOSTS") or "[]"))
+    base = base_dir(environment)
+    # TensorFlow Serving's container wants <name>/<version>/saved_model.pb in the archive; checkpoints must not be in
+    # it.
+    model_dir = environment.get("SM_MODEL_DIR") or join(base, "model")
+    return Run(
+        hyperparameters,
+        train_data=_channel("train", environment),
+        eval_data=_channel("eval", environment),
+        export_dir=join(model_dir, "model", "1"),
+        checkpoint_dir=join(base, "checkpoints"),
+        log_dir=join(environment.get("SM_OUTPUT_DATA_DIR") or join(base, "output", "data"), "tensorboard"),
+    )
+
+
+def _channel(name: str, environment: Mapping[str, str]) -> str:
+    variable = f"SM_CHANNEL_{name.upper()}"
+    if not environment.get(variable):
+        raise UserError(
+            f"the job has no input channel {name!r}: {variable} is not set. InputDataConfig needs train and eval"
+        )
+    return environment[variable]
+
+
+def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Train as SageMaker asks."""
+    from trainer.training import train
+
+    train(make_run(argv, environment))
+
+
+if __name__ == "__main__":
+    sys.exit(main(lambda: run(sys.argv[1:], os.environ), Path(base_dir(os.environ), "output", "failure")))

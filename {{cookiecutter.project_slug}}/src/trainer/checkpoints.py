@@ -1,0 +1,68 @@
+# Owned by the template.
+"""Saves a training, so that a stopped job goes on where it was."""
+
+import dataclasses
+import json
+import time
+
+import keras
+import tensorflow as tf
+
+from trainer.run import Run, UserError, join
+
+SECONDS_BETWEEN = 10
+_NEW_FOLDER = "use another folder, or delete this one to start again"
+
+
+class Checkpoints:
+    """Model, optimizer and epoch under `checkpoint_dir`, with the hyperparameters that they belong to."""
+
+    def __init__(self, run: Run, network: keras.Model) -> None:
+        self._folder = run.checkpoint_dir
+        self._hyperparameters = dataclasses.asdict(run.hyperparameters)
+        self._epoch = tf.Variable(0, dtype=tf.int64)
+        self._checkpoint = tf.train.Checkpoint(model=network, optimizer=network.optimizer, epoch=self._epoch)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, run.checkpoint_dir, max_to_keep=2)
+        self._saved = time.monotonic()
+
+    def restore(self) -> int:
+        """Restore the newest checkpoint; return the epochs that it has seen. Raises UserError for another model's."""
+        newest = self._manager.latest_checkpoint
+        if newest is None:
+            return 0
+        self._check_same_model()
+        try:
+            self._checkpoint.restore(newest).assert_consumed()
+        except (AssertionError, ValueError) as error:
+            raise UserError(f"the checkpoint {newest} belongs to another build_model; {_NEW_FOLDER}") from error
+        print(f"resuming after epoch {int(self._epoch)} from {newest}", flush=True)
+        return int(self._epoch)
+
+    def save(self, epoch: int, last: bool) -> None:
+        """Save after `epoch`, unless that was done a moment ago."""
+        if not last and time.monotonic() - self._saved < SECONDS_BETWEEN:
+            return
+        self._epoch.assign(epoch)
+        if not tf.io.gfile.exists(self._note):
+            tf.io.gfile.makedirs(self._folder)
+            with tf.io.gfile.GFile(self._note, "w") as note:
+                note.write(json.dumps(self._hyperparameters, indent=2))
+        self._manager.save()
+        self._saved = time.monotonic()
+
+    @property
+    def _note(self) -> str:
+        return join(self._folder, "hyperparameters.json")
+
+    def _check_same_model(self) -> None:
+        # A restored optimizer brings its learning rate along: without this check a new --learning-rate would do
+        # nothing.
+        with tf.io.gfile.GFile(self._note) as note:
+            before = json.loads(note.read())
+        changed = [
+            f"{name}={before.get(name)} then, {value} now"
+            for name, value in self._hyperparameters.items()
+            if name != "epochs" and before.get(name) != value
+        ]
+        if changed:
+            raise UserError(f"the checkpoint in {self._folder} was made with {', '.join(changed)}; {_NEW_FOLDER}")

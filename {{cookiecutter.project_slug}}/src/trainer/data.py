@@ -1,0 +1,237 @@
+# Owned by the template; read it when your data is no table of numbers and categories.
+"""From CSV files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.columns import Column, DataError, Identity, Table, Target
+from trainer.encoding import Encoder, Predict, Signatures, Tensors
+from trainer.run import join
+
+SHUFFLE_BUFFER = 10_000
+SCAN_BATCH = 1024
+PARALLEL_FILES = 16
+EXAMPLES = 3
+
+# Raw or encoded features, target, weight; the first dimension of each tensor is the batch.
+Batch = tuple[Tensors, tf.Tensor, tf.Tensor]
+
+
+class Reader(Protocol):
+    """What training needs of data. `CsvReader` is one; `model.DATA` may be another, for images or text."""
+
+    def prepare(self, train: str, evaluation: str) -> None:
+        """Find and check the data before any training, learn statistics from `train`. Raises DataError."""
+
+    @property
+    def train_rows(self) -> int: ...
+
+    @property
+    def eval_rows(self) -> int: ...
+
+    def inputs(self) -> dict[str, keras.KerasTensor]:
+        """What `build_model` is given: the features of `batches`, symbolically."""
+
+    def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
+        """Batches of (features, target, weight): endless and shuffled by `seed` in training, else one ordered pass."""
+
+    def signatures(self, predict: Predict) -> tuple[Signatures, list[keras.layers.Layer]]:
+        """Serving signatures (name to function and its input signature), and the layers they use beside the model."""
+
+    def examples(self) -> list:
+        """A few rows as JSON values, in the form that the signature `serving_default` takes as `instances`."""
+
+    def check_output(self, shape: tuple[int | None, ...]) -> str | None:
+        """What is wrong with a model of this output shape, in words."""
+
+
+class CsvReader:
+    """Reads a `Table` from a CSV file, a folder of `*.csv`, or a pattern; memory use does not grow with the data."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.features = table.features
+        self._files: dict[bool, list[str]] = {}
+        self._columns: list[Column] = []
+        self._encoder = Encoder(table)
+        self.signatures = self._encoder.signatures
+        self.check_output = self._encoder.check_output
+        self.train_rows = self.eval_rows = 0
+
+    def prepare(self, train: str, evaluation: str) -> None:
+        for training, location in ((True, train), (False, evaluation)):
+            self._files[training] = find_files(location)
+            for file in self._files[training]:
+                self._check_start(file)
+        self.train_rows = self._scan(training=True)
+        self.eval_rows = self._scan(training=False)
+
+    def inputs(self) -> dict[str, keras.KerasTensor]:
+        features = self.batches(False, SCAN_BATCH).element_spec[0]
+        return {key: keras.Input(spec.shape[1:], dtype=spec.dtype, name=key) for key, spec in features.items()}
+
+    def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
+        read = self._shuffled(batch_size, seed) if training else self._ordered(self._files[False], batch_size)
+        return read.map(
+            lambda raw, target, weight: (self._encoder.encode(raw), target, weight), num_parallel_calls=tf.data.AUTOTUNE
+        ).prefetch(tf.data.AUTOTUNE)
+
+    def examples(self) -> list:
+        rows = [
+            {
+                column.key: self._json_value(column, text)
+                for column, text in zip(self._columns, fields, strict=True)
+                if column.feature
+            }
+            for fields in islice(self._rows(self._files[False][0]), EXAMPLES)
+        ]
+        if any(column.dtype == "string" for column in self.features):
+            return rows
+        return [[row[column.key] for column in self.features] for row in rows]
+
+    def _ordered(self, files: list[str], batch_size: int) -> tf.data.Dataset:
+        # Batching each file before the interleave is 30 % faster than interleaving lines.
+        return self._interleaved(files, lambda lines: lines.batch(batch_size)).map(
+            self._decode, num_parallel_calls=tf.data.AUTOTUNE
+        )
+
+    def _shuffled(self, batch_size: int, seed: tf.Tensor | int) -> tf.data.Dataset:
+        lines = self._interleaved(self._files[True], lambda lines: lines)
+        return (
+            lines.shuffle(SHUFFLE_BUFFER, seed=seed)
+            .repeat()
+            .batch(batch_size)
+            .map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
+        )
+
+    def _interleaved(self, files: list[str], each: Callable[[tf.data.Dataset], tf.data.Dataset]) -> tf.data.Dataset:
+        skip = int(self.table.header)
+        return tf.data.Dataset.from_tensor_slices(files).interleave(
+            lambda file: each(tf.data.TextLineDataset(file).skip(skip)),
+            cycle_length=min(PARALLEL_FILES, len(files)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    def _decode(self, lines: tf.Tensor) -> Batch:
+        read = [column for column in self._columns if column.dtype]
+        fields = tf.io.decode_csv(
+            lines,
+            [_record_default(column) for column in read],
+            field_delim=self.table.delimiter,
+            na_value=self.table.missing_text,
+            select_cols=[self._columns.index(column) for column in read],
+        )
+        raw = {column.key: value for column, value in zip(read, fields, strict=True)}
+        text = raw.pop(self.table.target.key)
+        weight = raw.pop(self.table.weight.key) if self.table.weight else tf.ones_like(text, tf.float32)
+        if self.table.target.drop_missing:
+            present = text != ""
+            raw, text, weight = tf.nest.map_structure(
+                lambda value: tf.boolean_mask(value, present), (raw, text, weight)
+            )
+        return raw, self._encoder.target(text), weight
+
+    def _scan(self, training: bool) -> int:
+        """Read every row once: count the rows, refuse a bad one, learn mean and deviation of the training columns."""
+        files = self._files[training]
+        numeric = [column.key for column in self.features if column.dtype == "float32"]
+        moments = _Moments(len(numeric))
+        try:
+            for raw, target, weight in self._ordered(files, SCAN_BATCH).prefetch(tf.data.AUTOTUNE):
+                moments.add(np.stack([raw[key] for key in numeric], axis=1) if numeric else np.zeros((len(target), 0)))
+                self._check_numbers(raw, target, weight)
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            problem = self.table.find_problem(files, _lines)
+            raise DataError(problem or f"{', '.join(files)}: {error}") from error
+        if not moments.count:
+            raise DataError(f"{', '.join(files)}: no row has a value for {self.table.target.name!r}")
+        if training:
+            self._encoder.normal = dict(zip(numeric, moments.normal(), strict=True))
+        return moments.count
+
+    def _check_numbers(self, raw: Tensors, target: tf.Tensor, weight: tf.Tensor) -> None:
+        floats = [value for value in (*raw.values(), target, weight) if value.dtype == tf.float32]
+        if not all(np.isfinite(value).all() for value in floats) or (weight.numpy() < 0).any():
+            raise ValueError("a number is not finite, or a weight is negative")
+        for column in self.features:
+            if isinstance(column, Identity):
+                self._encoder.encode_column(column, raw[column.key])
+
+    def _check_start(self, file: str) -> None:
+        first = list(islice(_lines(file), 2))
+        if not first:
+            raise DataError(f"{file} is empty")
+        if self.table.header:
+            names = self.table.split(first[0].removeprefix("\ufeff"))
+            self.table.check_header(file, names)
+            if len(first) == 1:
+                raise DataError(f"{file} has a header and no rows")
+            columns = self.table.in_file_order(names)
+        else:
+            columns = list(self.table.columns)
+        if self._columns and columns != self._columns:
+            raise DataError(f"{file}, row 1: the columns are in another order than in {self._files[True][0]}")
+        self._columns = columns
+
+    def _rows(self, file: str) -> Iterator[list[str]]:
+        return (self.table.split(line) for line in islice(_lines(file), int(self.table.header), None))
+
+    def _json_value(self, column: Column, text: str) -> Any:
+        if text in ("", self.table.missing_text):
+            return column.default
+        return {"float32": float, "int64": int, "string": str}[column.dtype](text)
+
+
+class _Moments:
+    """Count, mean and deviation of columns in one pass, by the pairwise update of Chan, Golub and LeVeque."""
+
+    def __init__(self, columns: int) -> None:
+        self.count, self._mean, self._squares = 0, np.zeros(columns), np.zeros(columns)
+
+    def add(self, values: np.ndarray) -> None:
+        """`values`: [rows, columns]."""
+        rows, values = len(values), values.astype("float64")
+        if not rows:
+            return
+        mean, total = values.mean(axis=0), self.count + rows
+        shift = mean - self._mean
+        self._squares += ((values - mean) ** 2).sum(axis=0) + shift**2 * self.count * rows / total
+        self._mean += shift * rows / total
+        self.count = total
+
+    def normal(self) -> list[tuple[float, float]]:
+        """Mean and deviation of each column; 1 for a column that never changes, which would be divided by zero."""
+        deviations = np.sqrt(self._squares / self.count)
+        return [(float(mean), float(deviation) or 1.0) for mean, deviation in zip(self._mean, deviations, strict=True)]
+
+
+def find_files(location: str) -> list[str]:
+    if tf.io.gfile.isdir(location):
+        files = tf.io.gfile.glob(join(location, "*.csv"))
+        if not files:
+            raise DataError(
+                f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
+            )
+    else:
+        files = tf.io.gfile.glob(location)
+        if not files:
+            raise DataError(f"there is no data at {location}")
+    return sorted(files)
+
+
+def _lines(file: str) -> Iterator[str]:
+    with tf.io.gfile.GFile(file, "rb") as lines:
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+
+
+def _record_default(column: Column) -> tf.Tensor:
+    # decode_csv refuses an empty field where the default is an empty tensor.
+    if isinstance(column, Target):
+        return tf.constant([""] if column.drop_missing else [], tf.string)
+    return tf.constant([] if column.default is None else [column.default], column.dtype)

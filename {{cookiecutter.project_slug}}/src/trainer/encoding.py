@@ -1,0 +1,114 @@
+# Owned by the template.
+"""From raw columns to what `build_model` sees, and from its output to an endpoint's answer."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainer.columns import Categorical, Classes, Column, Hashed, Identity, Table
+
+Tensors = dict[str, tf.Tensor]
+Predict = Callable[[Tensors], tf.Tensor]
+Signatures = dict[str, tuple[Callable, list]]
+
+
+class Encoder:
+    """Preprocessing and serving signatures of a `Table`; part of the exported graph, so no client has to repeat it."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.features = table.features
+        # Mean and deviation of each float column, learned from the training data.
+        self.normal: dict[str, tuple[float, float]] = {}
+        categorical = [column for column in self.features if isinstance(column, Categorical)]
+        self._lookups = {column.key: _lookup(column.vocabulary, unknown=1) for column in categorical}
+        self._labels = _lookup(table.target.labels, unknown=0) if isinstance(table.target, Classes) else None
+
+    def encode(self, raw: Tensors) -> Tensors:
+        """Raw features ([batch] each, nothing missing) to what the model sees ([batch, n], or [batch] for an index)."""
+        return {column.key: self.encode_column(column, raw[column.key]) for column in self.features}
+
+    def encode_column(self, column: Column, value: tf.Tensor) -> tf.Tensor:
+        """One column of `encode`."""
+        if isinstance(column, Categorical):
+            index = self._lookups[column.key](value)
+        elif isinstance(column, Hashed):
+            index = tf.strings.to_hash_bucket_fast(value, column.size)
+        elif isinstance(column, Identity):
+            inside = tf.reduce_all((value >= 0) & (value < column.size))
+            index = _checked(inside, f"{column.key} must be between 0 and {column.size - 1}", value)
+        else:
+            mean, deviation = self.normal[column.key]
+            return ((value - mean) / deviation)[:, tf.newaxis]
+        return tf.one_hot(index, column.size) if column.encoding == "one_hot" else tf.cast(index, tf.int64)
+
+    def target(self, text: tf.Tensor) -> tf.Tensor:
+        """The target as the file spells it, [batch], to label indices [batch] or numbers [batch, 1]."""
+        if self._labels is None:
+            return tf.strings.to_number(text)[:, tf.newaxis]
+        return self._labels(tf.strings.to_number(text, tf.int64) if self.table.target.dtype == "int64" else text)
+
+    def signatures(self, predict: Predict) -> tuple[Signatures, list[keras.layers.Layer]]:
+        """`named` takes one input a column. `serving_default` is the same, unless every column is a number: then it
+        takes one list a row, in the order of model.py, because SageMaker's text/csv sends lists and names no signature.
+        """
+        dtypes = {column.key: tf.as_dtype(column.dtype) for column in self.features}
+
+        def named(raw: Tensors) -> Tensors:
+            filled = {column.key: _filled(column, raw[column.key]) for column in self.features}
+            return self._answer(predict(self.encode(filled)))
+
+        def packed(features: tf.Tensor) -> Tensors:
+            values = dict(zip(dtypes, tf.unstack(features, axis=1), strict=True))
+            return named({key: _cast(key, value, dtypes[key]) for key, value in values.items()})
+
+        by_name = (named, [{key: tf.TensorSpec([None], dtype, name=key) for key, dtype in dtypes.items()}])
+        as_list = (packed, [tf.TensorSpec([None, len(dtypes)], tf.float32, name="features")])
+        default = by_name if tf.string in dtypes.values() else as_list
+        return {"serving_default": default, "named": by_name}, list(self._lookups.values())
+
+    def check_output(self, shape: tuple[int | None, ...]) -> str | None:
+        target = self.table.target
+        units = len(target.labels) if isinstance(target, Classes) else 1
+        meaning = f"one probability for each label of {target.name!r}" if units > 1 else f"the value of {target.name!r}"
+        return None if tuple(shape) == (None, units) else f"(batch, {units}): {meaning}"
+
+    def _answer(self, output: tf.Tensor) -> Tensors:
+        output = tf.debugging.assert_all_finite(output, "the prediction is not finite")
+        target = self.table.target
+        if not isinstance(target, Classes):
+            return {"value": tf.squeeze(output, axis=1)}
+        best = tf.argmax(output, axis=1)
+        # A gather needs neither a lookup table nor an asset file in the export.
+        labels = tf.constant(list(target.labels), target.dtype)
+        return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
+
+
+def _lookup(values: list, unknown: int) -> keras.layers.Layer:
+    kind = keras.layers.IntegerLookup if isinstance(values[0], int) else keras.layers.StringLookup
+    return kind(vocabulary=list(values), num_oov_indices=unknown)
+
+
+def _filled(column: Column, value: tf.Tensor) -> tf.Tensor:
+    if column.dtype == "float32":
+        if column.default is not None:
+            value = tf.where(tf.math.is_nan(value), tf.constant(column.default, value.dtype), value)
+        return tf.debugging.assert_all_finite(value, f"{column.key} must be a finite number")
+    if column.dtype == "string" and column.default is not None:
+        return tf.where(value == "", tf.constant(column.default), value)
+    return value
+
+
+def _cast(key: str, value: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    if dtype == tf.float32:
+        return value
+    whole = tf.reduce_all(tf.equal(tf.floor(value), value))
+    return tf.cast(_checked(whole, f"{key} must be a whole number", value), dtype)
+
+
+def _checked(condition: tf.Tensor, message: str, value: tf.Tensor) -> tf.Tensor:
+    # Bound to the value by a control dependency, so that pruning an exported graph cannot lose the check.
+    assertion = tf.debugging.Assert(condition, [message])
+    with tf.control_dependencies([assertion] if assertion is not None else []):
+        return tf.identity(value)

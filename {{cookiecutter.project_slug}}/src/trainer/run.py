@@ -1,0 +1,239 @@
+# Owned by the template: edit `model.py` instead.
+"""What every platform's entry point hands to `training.train`: one `Run`, read from its flags and environment.
+
+Standard library only.
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+# What a platform says to every script, whether it asked or not.
+# `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
+# `_tuning_objective_metric`: SageMaker's tuning service.
+PLATFORM_FLAGS = {
+    "model_dir": "where the model goes when the platform's environment does not say it",
+    "job_dir": "the folder for model, checkpoints and logs when the platform's environment does not say it",
+    "_tuning_objective_metric": argparse.SUPPRESS,
+}
+
+
+class UserError(Exception):
+    """A mistake that its author can mend: shown as one message, without a traceback."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What tuning looks at: a metric of the epoch line, such as `val_accuracy`, and "maximize" or "minimize"."""
+
+    metric: str
+    goal: str
+
+    def __post_init__(self) -> None:
+        if self.goal not in ("maximize", "minimize"):
+            raise UserError(f"model.py: OBJECTIVE's goal is 'maximize' or 'minimize', not {self.goal!r}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training job, in words that no platform owns. Locations are folders or gs:// URIs."""
+
+    hyperparameters: Any
+    train_data: str
+    eval_data: str
+    # Ends in the version number, or in what else the platform's serving container expects to hold saved_model.pb.
+    export_dir: str
+    checkpoint_dir: str
+    log_dir: str
+    # Where the objective is written for Vertex AI's tuning service, and the trial it belongs to.
+    metric_file: str | None = None
+    trial: str = "0"
+
+
+def tunable(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    scale: str = "linear",
+    values: Sequence[Any] | None = None,
+    help: str = "",
+) -> Any:
+    """A field of `Hyperparameters` with its search space: `low` to `high` on a "linear" or "log" scale, or `values`.
+
+    The range guides tuning only; `values` are the only ones that a flag accepts.
+    """
+    if (values is None) == (low is None or high is None) or scale not in ("linear", "log"):
+        raise UserError("model.py: tunable() needs low and high (scale 'linear' or 'log'), or values")
+    search = {"values": list(values)} if values is not None else {"low": low, "high": high, "scale": scale}
+    return field(default=default, metadata={"search": search, "help": help})
+
+
+def parse_flags(
+    hyperparameters: type, argv: Sequence[str], flags: Mapping[str, str] | None = None
+) -> tuple[Any, dict[str, str | None]]:
+    """Hyperparameters and the other `flags` (name to help text; PLATFORM_FLAGS are always known) of a command line.
+
+    Both spellings of a name (`--batch-size`, `--batch_size`) and `--name value` as well as `--name=value` are accepted;
+    the last one wins, because Vertex AI's tuning appends its own. Raises UserError for an unknown flag or a bad value.
+    """
+    known = {**PLATFORM_FLAGS, **(flags or {})}
+    parser = _Parser(allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    kinds = typing.get_type_hints(hyperparameters)
+    for item in dataclasses.fields(hyperparameters):
+        if item.name in known:
+            raise UserError(f"model.py: a hyperparameter cannot be called {item.name!r}: the platforms use that flag")
+        text = item.metadata.get("help") or f"a hyperparameter of {hyperparameters.__module__}"
+        parser.add_argument(
+            *_spellings(item.name),
+            dest=item.name,
+            metavar=_kind_name(kinds[item.name]).upper(),
+            type=_converter(item, kinds[item.name]),
+            help=f"{text} (default: {item.default})".replace("%", "%%"),
+        )
+    for name, text in known.items():
+        parser.add_argument(*_spellings(name), dest=name, metavar="TEXT", help=text)
+    parsed, unknown = parser.parse_known_args(_joined(argv))
+    if unknown:
+        raise UserError(
+            _unknown_flag(unknown[0], [*(item.name for item in dataclasses.fields(hyperparameters)), *known])
+        )
+    values = vars(parsed)
+    others = {name: values.pop(name, None) for name in known}
+    try:
+        return hyperparameters(**values), others
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model.py refuses the hyperparameters: {error}") from error
+
+
+def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
+    """Call `run`; on an error print it, leave it in `failure_file`, and return the exit code.
+
+    SageMaker shows the first 1,024 characters of that file as FailureReason, so the message comes before the traceback.
+    """
+    try:
+        run()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        return 130
+    except Exception as error:  # noqa: BLE001 - the job's last line of defence: everything is reported, nothing swallowed
+        known = isinstance(error, UserError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        print(f"error: {message}" if known else trace, file=sys.stderr, flush=True)
+        if failure_file is not None:
+            failure_file.parent.mkdir(parents=True, exist_ok=True)
+            failure_file.write_text(f"{message}\n\n{trace}", encoding="utf-8")
+        return 1
+    return 0
+
+
+def join(folder: str, *names: str) -> str:
+    """`folder/names...` for local folders and gs:// URIs alike (pathlib would turn gs:// into gs:/)."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def refuse_several_hosts(hosts: Sequence[str]) -> None:
+    """Raise UserError for a job of several hosts: each would train, and export, a model of its own."""
+    if len(hosts) > 1:
+        raise UserError(f"this trainer runs on one host, the job has {len(hosts)} ({', '.join(hosts)}); ask for one")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> typing.NoReturn:
+        raise UserError(f"{message}; --help lists all flags")
+
+
+def _spellings(name: str) -> list[str]:
+    if len(name) == 1:
+        return [f"-{name}", f"--{name}"]
+    return list(dict.fromkeys([f"--{name.replace('_', '-')}", f"--{name}"]))
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    # Every flag has one value. Joined to its flag, a value such as -1e-5 or an empty one cannot be taken for a flag.
+    rest, joined = iter(argv), []
+    for token in rest:
+        takes_value = token.startswith("-") and "=" not in token and token not in ("-h", "--help")
+        joined.append(f"{token}={next(rest, '')}" if takes_value else token)
+    return joined
+
+
+def _unknown_flag(token: str, names: Sequence[str]) -> str:
+    spelt = token.partition("=")[0]
+    near = get_close_matches(spelt.strip("-").replace("-", "_"), names, n=1)
+    meant = f"; did you mean {_spellings(near[0])[0]}?" if near else ""
+    return f"unknown flag {spelt}{meant} Known flags: {', '.join(_spellings(name)[0] for name in names)}"
+
+
+def _kind_name(kind: Any) -> str:
+    return getattr(_required(kind)[0], "__name__", str(kind))
+
+
+def _required(kind: Any) -> tuple[Any, bool]:
+    """The type without None, and whether None was among its choices."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        members = [member for member in typing.get_args(kind) if member is not type(None)]
+        if len(members) == 1:
+            return members[0], True
+    return kind, False
+
+
+def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
+    required, optional = _required(kind)
+    convert = {bool: _boolean, int: _whole, float: _finite, str: str}.get(required)
+    if convert is None:
+        raise UserError(f"model.py: {item.name} must be a bool, int, float or str, or one of them `| None`, not {kind}")
+    values = item.metadata.get("search", {}).get("values")
+
+    def converted(text: str) -> Any:
+        # SageMaker's toolkit sends None as an empty string, its SDK's drivers as null.
+        if optional and text in ("", "null", "None"):
+            return None
+        try:
+            value = convert(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {_WORDS[required]}") from None
+        if values is not None and value not in values:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {values}")
+        return value
+
+    return converted
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
+
+
+def _boolean(text: str) -> bool:
+    if text in ("True", "true", "1"):
+        return True
+    if text in ("False", "false", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _whole(text: str) -> int:
+    # Tuning services send whole numbers as 256.0.
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(text)
+    try:
+        return int(text)
+    except ValueError:
+        return int(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value

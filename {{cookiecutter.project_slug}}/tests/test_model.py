@@ -1,0 +1,49 @@
+# Yours: tests of the model, on its own data.
+"""The model trains, predicts, and refuses what it cannot predict."""
+
+import pytest
+from train import settings
+
+from trainer import model
+from trainer.columns import Table
+from trainer.predictor import Predictor
+from trainer.run import Run, UserError
+from trainer.training import Result, train
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    folder = tmp_path_factory.mktemp("run")
+    data = settings()["data"]
+    return train(
+        Run(
+            model.Hyperparameters(epochs=5),
+            train_data=data["train"],
+            eval_data=data["eval"],
+            export_dir=str(folder / "model" / "1"),
+            checkpoint_dir=str(folder / "checkpoints"),
+            log_dir=str(folder / "logs"),
+        )
+    )
+
+
+def test_the_columns_of_the_data_are_the_columns_of_the_model() -> None:
+    if isinstance(model.DATA, Table):
+        from trainer.data import find_files
+
+        for location in settings()["data"].values():
+            assert model.DATA.find_problem(find_files(location)) is None
+
+
+def test_five_epochs_give_the_metric_that_tuning_looks_at(result: Result) -> None:
+    assert model.OBJECTIVE.metric in result.metrics
+
+
+def test_the_exported_model_answers_every_row_of_a_request(result: Result) -> None:
+    answer = Predictor(result.export_dir).predict(result.request)
+    assert len(answer["predictions"]) == len(result.request["instances"])
+
+
+def test_a_row_without_its_columns_is_refused(result: Result) -> None:
+    with pytest.raises(UserError, match="takes|inputs"):
+        Predictor(result.export_dir).predict({"instances": [{"no_such_column": 1}]})

@@ -1,0 +1,87 @@
+# Owned by the template: edit `src/trainer/model.py` instead.
+"""Train here, on the data that settings.toml names, and ask for predictions: `python train.py --epochs 40`."""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+RUNS = ROOT / "runs"
+# The clouds unpack or install `src/`; here it is found where it lies.
+sys.path.insert(0, str(ROOT / "src"))
+
+from trainer.run import Run, join, main, parse_flags
+
+
+def settings() -> dict:
+    """The content of settings.toml."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads((ROOT / "settings.toml").read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Import TensorFlow without its greetings on stderr, which no setting silences; an error shows them all."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def make_run(argv: Sequence[str]) -> Run:
+    """A Run in a new folder of `runs/`, or in the one that --job-dir names: there, a stopped training goes on."""
+    from trainer.model import Hyperparameters
+
+    hyperparameters, flags = parse_flags(Hyperparameters, argv)
+    folder = flags["job_dir"] or str(RUNS / datetime.now().strftime("%Y%m%d-%H%M%S"))
+    data = settings()["data"]
+    return Run(
+        hyperparameters,
+        train_data=str(ROOT / data["train"]),
+        eval_data=str(ROOT / data["eval"]),
+        export_dir=join(flags["model_dir"] or join(folder, "model"), "1"),
+        checkpoint_dir=join(folder, "checkpoints"),
+        log_dir=join(folder, "logs"),
+    )
+
+
+def run(argv: Sequence[str]) -> None:
+    """Train; print the metrics of the last epoch, a request that both clouds' endpoints would take, and its answer."""
+    with quiet_import():
+        from trainer.training import train
+
+    result = train(make_run(argv))
+    folder = Path(result.export_dir).parent.parent
+    request_file = folder / "request.json"
+    request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")
+    show(result.request, result.response)
+    print("result: " + " ".join(f"{name}={value:.4g}" for name, value in result.metrics.items()))
+    print(f"again: python predict.py {os.path.relpath(request_file)}")
+
+
+def show(request: dict, response: dict) -> None:
+    """Print a request and its response as an endpoint would exchange them."""
+    print(f"request: {json.dumps(request)}")
+    print(f"response: {json.dumps(response)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(lambda: run(sys.argv[1:])))
