@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from train import RUNS, main, quiet_import, show
-
 from trainer.run import UserError
 
 

@@ -9,11 +9,11 @@ from setuptools import find_packages, setup
 lines = Path("src/requirements.txt").read_text(encoding="utf-8").splitlines()
 
 setup(
-    name={{cookiecutter.project_slug | literal}},
+    name={{ cookiecutter.project_slug | literal }},
     version="0.1.0",
-    description={{cookiecutter.description | literal}},
-    author={{cookiecutter.author_name | literal}},
-    author_email={{cookiecutter.author_email | literal}},
+    description={{ cookiecutter.description | literal }},
+    author={{ cookiecutter.author_name | literal }},
+    author_email={{ cookiecutter.author_email | literal }},
     package_dir={"": "src"},
     packages=find_packages("src", include=["trainer", "trainer.*"]),
     # Files beside the code, such as a vocabulary, travel when MANIFEST.in names them.

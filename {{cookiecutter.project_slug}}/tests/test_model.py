@@ -2,8 +2,8 @@
 """The model trains, predicts, and refuses what it cannot predict."""
 
 import pytest
-from train import settings
 
+from train import settings
 from trainer import model
 from trainer.columns import Table
 from trainer.predictor import Predictor
