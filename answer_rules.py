@@ -47,13 +47,11 @@ def check_slug(slug: str) -> None:
 
 def check_text(question: str, text: str) -> None:
     """Raise AnswerError for a text with control characters, or characters that no file can hold."""
-    clean = "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp"))
+    clean = "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
     if clean != text:
-        raise AnswerError(
-            f"{question} {text!r} cannot be used: it must be one line without control characters. Try {clean!r}."
-        )
+        raise AnswerError(f"{question} {text!r} cannot be used: it holds a control character. Try {clean!r}.")
     if question == "project_name" and not text.strip():
-        raise AnswerError(f"project_name {text!r} cannot be used: it must not be empty. Try 'My Model'.")
+        raise AnswerError(f"project_name {text!r} cannot be used: a project needs a name. Try 'My Model'.")
 
 
 def check_region(question: str, region: str) -> None:

@@ -32,9 +32,8 @@ class StepError(Exception):
 def run(*command: str | Path, cwd: Path = ROOT, quiet: bool = False) -> None:
     """Run a command; raise StepError with its name, after its output, unless it exits with 0."""
     words = [str(word) for word in command]
-    done = subprocess.run(
-        words, cwd=cwd, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT, text=True
-    )
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if quiet else {}
+    done = subprocess.run(words, cwd=cwd, text=True, check=False, **output)
     if done.returncode:
         said = "\n".join((done.stdout or "").splitlines()[-20:])
         raise StepError(f"{said}\nexit code {done.returncode}: {' '.join(words)}".strip())
@@ -65,7 +64,7 @@ def install(*requirements: Path) -> None:
     files = [word for file in requirements for word in ("-r", str(file))]
     # Compiled once here: without bytecode each import of TensorFlow takes 10 seconds instead of 4.
     uv = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON]
-    has_uv = subprocess.run([PYTHON, "-m", "uv", "--version"], capture_output=True).returncode == 0
+    has_uv = subprocess.run([PYTHON, "-m", "uv", "--version"], capture_output=True, check=False).returncode == 0
     run(*(uv if has_uv else [PYTHON, "-m", "pip", "install", "--quiet"]), *files)
     stamp.touch()
 

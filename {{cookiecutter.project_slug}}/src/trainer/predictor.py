@@ -102,7 +102,7 @@ def _no_deprecation_warning() -> Iterator[None]:
 
 
 def plain(values: np.ndarray) -> list:
-    """The values of an output tensor as JSON has them: strings for bytes, float32 without the digits it does not hold."""
+    """An output tensor as JSON has it: strings for bytes, float32 without the digits that it does not hold."""
     if values.dtype == object:
         return np.vectorize(bytes.decode, otypes=[object])(values).tolist()
     return (values.astype(str).astype(float) if values.dtype == np.float32 else values).tolist()

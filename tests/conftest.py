@@ -1,0 +1,86 @@
+"""Rendered projects, each once a session."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+
+Bake = Callable[..., Path]
+Command = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cookiecutter configuration that neither reads nor writes the home of whoever runs the tests."""
+    folder = tmp_path_factory.mktemp("cookiecutter")
+    file = folder / "config.yml"
+    settings = {"cookiecutters_dir": str(folder / "templates"), "replay_dir": str(folder / "replay")}
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def bake(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bake:
+    """Render the template with these answers; the same answers give the same folder, so do not write into it."""
+    baked: dict[str, Path] = {}
+
+    def render(**answers: str) -> Path:
+        key = json.dumps(answers, sort_keys=True)
+        if key not in baked:
+            folder = tmp_path_factory.mktemp("baked")
+            project = cookiecutter(
+                str(ROOT), no_input=True, extra_context=answers, output_dir=folder, config_file=str(config_file)
+            )
+            baked[key] = Path(project)
+        return baked[key]
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def project(bake: Bake) -> Path:
+    """The default project, importable in this process: `trainer`, `train`, `predict`."""
+    folder = bake()
+    sys.path[:0] = [str(folder / "src"), str(folder)]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    """Run a command with an environment that holds nothing of this session's; the result has text output."""
+
+    def run(
+        *words: str | Path, cwd: Path, environment: Mapping[str, str] | None = None, **options: object
+    ) -> subprocess.CompletedProcess:
+        scrubbed = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))
+        }
+        return subprocess.run(
+            [str(word) for word in words],
+            cwd=cwd,
+            env={**scrubbed, "TF_CPP_MIN_LOG_LEVEL": "2", **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_bytecode_in_the_template() -> Iterator[None]:
+    """Everything in the template's folder is rendered: the tests must leave nothing there."""
+    before = sorted(TEMPLATE.rglob("*"))
+    yield
+    assert sorted(TEMPLATE.rglob("*")) == before
