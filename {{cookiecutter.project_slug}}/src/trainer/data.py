@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.columns import Column, DataError, Identity, Table, Target
+from trainer.columns import Column, DataError, Dropped, Identity, Table, Target
 from trainer.encoding import Encoder, Predict, Signatures, Tensors
 from trainer.run import join
 
@@ -95,38 +95,34 @@ class CsvReader:
         return [[row[column.key] for column in self.features] for row in rows]
 
     def _ordered(self, files: list[str], batch_size: int) -> tf.data.Dataset:
-        # Batching each file before the interleave is 30 % faster than interleaving lines.
-        return self._interleaved(files, lambda lines: lines.batch(batch_size)).map(
-            self._decode, num_parallel_calls=tf.data.AUTOTUNE
-        )
+        # Lines are batched before files are interleaved: a third faster than the other way round.
+        read = self._interleaved(files, lambda lines: lines.batch(batch_size), tf.data.AUTOTUNE)
+        return read.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _shuffled(self, batch_size: int, seed: tf.Tensor | int) -> tf.data.Dataset:
-        lines = self._interleaved(self._files[True], lambda lines: lines)
-        return (
-            lines.shuffle(SHUFFLE_BUFFER, seed=seed)
-            .repeat()
-            .batch(batch_size)
-            .map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-        )
+        # A shuffle needs single lines; handing those from thread to thread costs more than it gains.
+        read = self._interleaved(self._files[True], lambda lines: lines, None).shuffle(SHUFFLE_BUFFER, seed=seed)
+        return read.repeat().batch(batch_size).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _interleaved(self, files: list[str], each: Callable[[tf.data.Dataset], tf.data.Dataset]) -> tf.data.Dataset:
-        skip = int(self.table.header)
+    def _interleaved(
+        self, files: list[str], each: Callable[[tf.data.Dataset], tf.data.Dataset], parallel: int | None
+    ) -> tf.data.Dataset:
+        header = int(self.table.header)
         return tf.data.Dataset.from_tensor_slices(files).interleave(
-            lambda file: each(tf.data.TextLineDataset(file).skip(skip)),
+            lambda file: each(tf.data.TextLineDataset(file).skip(header)),
             cycle_length=min(PARALLEL_FILES, len(files)),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=parallel,
         )
 
     def _decode(self, lines: tf.Tensor) -> Batch:
-        read = [column for column in self._columns if column.dtype]
+        # Dropped columns too: with its select_cols, decode_csv would accept a row with a field too many.
         fields = tf.io.decode_csv(
             lines,
-            [_record_default(column) for column in read],
+            [_record_default(column) for column in self._columns],
             field_delim=self.table.delimiter,
             na_value=self.table.missing_text,
-            select_cols=[self._columns.index(column) for column in read],
         )
-        raw = {column.key: value for column, value in zip(read, fields, strict=True)}
+        raw = {column.key: value for column, value in zip(self._columns, fields, strict=True) if column.dtype}
         text = raw.pop(self.table.target.key)
         weight = raw.pop(self.table.weight.key) if self.table.weight else tf.ones_like(text, tf.float32)
         if self.table.target.drop_missing:
@@ -143,8 +139,8 @@ class CsvReader:
         moments = _Moments(len(numeric))
         try:
             for raw, target, weight in self._ordered(files, SCAN_BATCH).prefetch(tf.data.AUTOTUNE):
-                moments.add(np.stack([raw[key] for key in numeric], axis=1) if numeric else np.zeros((len(target), 0)))
                 self._check_numbers(raw, target, weight)
+                moments.add(np.stack([raw[key] for key in numeric], axis=1) if numeric else np.zeros((len(target), 0)))
         except (tf.errors.InvalidArgumentError, ValueError) as error:
             problem = self.table.find_problem(files, _lines)
             raise DataError(problem or f"{', '.join(files)}: {error}") from error
@@ -234,4 +230,6 @@ def _record_default(column: Column) -> tf.Tensor:
     # decode_csv refuses an empty field where the default is an empty tensor.
     if isinstance(column, Target):
         return tf.constant([""] if column.drop_missing else [], tf.string)
+    if isinstance(column, Dropped):
+        return tf.constant([""])
     return tf.constant([] if column.default is None else [column.default], column.dtype)
