@@ -44,4 +44,4 @@ class Reporter:
         self._trials.append(line)
         tf.io.gfile.makedirs(self._run.metric_file.rpartition("/")[0] or ".")
         with tf.io.gfile.GFile(self._run.metric_file, "w") as file:
-            file.writelines(json.dumps(line, sort_keys=True) + "\n" for line in self._trials)
+            file.write("".join(json.dumps(line, sort_keys=True) + "\n" for line in self._trials))
