@@ -219,7 +219,7 @@ def test_data_that_is_no_table_brings_its_own_reader(
     def build_model(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
         hidden = keras.layers.Flatten()(keras.layers.Conv2D(2, 3, activation="relu")(inputs["picture"]))
         network = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
-        network.compile(keras.optimizers.Adam(0.03), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
         return network
 
     for part in ("train", "eval"):
@@ -229,7 +229,7 @@ def test_data_that_is_no_table_brings_its_own_reader(
         np.savez(tmp_path / part / "p.npz", picture=picture.astype("float32"), label=label)
     monkeypatch.setattr(model, "DATA", Pictures())
     monkeypatch.setattr(model, "build_model", build_model)
-    result = train(data=tmp_path, epochs=8)
+    result = train(data=tmp_path, epochs=40)
     assert result.metrics["val_accuracy"] > 0.9
     assert len(result.response["predictions"]) == 2
 

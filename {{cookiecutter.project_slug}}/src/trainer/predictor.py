@@ -8,6 +8,7 @@ no endpoint can serve (tensorflow/serving#2250).
 import contextlib
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,8 +52,8 @@ class Predictor:
         }
         try:
             outputs = self._session.run({key: signature.outputs[key].name for key in sorted(signature.outputs)}, feeds)
-        except tf.errors.InvalidArgumentError as error:
-            raise UserError(f"the model refuses the request: {error.message.splitlines()[0]}") from error
+        except tf.errors.OpError as error:
+            raise UserError(f"the model cannot answer: {_reason(error.message)}") from error
         columns = {key: plain(values) for key, values in outputs.items()}
         if len(columns) == 1:
             return {"predictions": next(iter(columns.values()))}
@@ -87,6 +88,12 @@ class Predictor:
         if array.dtype.kind not in kinds or not fits:
             raise UserError(f"{wanted}, not {json.dumps(values)[:200]}")
         return array.astype(object) if dtype == tf.string else array.astype(dtype.as_numpy_dtype)
+
+
+def _reason(message: str) -> str:
+    # The line before the node's name; above it stands where the graph was built, which is nobody's business here.
+    found = re.search(r"([^\n]+)\n[^\n]*\[\[\{\{node", message)
+    return found.group(1) if found else message
 
 
 @contextlib.contextmanager

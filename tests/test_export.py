@@ -1,0 +1,271 @@
+"""What is exported is what TensorFlow Serving needs: its loader, its names, its request forms, its refusals."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Bake, Command
+from tests.cpp_loader import error_of
+
+FRESH = """
+import json, sys
+sys.modules["keras"] = None  # an import of Keras fails, as in TensorFlow Serving, which has no Python at all
+import numpy as np, tensorflow as tf
+folder, name, values = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    loaded = tf.compat.v1.saved_model.load(session, ["serve"], folder)
+    signature = loaded.signature_def[name]
+    feeds = {signature.inputs[key].name: np.array(value) for key, value in values.items()}
+    answers = session.run({key: tensor.name for key, tensor in signature.outputs.items()}, feeds)
+print(json.dumps({key: [v.decode() if isinstance(v, bytes) else v for v in a.tolist()] for key, a in answers.items()}))
+"""
+
+
+def train_in(project: Path, folder: Path, command: Command) -> Path:
+    done = command(sys.executable, "train.py", "--epochs", "3", "--job-dir", folder, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return folder / "model" / "1"
+
+
+@pytest.fixture(scope="module")
+def iris(project: Path, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
+    return train_in(project, tmp_path_factory.mktemp("iris"), command)
+
+
+@pytest.fixture(scope="module")
+def penguins(project: Path, bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
+    return train_in(bake(problem="regression"), tmp_path_factory.mktemp("penguins"), command)
+
+
+@pytest.fixture
+def ask() -> Callable[..., Any]:
+    """One request to the model in a folder, through the project's own predictor."""
+    from trainer.predictor import Predictor
+
+    def run(folder: Path, *instances: object, signature: str | None = None) -> list:
+        request: dict[str, object] = {"instances": list(instances)}
+        return Predictor(str(folder)).predict(request | ({"signature_name": signature} if signature else {}))[
+            "predictions"
+        ]
+
+    return run
+
+
+def described(folder: Path) -> dict[str, tuple[dict, dict]]:
+    """Signature to (inputs, outputs), each name to (dtype, shape)."""
+    import tensorflow as tf
+
+    from trainer.predictor import Predictor
+
+    def tensors(infos: Any) -> dict[str, tuple[str, list]]:
+        shapes = {name: [size.size for size in info.tensor_shape.dim] for name, info in infos.items()}
+        return {
+            name: (tf.as_dtype(infos[name].dtype).name, [None if size < 0 else size for size in shape])
+            for name, shape in shapes.items()
+        }
+
+    return {
+        name: (tensors(signature.inputs), tensors(signature.outputs))
+        for name, signature in Predictor(str(folder)).signatures.items()
+    }
+
+
+def test_a_model_of_numbers_takes_lists_and_by_name_objects(iris: Path) -> None:
+    outputs = {
+        "class_id": ("int64", [None]),
+        "class_label": ("string", [None]),
+        "probabilities": ("float32", [None, 3]),
+    }
+    names = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    assert described(iris) == {
+        "serving_default": ({"features": ("float32", [None, 4])}, outputs),
+        "named": ({name: ("float32", [None]) for name in names}, outputs),
+    }
+
+
+def test_a_model_with_texts_takes_objects(penguins: Path) -> None:
+    inputs = {name: ("float32", [None]) for name in ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "year")}
+    inputs |= {name: ("string", [None]) for name in ("species", "island", "sex")}
+    expected = (inputs, {"value": ("float32", [None])})
+    assert described(penguins) == {"serving_default": expected, "named": expected}
+
+
+def test_the_cpp_loader_of_tensorflow_serving_loads_and_answers(project: Path, iris: Path, penguins: Path) -> None:
+    import numpy as np
+
+    from trainer.predictor import Predictor
+
+    signature = Predictor(str(iris)).signatures["serving_default"]
+    feed = (signature.inputs["features"].name, np.float32([[5.1, 3.5, 1.4, 0.2]]))
+    assert error_of(str(iris), feed, signature.outputs["probabilities"].name) == ""
+    refused = error_of(str(iris), (feed[0], feed[1] * np.nan), signature.outputs["probabilities"].name)
+    assert "sepal_length must be a finite number" in refused
+    assert error_of(str(penguins)) == ""
+
+
+def test_an_export_that_only_python_can_serve_is_refused(project: Path, tmp_path: Path) -> None:
+    """`tf.saved_model.save` of what holds a Keras 3 model: Python serves it, TensorFlow Serving cannot."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from trainer.predictor import Predictor
+    from trainer.run import UserError
+
+    class Wrapped(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+        def serve(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": self.model(x)}
+
+    module, folder = Wrapped(), str(tmp_path / "1")
+    tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+    assert tf.saved_model.load(folder).signatures["serving_default"](x=tf.ones([1, 2]))["y"].shape == (1, 1)
+    predictor = Predictor(folder)
+    signature = predictor.signatures["serving_default"]
+    said = error_of(folder, (signature.inputs["x"].name, np.ones((1, 2), "float32")), signature.outputs["y"].name)
+    assert "Could not find variable" in said
+    with pytest.raises(UserError, match="Could not find variable"):
+        predictor.predict({"instances": [[1.0, 2.0]]})
+
+
+def test_a_process_without_keras_and_the_project_gives_the_same_answers(
+    iris: Path, ask: Callable, tmp_path: Path, command: Command
+) -> None:
+    row = [5.1, 3.5, 1.4, 0.2]
+    done = command(
+        sys.executable, "-I", "-c", FRESH, iris, "serving_default", json.dumps({"features": [row]}), cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    fresh = json.loads(done.stdout)
+    (here,) = ask(iris, row)
+    assert fresh["class_label"] == [here["class_label"]]
+    assert fresh["probabilities"][0] == pytest.approx(here["probabilities"], abs=1e-6)
+
+
+def test_lists_and_objects_get_the_same_answer(iris: Path, ask: Callable) -> None:
+    names = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    rows = [[5, 3.5, 1.4, 0.2], [6.5, 3.0, 5.2, 2.0]]
+    as_objects = [dict(zip(names, row, strict=True)) for row in rows]
+    assert ask(iris, *rows) == ask(iris, *as_objects, signature="named")
+    assert [answer["class_label"] for answer in ask(iris, *rows)] == ["setosa", "virginica"]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_refused_in_the_graph(bad: float, iris: Path, ask: Callable) -> None:
+    from trainer.run import UserError
+
+    assert len(ask(iris, [5.1, 3.5, 1.4, 0.2])) == 1
+    with pytest.raises(UserError, match="petal_length must be a finite number"):
+        ask(iris, [5.1, 3.5, bad, 0.2])
+
+
+def test_a_prediction_that_is_not_finite_is_refused(iris: Path, ask: Callable) -> None:
+    from trainer.run import UserError
+
+    with pytest.raises(UserError, match="the prediction is not finite"):
+        ask(iris, [3e38, 3e38, -3e38, 3e38])
+
+
+def test_a_missing_value_means_the_stated_default(penguins: Path, ask: Callable) -> None:
+    from trainer.run import UserError
+
+    row = {"species": "Adelie", "island": "Dream", "bill_length_mm": 44.0, "bill_depth_mm": 18.8,
+           "flipper_length_mm": 190, "sex": "unknown", "year": 2008}  # fmt: skip
+    assert ask(penguins, row) == ask(penguins, row | {"bill_length_mm": float("nan"), "sex": ""})
+    assert ask(penguins, row) != ask(penguins, row | {"bill_length_mm": 30.0})
+    assert ask(penguins, row | {"island": "Atlantis"}) == ask(penguins, row | {"island": "elsewhere"})
+    with pytest.raises(UserError, match="year must be a finite number"):
+        ask(penguins, row | {"year": float("nan")})
+
+
+def test_whole_numbers_are_checked_in_the_graph(project: Path) -> None:
+    import tensorflow as tf
+
+    from trainer.columns import Categorical, Classes, Identity, Table
+    from trainer.encoding import Encoder
+
+    encoder = Encoder(Table([Identity("m", 3), Categorical("c", [10, 20]), Classes("y", ["a", "b"])]))
+    signatures, _ = encoder.signatures(lambda features: features["m"][:, :2])
+    packed = tf.function(signatures["serving_default"][0])
+    assert packed(tf.constant([[1.0, 10.0]]))["class_label"].numpy().tolist() == [b"b"]
+    for row, message in (([1.5, 10.0], "m must be a whole number"), ([3.0, 10.0], "m must be between 0 and 2")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            packed(tf.constant([row]))
+
+
+@pytest.mark.parametrize(
+    ("instances", "signature", "message"),
+    [
+        ([], None, "at least one row"),
+        ([[1, 2, 3]], None, r"input 'features' takes float32 of shape \[None, 4\] .*, not \[\[1, 2, 3\]\]"),
+        ([[1, 2, 3, 4], [1, 2]], None, "the rows differ in length"),
+        ([["a", "b", "c", "d"]], None, "takes float32"),
+        ([[True, 1, 2, 3.0]], "named", "a row is an object with the inputs"),
+        (
+            [{"sepal_length": 1}],
+            "named",
+            "exactly the inputs .'petal_length', 'petal_width', 'sepal_",
+        ),
+        ([[1, 2, 3, 4]], "other", "there is no signature 'other'; the model has .'named', 'serving_default'."),
+    ],
+)
+def test_a_wrong_request_is_answered_with_what_the_signature_takes(
+    instances: list, signature: str | None, message: str, iris: Path, ask: Callable
+) -> None:
+    from trainer.run import UserError
+
+    with pytest.raises(UserError, match=message):
+        ask(iris, *instances, signature=signature)
+
+
+def test_the_export_names_no_folder_of_this_machine(project: Path, iris: Path) -> None:
+    files = [file for file in iris.rglob("*") if file.is_file()]
+    assert {file.name for file in files} >= {"saved_model.pb", "variables.index"}
+    for file in files:
+        content = file.read_bytes()
+        for place in (project, iris, Path.home(), Path(sys.prefix)):
+            assert str(place).encode() not in content, file
+
+
+def test_predict_answers_a_request_from_a_file_and_from_standard_input(
+    project: Path, iris: Path, tmp_path: Path, command: Command
+) -> None:
+    request = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    for source, options in ((tmp_path / "request.json", {}), ("-", {"input": json.dumps(request)})):
+        done = command(sys.executable, project / "predict.py", source, iris, cwd=tmp_path, **options)
+        assert done.returncode == 0, done.stderr
+        shown, answer = done.stdout.splitlines()
+        assert json.loads(shown.removeprefix("request: ")) == request
+        assert json.loads(answer.removeprefix("response: "))["predictions"][0]["class_label"] == "setosa"
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "message"),
+    [
+        (["-"], "no json", "no request in -: "),
+        (["-"], "[1]", 'a request is an object: {"instances": [one row, ...]}'),
+        (["nowhere.json"], "", "no request in nowhere.json: "),
+        ([], "", "there is no trained model in runs/; train one: python train.py"),
+        (["a", "b", "c"], "", "usage: python predict.py"),
+        (["-", "."], '{"instances": [[1]]}', ". holds no model that TensorFlow Serving can load"),
+    ],
+)
+def test_predict_refuses_what_it_cannot_answer_in_one_line(
+    words: list[str], stdin: str, message: str, bake: Bake, iris: Path, tmp_path: Path, command: Command
+) -> None:
+    words = [*words, str(iris)] if words == ["-"] or words == ["nowhere.json"] else words
+    done = command(sys.executable, bake(ci="none") / "predict.py", *words, cwd=tmp_path, input=stdin)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
