@@ -1,0 +1,248 @@
+"""What a project installs: requirements for every machine, a real environment, the sdist in a clean place."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from allpairspy import AllPairs
+
+from tests.conftest import QUESTIONS, ROOT, Bake, Command
+from tests.test_matrix import CYCLED, STRUCTURAL
+
+UV = [sys.executable, "-m", "uv"]
+PAIRWISE = [dict(zip(STRUCTURAL, row, strict=True)) for row in AllPairs([QUESTIONS[name] for name in STRUCTURAL])]
+MACHINES = {
+    "Linux x86_64": "x86_64-unknown-linux-gnu",
+    "Linux arm64": "aarch64-unknown-linux-gnu",
+    "macOS arm64": "aarch64-apple-darwin",
+    "Windows": "x86_64-pc-windows-msvc",
+}
+
+ACCELERATORS = QUESTIONS["accelerator"]
+# Each machine with the Python of the training image, and each Python on one machine.
+TARGETS = [
+    (python, machine, accelerator)
+    for accelerator in ACCELERATORS
+    for python, machine in [
+        *(("3.12", machine) for machine in MACHINES),
+        *((python, "Linux x86_64") for python in ("3.10", "3.11", "3.13")),
+    ]
+]
+
+
+def python_of(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+@pytest.fixture(scope="session")
+def cpu_environment(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
+    """A fresh environment with the project's requirements.txt and nothing else; its Python."""
+    folder = tmp_path_factory.mktemp("environment")
+    python, requirements = python_of(folder / "venv"), bake() / "requirements.txt"
+    made = command(*UV, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
+    filled = command(*UV, "pip", "install", "--compile-bytecode", "--python", python, "-r", requirements, cwd=folder)
+    assert (made.returncode, filled.returncode) == (0, 0), made.stderr + filled.stderr
+    return python
+
+
+@pytest.fixture(scope="module")
+def resolved(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> dict[tuple[str, ...], Any]:
+    """The real resolver against the real index for every TARGET; at once, because it mostly waits."""
+    folder = tmp_path_factory.mktemp("resolved")
+    files = {accelerator: bake(accelerator=accelerator) / "requirements.txt" for accelerator in ACCELERATORS}
+
+    def resolve(target: tuple[str, ...]) -> subprocess.CompletedProcess:
+        python, machine, accelerator = target
+        options = ["--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:", "--python-version", python]
+        return command(
+            *UV, "pip", "compile", *options, "--python-platform", MACHINES[machine], files[accelerator], cwd=folder
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(TARGETS, pool.map(resolve, TARGETS), strict=True))
+
+
+@pytest.mark.parametrize("target", TARGETS, ids="-".join)
+def test_the_requirements_have_wheels_for(target: tuple[str, ...], resolved: dict[tuple[str, ...], Any]) -> None:
+    python, machine, accelerator = target
+    done = resolved[target]
+    assert done.returncode == 0, done.stderr
+    versions = dict(line.split("==") for line in done.stdout.splitlines() if "==" in line)
+    assert {versions.get("tensorflow"), versions.get("tensorflow-cpu")} == {"2.21.0", None}
+    assert versions["keras"] == "3.15.1" if python != "3.10" else versions["keras"].startswith("3.12.")
+    assert ("nvidia-cudnn-cu12" in versions) == (accelerator == "gpu" and machine == "Linux x86_64")
+
+
+def test_the_tests_run_the_versions_that_the_projects_pin(bake: Bake) -> None:
+    def pins(file: Path) -> set[str]:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return {line for line in lines if re.match(r"(tensorflow|keras|numpy|protobuf|h5py|tensorboard)", line)}
+
+    assert pins(bake() / "requirements.txt") == pins(ROOT / "tests" / "requirements.txt")
+
+
+@pytest.mark.parametrize("answers", PAIRWISE, ids=["-".join(answers.values()) for answers in PAIRWISE])
+def test_a_project_trains_in_its_own_tests(
+    answers: dict[str, str], bake: Bake, cpu_environment: Path, tmp_path: Path, command: Command
+) -> None:
+    """As its user would. GPU projects run on CPU wheels: the CUDA packages are several GB and need a GPU to matter."""
+    number = PAIRWISE.index(answers)
+    extra = {question: QUESTIONS[question][number % len(QUESTIONS[question])] for question in CYCLED}
+    project = tmp_path / "project"
+    shutil.copytree(bake(**answers, **extra), project)
+    tested = command(cpu_environment, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
+    assert tested.returncode == 0, tested.stdout
+    assert re.search(r"^4 passed", tested.stdout, re.MULTILINE)
+
+
+def test_the_commands_of_the_projects_readme_work(
+    bake: Bake, cpu_environment: Path, tmp_path: Path, command: Command
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(bake(problem="regression"), project)
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    commands = [
+        line for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) for line in block.splitlines()
+        if line.startswith(("python train.py", "python predict.py", "echo"))
+    ]  # fmt: skip
+    assert len(commands) == 5
+    bash = shutil.which("bash")
+    path = {"PATH": f"{cpu_environment.parent}:/usr/bin:/bin"}
+    for line in commands:
+        done = command(bash, "-c", line, cwd=project, environment=path)
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+
+
+def test_the_sdist_holds_the_package_and_nothing_else(bake: Bake, tmp_path: Path, command: Command) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(bake(platform="vertex"), project)
+    assert command(sys.executable, "setup.py", "-q", "sdist", cwd=project).returncode == 0
+    (archive,) = (project / "dist").iterdir()
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames() if not name.endswith("egg-info")}
+    code = {path.relative_to(project).as_posix() for path in (project / "src" / "trainer").glob("*.py")}
+    own = {name for name in names if ".egg-info/" not in name and (project / name).is_file()}
+    assert own == code | {"setup.py", "MANIFEST.in", "README.md", "LICENSE", "pyproject.toml", "src/requirements.txt"}
+    assert archive.name.startswith("iris_classifier-0.1.0")
+
+
+def test_the_installed_sdist_trains_from_an_empty_directory(
+    bake: Bake, cpu_environment: Path, tmp_path: Path, command: Command
+) -> None:
+    """Installed twice, as Vertex AI's executor does, into a place that holds nothing else of the project."""
+    project, place, empty = tmp_path / "project", tmp_path / "place", tmp_path / "empty"
+    shutil.copytree(bake(platform="vertex", problem="regression"), project)
+    for folder in (place, empty):
+        folder.mkdir()
+    assert command(sys.executable, "setup.py", "-q", "sdist", cwd=project).returncode == 0
+    (archive,) = (project / "dist").iterdir()
+    shutil.copy(archive, tmp_path)
+    shutil.rmtree(project / "src")
+    for options in (["--reinstall", "--no-deps"], []):
+        done = command(
+            *UV, "pip", "install", "--quiet", "--target", place, "--python", cpu_environment, *options,
+            tmp_path / archive.name, cwd=empty,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (place / "trainer" / "task.py").is_file()
+    done = command(
+        cpu_environment, "-m", "trainer.task", "--epochs", "2", "--train-data", project / "data" / "train",
+        "--eval-data", project / "data" / "eval", "--job-dir", tmp_path / "job",
+        cwd=empty, environment={"PYTHONPATH": str(place)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "job" / "model" / "1" / "saved_model.pb").is_file()
+    assert list(empty.iterdir()) == []
+
+
+def test_a_package_in_src_requirements_is_declared_by_the_sdist(bake: Bake, tmp_path: Path, command: Command) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(bake(platform="vertex"), project)
+    with (project / "src" / "requirements.txt").open("a") as file:
+        file.write("six==1.16.0\n")
+    assert command(sys.executable, "setup.py", "-q", "egg_info", cwd=project).returncode == 0
+    (declared,) = project.rglob("requires.txt")
+    assert declared.read_text() == "six==1.16.0\n"
+
+
+def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> None:
+    """The real solver (rattler), over a channel that has the few names which conda-forge has."""
+    import asyncio
+    import json
+
+    from rattler import Channel, Gateway, MatchSpec, Platform, solve
+
+    described = yaml.safe_load((bake() / "environment.yml").read_text(encoding="utf-8"))
+    assert described["name"] == "iris_classifier"
+    assert described["channels"] == ["conda-forge", "nodefaults"]
+    specs = [MatchSpec(line, strict=True) for line in described["dependencies"] if isinstance(line, str)]
+    (pip,) = [entry["pip"] for entry in described["dependencies"] if isinstance(entry, dict)]
+    assert pip == ["-r requirements.txt"]
+    known = {"python": [("3.11.9", []), ("3.12.7", []), ("3.13.1", [])], "pip": [("25.0", ["python >=3.9"])]}
+    packages = {
+        f"{name}-{version}-0.conda": {
+            "name": name, "version": version, "build": "0", "build_number": 0, "depends": depends, "subdir": "linux-64",
+            "sha256": "0" * 64, "md5": "0" * 32, "size": 1,
+        }
+        for name, versions in known.items()
+        for version, depends in versions
+    }  # fmt: skip
+    for subdir, content in (("linux-64", packages), ("noarch", {})):
+        (tmp_path / subdir).mkdir()
+        repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": content}
+        (tmp_path / subdir / "repodata.json").write_text(json.dumps(repodata))
+    records = asyncio.run(
+        solve([Channel(f"file://{tmp_path}")], specs, Gateway(), [Platform("linux-64"), Platform("noarch")])
+    )
+    assert {record.name.normalized: str(record.version) for record in records} == {"python": "3.12.7", "pip": "25.0"}
+
+
+def test_cruft_merges_a_template_change_into_an_edited_project(tmp_path: Path, command: Command) -> None:
+    """The template's owner changes one file, the researcher has edited model.py: both changes survive."""
+    template, home = tmp_path / "template", tmp_path / "home"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (template / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, template / name)
+    home.mkdir()
+    environment = {
+        "HOME": str(home), "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }  # fmt: skip
+
+    def run(*words: str, cwd: Path) -> str:
+        done = command(*words, cwd=cwd, environment=environment)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def commit(folder: Path) -> None:
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "state"]):
+            run("git", *words, cwd=folder)
+
+    cruft = [sys.executable, "-m", "cruft"]
+    commit(template)
+    run(*cruft, "create", "--no-input", "--output-dir", str(tmp_path), str(template), cwd=tmp_path)
+    project = tmp_path / "iris_classifier"
+    model = project / "src" / "trainer" / "model.py"
+    edited = model.read_text(encoding="utf-8").replace("epochs: int = 40", "epochs: int = 41")
+    model.write_text(edited, encoding="utf-8")
+    commit(project)
+    story = template / "{{cookiecutter.project_slug}}" / "src" / "trainer" / "training.py"
+    story.write_text(story.read_text(encoding="utf-8") + "\n# A change of the template.\n", encoding="utf-8")
+    commit(template)
+    run(*cruft, "update", "--skip-apply-ask", cwd=project)
+    assert "epochs: int = 41" in model.read_text(encoding="utf-8")
+    assert "# A change of the template." in (project / "src" / "trainer" / "training.py").read_text(encoding="utf-8")
+    assert not (project / "src" / "trainer" / "data.py.rej").exists()
+    run(*cruft, "check", cwd=project)
