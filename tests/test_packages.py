@@ -177,7 +177,7 @@ def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> N
     import asyncio
     import json
 
-    from rattler import Channel, Gateway, MatchSpec, Platform, solve
+    from rattler import Channel, Gateway, MatchSpec, Subdir, solve
 
     described = yaml.safe_load((bake() / "environment.yml").read_text(encoding="utf-8"))
     assert described["name"] == "iris_classifier"
@@ -199,7 +199,7 @@ def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> N
         repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": content}
         (tmp_path / subdir / "repodata.json").write_text(json.dumps(repodata))
     records = asyncio.run(
-        solve([Channel(f"file://{tmp_path}")], specs, Gateway(), [Platform("linux-64"), Platform("noarch")])
+        solve([Channel(f"file://{tmp_path}")], specs, Gateway(), [Subdir("linux-64"), Subdir("noarch")])
     )
     assert {record.name.normalized: str(record.version) for record in records} == {"python": "3.12.7", "pip": "25.0"}
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Column, DataError, Dropped, Identity, Table, Target
-from trainer.encoding import Encoder, Predict, Signatures, Tensors
+from trainer.encoding import Encoder, Predict, Signatures, Tensors, column_in_range
 from trainer.run import join
 
 SHUFFLE_BUFFER = 10_000
@@ -137,10 +137,14 @@ class CsvReader:
         files = self._files[training]
         numeric = [column.key for column in self.features if column.dtype == "float32"]
         moments = _Moments(len(numeric))
+        batches = self._ordered(files, SCAN_BATCH).map(
+            lambda *batch: self._numbers(numeric, *batch), num_parallel_calls=tf.data.AUTOTUNE
+        )
         try:
-            for raw, target, weight in self._ordered(files, SCAN_BATCH).prefetch(tf.data.AUTOTUNE):
-                self._check_numbers(raw, target, weight)
-                moments.add(np.stack([raw[key] for key in numeric], axis=1) if numeric else np.zeros((len(target), 0)))
+            for values, good in batches.prefetch(tf.data.AUTOTUNE):
+                if not good:
+                    raise ValueError("a number is not finite, out of range, or a negative weight")
+                moments.add(values.numpy())
         except (tf.errors.InvalidArgumentError, ValueError) as error:
             problem = self.table.find_problem(files, _lines)
             raise DataError(problem or f"{', '.join(files)}: {error}") from error
@@ -150,13 +154,17 @@ class CsvReader:
             self._encoder.normal = dict(zip(numeric, moments.normal(), strict=True))
         return moments.count
 
-    def _check_numbers(self, raw: Tensors, target: tf.Tensor, weight: tf.Tensor) -> None:
-        floats = [value for value in (*raw.values(), target, weight) if value.dtype == tf.float32]
-        if not all(np.isfinite(value).all() for value in floats) or (weight.numpy() < 0).any():
-            raise ValueError("a number is not finite, or a weight is negative")
+    def _numbers(
+        self, numeric: list[str], raw: Tensors, target: tf.Tensor, weight: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The numeric columns as one [batch, columns] tensor, and whether all numbers of the batch can be used."""
+        values = tf.stack([raw[key] for key in numeric], axis=1) if numeric else tf.zeros([tf.shape(weight)[0], 0])
+        floats = [values, weight, *([target] if target.dtype == tf.float32 else [])]
+        good = [tf.reduce_all(tf.math.is_finite(value)) for value in floats] + [tf.reduce_all(weight >= 0)]
         for column in self.features:
             if isinstance(column, Identity):
-                self._encoder.encode_column(column, raw[column.key])
+                good.append(column_in_range(column, raw[column.key]))
+        return values, tf.reduce_all(tf.stack(good))
 
     def _check_start(self, file: str) -> None:
         first = list(islice(_lines(file), 2))

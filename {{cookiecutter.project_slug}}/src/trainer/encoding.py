@@ -27,17 +27,16 @@ class Encoder:
 
     def encode(self, raw: Tensors) -> Tensors:
         """Raw features ([batch] each, nothing missing) to what the model sees ([batch, n], or [batch] for an index)."""
-        return {column.key: self.encode_column(column, raw[column.key]) for column in self.features}
+        return {column.key: self._encode(column, raw[column.key]) for column in self.features}
 
-    def encode_column(self, column: Column, value: tf.Tensor) -> tf.Tensor:
-        """One column of `encode`."""
+    def _encode(self, column: Column, value: tf.Tensor) -> tf.Tensor:
         if isinstance(column, Categorical):
             index = self._lookups[column.key](value)
         elif isinstance(column, Hashed):
             index = tf.strings.to_hash_bucket_fast(value, column.size)
         elif isinstance(column, Identity):
-            inside = tf.reduce_all((value >= 0) & (value < column.size))
-            index = _checked(inside, f"{column.key} must be between 0 and {column.size - 1}", value)
+            message = f"{column.key} must be between 0 and {column.size - 1}"
+            index = _checked(column_in_range(column, value), message, value)
         else:
             mean, deviation = self.normal[column.key]
             return ((value - mean) / deviation)[:, tf.newaxis]
@@ -83,6 +82,11 @@ class Encoder:
         # A gather needs neither a lookup table nor an asset file in the export.
         labels = tf.constant(list(target.labels), target.dtype)
         return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
+
+
+def column_in_range(column: Identity, value: tf.Tensor) -> tf.Tensor:
+    """Whether every value, [batch], is an index of `column`."""
+    return tf.reduce_all((value >= 0) & (value < column.size))
 
 
 def _lookup(values: list, unknown: int) -> keras.layers.Layer:

@@ -1,0 +1,58 @@
+"""README.md says what is true."""
+
+import re
+from pathlib import Path
+
+from tests.conftest import QUESTIONS, ROOT, Bake
+from tests.test_matrix import files_of
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, after: str) -> str:
+    """The first fenced block of this language behind a heading."""
+    return README[README.index(after) :].partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def test_the_tree_is_the_default_projects(bake: Bake) -> None:
+    shown = {line.split()[0] for line in block("text", "## The project").splitlines() if not line.startswith(" ")}
+    assert shown == files_of(bake())
+
+
+def test_the_model_is_the_default_projects(bake: Bake) -> None:
+    assert block("python", "## The project") == (bake() / "src" / "trainer" / "model.py").read_text(encoding="utf-8")
+
+
+def test_every_question_is_in_the_table_with_its_choices() -> None:
+    table = README[README.index("## Questions") : README.index("## The project")]
+    for question, choices in QUESTIONS.items():
+        if not question.startswith("_"):
+            assert f"`{question}`" in table
+            for choice in choices if isinstance(choices, list) else []:
+                assert f"`{choice}`" in table, f"{question}: {choice}"
+
+
+def test_the_commands_are_those_that_the_tests_run() -> None:
+    commands = [line for text in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in text.splitlines()]
+    assert commands[:1] + commands[-1:] == ["python start.py", "python start.py test"]
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("exec python3 start.py test")
+
+
+def test_every_linked_file_exists() -> None:
+    for text in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+        for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
+            assert (ROOT / link).exists(), link
+        for name in re.findall(r"`((?:hooks|tests|benchmarks|templates)/[\w./]+|[a-z_]+\.(?:json|py))`", text):
+            project = ROOT / "{{cookiecutter.project_slug}}"
+            places = [ROOT / name, project / name, *project.rglob(Path(name).name)]
+            assert name == "model.py" or any(place.exists() for place in places), name
+
+
+def test_the_shown_run_ends_as_start_py_ends() -> None:
+    shown = block("text", "## Start").splitlines()
+    assert [line for line in shown if line.startswith("--- ")][:-1] == [
+        f"--- {step}" for step in ("environment", "render", "install", "train", "predict")
+    ]
+    assert re.search(
+        r"^--- PASSED in [\d.]+ s \([\d.]+ s of CPU\): environment ", block("text", "## Start"), re.MULTILINE
+    )
