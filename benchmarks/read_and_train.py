@@ -88,7 +88,8 @@ def main() -> None:
     class InMemory:
         train_rows = 100 * BATCH
 
-        def batches(self, training, batch_size, seed=0):  # noqa: ANN001, ANN201 - AutoGraph cannot read annotations here
+        # Without annotations, which AutoGraph evaluates where `tf` is not known.
+        def batches(self, training, batch_size, seed=0):
             return cached.repeat() if training else cached.take(1)
 
     def network() -> keras.Model:

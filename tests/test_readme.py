@@ -39,12 +39,12 @@ def test_the_commands_are_those_that_the_tests_run() -> None:
 
 
 def test_every_linked_file_exists() -> None:
+    project = ROOT / "{{cookiecutter.project_slug}}"
     for text in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
         for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
             assert (ROOT / link).exists(), link
         for name in re.findall(r"`((?:hooks|tests|benchmarks|templates)/[\w./]+|[a-z_]+\.(?:json|py))`", text):
-            project = ROOT / "{{cookiecutter.project_slug}}"
-            places = [ROOT / name, project / name, *project.rglob(Path(name).name)]
+            places = [ROOT / name, ROOT / "hooks" / name, project / name, project / "src" / "trainer" / name]
             assert name == "model.py" or any(place.exists() for place in places), name
 
 

@@ -93,7 +93,8 @@ def test_a_step_that_fails_ends_with_its_output_and_its_command(
     assert start.main([]) == 1
     said = capsys.readouterr().err
     assert said.startswith("--- FAILED: ")
-    assert "no.such" in said
+    assert "Unable to load extension: No module named 'no'" in said
+    assert "exit code 1: " in said
     assert "cookiecutter --no-input" in said
 
 
