@@ -190,7 +190,8 @@ BAD_FILES = {
     "x,c,y\nnan,a,no\n": "{file}, row 2, column 'x': 'nan' is not a number",
     "x,c,y\ninf,a,no\n": "{file}, row 2, column 'x': 'inf' is not a number",
     "x,c,y\n1e39,a,no\n": "{file}, row 2, column 'x': '1e39' is not a finite number",
-    'x,c,y\n"1,a,no\n': "{file}",
+    'x,c,y\n"1,a,no\n': "{file}, row 2: 1 columns where model.py has 3",
+    'x,c,y\n1,a,no\n1,5 inch",no\n': "{file}, row 3: Unquoted fields cannot have quotes/CRLFs inside",
 }
 
 

@@ -204,17 +204,11 @@ def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> N
     assert {record.name.normalized: str(record.version) for record in records} == {"python": "3.12.7", "pip": "25.0"}
 
 
-def test_cruft_merges_a_template_change_into_an_edited_project(tmp_path: Path, command: Command) -> None:
+def test_cruft_merges_a_template_change_into_an_edited_project(
+    repository: Path, tmp_path: Path, command: Command
+) -> None:
     """The template's owner changes one file, the researcher has edited model.py: both changes survive."""
-    template, home = tmp_path / "template", tmp_path / "home"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (template / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, template / name)
+    template, home = repository, tmp_path / "home"
     home.mkdir()
     environment = {
         "HOME": str(home), "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",

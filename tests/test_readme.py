@@ -1,7 +1,6 @@
 """README.md says what is true."""
 
 import re
-from pathlib import Path
 
 from tests.conftest import QUESTIONS, ROOT, Bake
 from tests.test_matrix import files_of
@@ -44,7 +43,7 @@ def test_every_linked_file_exists() -> None:
         for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
             assert (ROOT / link).exists(), link
         for name in re.findall(r"`((?:hooks|tests|benchmarks|templates)/[\w./]+|[a-z_]+\.(?:json|py))`", text):
-            places = [ROOT / name, ROOT / "hooks" / name, project / name, project / "src" / "trainer" / name]
+            places = [ROOT / name, ROOT / "hooks" / name, project / name, *project.glob(f"src/**/{name}")]
             assert name == "model.py" or any(place.exists() for place in places), name
 
 

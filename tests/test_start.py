@@ -21,33 +21,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def copy_of_the_repository(folder: Path) -> Path:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
 def test_a_copy_of_the_repository_trains_and_predicts_and_the_second_run_is_prepared(
-    tmp_path: Path, command: Command
+    repository: Path, command: Command
 ) -> None:
-    copy = copy_of_the_repository(tmp_path / "copy")
-    first = command(sys.executable, "start.py", cwd=copy)
+    first = command(sys.executable, "start.py", cwd=repository)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "--- PASSED in " in first.stdout
     assert '"class_label": "versicolor"' in first.stdout.split("--- predict")[1]
-    (copy / "build" / "iris_classifier" / "mine.txt").write_text("edited")
-    stamps = sorted((copy / ".venv").glob("installed-*"))
+    (repository / "build" / "iris_classifier" / "mine.txt").write_text("edited")
+    stamps = sorted((repository / ".venv").glob("installed-*"))
     assert len(stamps) == 2
-    second = command(sys.executable, "start.py", cwd=copy)
+    second = command(sys.executable, "start.py", cwd=repository)
     assert second.returncode == 0, second.stderr
-    assert sorted((copy / ".venv").glob("installed-*")) == stamps
-    assert (copy / "build" / "previous" / "mine.txt").read_text() == "edited"
+    assert sorted((repository / ".venv").glob("installed-*")) == stamps
+    assert (repository / "build" / "previous" / "mine.txt").read_text() == "edited"
 
 
 def test_an_environment_is_made_once_and_filled_again_when_requirements_change(place: Path) -> None:

@@ -2,6 +2,7 @@
 """Train here, on the data that settings.toml names, and ask for predictions: `python train.py --epochs 40`."""
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -51,16 +52,31 @@ def make_run(argv: Sequence[str]) -> Run:
     from trainer.model import Hyperparameters
 
     hyperparameters, flags = parse_flags(Hyperparameters, argv)
-    folder = flags["job_dir"] or str(RUNS / datetime.now().strftime("%Y%m%d-%H%M%S"))
     data = settings()["data"]
+    folder = flags["job_dir"] or str(new_folder())
     return Run(
         hyperparameters,
-        train_data=str(ROOT / data["train"]),
-        eval_data=str(ROOT / data["eval"]),
+        train_data=locate(data["train"]),
+        eval_data=locate(data["eval"]),
         export_dir=join(flags["model_dir"] or join(folder, "model"), "1"),
         checkpoint_dir=join(folder, "checkpoints"),
         log_dir=join(folder, "logs"),
     )
+
+
+def locate(data: str) -> str:
+    """A location of settings.toml: a URI as it is, a path from the project's folder."""
+    return data if "://" in data else str(ROOT / data)
+
+
+def new_folder() -> Path:
+    """A folder of `runs/` that no other training has, named by the time."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        folder = RUNS / (stamp if number == 1 else f"{stamp}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
 
 
 def run(argv: Sequence[str]) -> None:
@@ -68,9 +84,9 @@ def run(argv: Sequence[str]) -> None:
     with quiet_import():
         from trainer.training import train
 
-    result = train(make_run(argv))
-    folder = Path(result.export_dir).parent.parent
-    request_file = folder / "request.json"
+    job = make_run(argv)
+    result = train(job)
+    request_file = Path(job.checkpoint_dir).with_name("request.json")
     request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")
     show(result.request, result.response)
     print("result: " + " ".join(f"{name}={value:.4g}" for name, value in result.metrics.items()))

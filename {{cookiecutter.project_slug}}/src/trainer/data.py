@@ -146,8 +146,9 @@ class CsvReader:
                     raise ValueError("a number is not finite, out of range, or a negative weight")
                 moments.add(values.numpy())
         except (tf.errors.InvalidArgumentError, ValueError) as error:
-            problem = self.table.find_problem(files, _lines)
-            raise DataError(problem or f"{', '.join(files)}: {error}") from error
+            raise DataError(
+                self.table.find_problem(files, _lines) or self._find_refused(files) or str(error)
+            ) from error
         if not moments.count:
             raise DataError(f"{', '.join(files)}: no row has a value for {self.table.target.name!r}")
         if training:
@@ -165,6 +166,24 @@ class CsvReader:
             if isinstance(column, Identity):
                 good.append(column_in_range(column, raw[column.key]))
         return values, tf.reduce_all(tf.stack(good))
+
+    def _find_refused(self, files: list[str]) -> str | None:
+        """The first row that TensorFlow's parser refuses, such as one with a stray quote, and what it says."""
+        for file in files:
+            row = int(self.table.header)
+            for lines in tf.data.TextLineDataset(file).skip(row).batch(SCAN_BATCH):
+                if self._refusal(lines):
+                    refusals = ((number, self._refusal(line[tf.newaxis])) for number, line in enumerate(lines, row + 1))
+                    return next(f"{file}, row {number}: {refusal}" for number, refusal in refusals if refusal)
+                row += len(lines)
+        return None
+
+    def _refusal(self, lines: tf.Tensor) -> str | None:
+        try:
+            self._decode(lines)
+        except tf.errors.InvalidArgumentError as error:
+            return error.message.partition(" [Op:")[0].rpartition("}} ")[2]
+        return None
 
     def _check_start(self, file: str) -> None:
         first = list(islice(_lines(file), 2))
