@@ -1,7 +1,8 @@
 # Owned by the template.
-"""Ask a trained model as the clouds' endpoints are asked: `python predict.py [REQUEST.json | -] [MODEL_FOLDER]`.
+"""Ask a trained model as the clouds' endpoints are asked: python predict.py [REQUEST.json | -] [FOLDER]
 
-Without a request, the one that the last training left; without a folder, the model of the last training.
+Without a request, the one that the last training left; without a folder, the model of the last training. FOLDER is a
+folder of runs/, or one that holds saved_model.pb.
 """
 
 import json
@@ -27,16 +28,21 @@ def read_request(source: str) -> dict:
         request = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"no request in {source}: {error}") from error
-    if not isinstance(request, dict):
+    if not isinstance(request, dict) or "instances" not in request:
         raise UserError('a request is an object: {"instances": [one row, ...]}')
     return request
 
 
 def run(argv: Sequence[str]) -> None:
     """Print the request and the model's answer."""
-    if len(argv) > 2 or any(word in ("-h", "--help") for word in argv):
-        raise UserError("usage: python predict.py [REQUEST.json | -] [MODEL_FOLDER]")
+    if argv and argv[0] in ("-h", "--help"):
+        print(__doc__)
+        return
+    if len(argv) > 2 or (argv and argv[0].startswith("--")):
+        raise UserError("usage: python predict.py [REQUEST.json | -] [FOLDER]")
     folder = Path(argv[1]) if len(argv) > 1 else newest_model()
+    if (folder / "model" / "1").is_dir():
+        folder = folder / "model" / "1"
     request = read_request(argv[0] if argv else str(folder.parent.parent / "request.json"))
     with quiet_import():
         from trainer.predictor import Predictor

@@ -16,7 +16,7 @@ RUNS = ROOT / "runs"
 # The clouds unpack or install `src/`; here it is found where it lies.
 sys.path.insert(0, str(ROOT / "src"))
 
-from trainer.run import Run, join, main, parse_flags
+from trainer.run import Run, UserError, join, load_model, main, parse_flags
 
 
 def settings() -> dict:
@@ -38,6 +38,8 @@ def quiet_import() -> Iterator[None]:
         os.dup2(said.fileno(), 2)
         try:
             yield
+        except UserError:
+            raise
         except BaseException:
             said.seek(0)
             os.write(stderr, said.read())
@@ -49,9 +51,7 @@ def quiet_import() -> Iterator[None]:
 
 def make_run(argv: Sequence[str]) -> Run:
     """A Run in a new folder of `runs/`, or in the one that --job-dir names: there, a stopped training goes on."""
-    from trainer.model import Hyperparameters
-
-    hyperparameters, flags = parse_flags(Hyperparameters, argv)
+    hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv)
     data = settings()["data"]
     folder = flags["job_dir"] or str(new_folder())
     return Run(
@@ -82,10 +82,18 @@ def new_folder() -> Path:
 def run(argv: Sequence[str]) -> None:
     """Train; print the metrics of the last epoch, a request that both clouds' endpoints would take, and its answer."""
     with quiet_import():
+        load_model()
         from trainer.training import train
 
     job = make_run(argv)
-    result = train(job)
+    try:
+        result = train(job)
+    except KeyboardInterrupt:
+        folder = os.path.relpath(Path(job.checkpoint_dir).parent)
+        print(
+            f"checkpoints are in {folder}; to go on: python train.py --job-dir {folder} and the same flags", flush=True
+        )
+        raise
     request_file = Path(job.checkpoint_dir).with_name("request.json")
     request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")
     show(result.request, result.response)

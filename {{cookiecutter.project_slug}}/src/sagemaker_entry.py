@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainer.run import Run, UserError, join, main, parse_flags, refuse_several_hosts
+from trainer.run import Run, UserError, join, load_model, main, parse_flags, refuse_several_hosts
 
 
 def base_dir(environment: Mapping[str, str]) -> str:
@@ -26,9 +26,7 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     The flag --model_dir, which the toolkit adds, is not used: it is an s3:// URI, or None/<job>/model in a tuning job,
     and the service collects SM_MODEL_DIR only.
     """
-    from trainer.model import Hyperparameters
-
-    hyperparameters, _ = parse_flags(Hyperparameters, argv)
+    hyperparameters, _ = parse_flags(load_model().Hyperparameters, argv)
     refuse_several_hosts(json.loads(environment.get("SM_HOSTS") or "[]"))
     base = base_dir(environment)
     # TensorFlow Serving's container wants <name>/<version>/saved_model.pb in the archive; checkpoints must not be in

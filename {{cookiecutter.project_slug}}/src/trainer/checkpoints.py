@@ -11,7 +11,7 @@ import tensorflow as tf
 from trainer.run import Run, UserError, join
 
 SECONDS_BETWEEN = 10
-_NEW_FOLDER = "use another folder, or delete this one to start again"
+_NEW_FOLDER = "use another folder, or delete the checkpoints to start again"
 
 
 class Checkpoints:

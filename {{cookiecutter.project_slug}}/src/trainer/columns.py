@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import ClassVar
 
 from trainer.run import UserError
@@ -206,16 +207,24 @@ class Table:
     columns: Sequence[Column]
     header: bool = True
     delimiter: str = ","
-    # A spelling of "no value" beside the empty field.
+    # A spelling of "no value" beside the empty field, such as NA.
     missing_text: str = ""
 
     def __post_init__(self) -> None:
-        keys = [column.key for column in self.columns]
-        for column in self.columns:
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            raise UserError(f"model.py: a column name stands twice in {names}")
+        used = [column for column in self.columns if column.dtype]
+        for column in used:
             if not column.key:
-                raise UserError(f"model.py: the column name {column.name!r} needs a letter or a digit")
-            if keys.count(column.key) > 1:
-                raise UserError(f"model.py: two columns are called {column.key!r}")
+                raise UserError(
+                    f"model.py: the column {column.name!r} has no a-z or 0-9 in its name: rename it in the file"
+                )
+            same = [other.name for other in used if other.key == column.key]
+            if len(same) > 1:
+                raise UserError(
+                    f"model.py: the columns {same} have one input name, {column.key!r}: rename one in the file"
+                )
         targets = [column.name for column in self.columns if isinstance(column, Target)]
         if len(targets) != 1:
             raise UserError(f"model.py: the table needs exactly one target (Classes or Number), not {targets}")
@@ -241,11 +250,15 @@ class Table:
     def check_header(self, file: str, names: Sequence[str]) -> None:
         """Raise DataError unless `names`, the first row of `file`, are this table's columns in any order."""
         known = [column.name for column in self.columns]
+        if len(names) == 1 and len(known) > 1:
+            raise DataError(
+                f"{file}, row 1: one column, {names[0]!r}; is {self.delimiter!r} the delimiter of this file?"
+            )
         for name in known:
             if name not in names:
-                raise DataError(
-                    f"{file}, row 1: the column {name!r} of model.py is missing; the header is {list(names)}"
-                )
+                near = "".join(f"did you mean {close!r}? " for close in get_close_matches(name, names, n=1))
+                header = f"{near}The header is {list(names)}"
+                raise DataError(f"{file}, row 1: the column {name!r} of model.py is missing. {header}")
         for position, name in enumerate(names):
             if name not in known:
                 raise DataError(
@@ -270,6 +283,9 @@ class Table:
                 continue
             fields = self.split(line)
             if len(fields) != len(columns):
+                if not fields:
+                    yield f"{file}, row {row}: an empty line; delete it"
+                    continue
                 counts = f"{len(fields)} columns where model.py has {len(columns)}"
                 yield f"{file}, row {row}: {counts}: {line.strip()[:80]!r}"
                 continue

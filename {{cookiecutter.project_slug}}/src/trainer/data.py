@@ -1,6 +1,7 @@
 # Owned by the template; read it when your data is no table of numbers and categories.
 """From CSV files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Column, DataError, Dropped, Identity, Table, Target
-from trainer.encoding import Encoder, Predict, Signatures, Tensors, column_in_range
+from trainer.encoding import Encoder, Predict, Signatures, Tensors, column_in_range, unknown_values
 from trainer.run import join
 
 SHUFFLE_BUFFER = 10_000
@@ -46,8 +47,8 @@ class Reader(Protocol):
     def examples(self) -> list:
         """A few rows as JSON values, in the form that the signature `serving_default` takes as `instances`."""
 
-    def check_output(self, shape: tuple[int | None, ...]) -> str | None:
-        """What is wrong with a model of this output shape, in words."""
+    def check_output(self, output: tf.Tensor) -> str | None:
+        """What is wrong with a model that answers a batch of data with `output`, in words."""
 
 
 class CsvReader:
@@ -134,38 +135,42 @@ class CsvReader:
 
     def _scan(self, training: bool) -> int:
         """Read every row once: count the rows, refuse a bad one, learn mean and deviation of the training columns."""
-        files = self._files[training]
+        files, name = self._files[training], "train" if training else "eval"
         numeric = [column.key for column in self.features if column.dtype == "float32"]
-        moments = _Moments(len(numeric))
+        moments, unknown = _Moments(len(numeric)), Counter()
         batches = self._ordered(files, SCAN_BATCH).map(
             lambda *batch: self._numbers(numeric, *batch), num_parallel_calls=tf.data.AUTOTUNE
         )
         try:
-            for values, good in batches.prefetch(tf.data.AUTOTUNE):
+            for values, good, outside in batches.prefetch(tf.data.AUTOTUNE):
                 if not good:
                     raise ValueError("a number is not finite, out of range, or a negative weight")
                 moments.add(values.numpy())
+                unknown.update({key: int(count) for key, count in outside.items()})
         except (tf.errors.InvalidArgumentError, ValueError) as error:
             raise DataError(
                 self.table.find_problem(files, _lines) or self._find_refused(files) or str(error)
             ) from error
         if not moments.count:
             raise DataError(f"{', '.join(files)}: no row has a value for {self.table.target.name!r}")
+        for key, rows in unknown.items():
+            if rows:
+                print(f"note: {key}: {rows} of {moments.count} {name} rows are outside its vocabulary", flush=True)
         if training:
             self._encoder.normal = dict(zip(numeric, moments.normal(), strict=True))
         return moments.count
 
     def _numbers(
         self, numeric: list[str], raw: Tensors, target: tf.Tensor, weight: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The numeric columns as one [batch, columns] tensor, and whether all numbers of the batch can be used."""
+    ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        """The numeric columns as [batch, columns], whether all numbers can be used, and counts of unknown categories."""
         values = tf.stack([raw[key] for key in numeric], axis=1) if numeric else tf.zeros([tf.shape(weight)[0], 0])
         floats = [values, weight, *([target] if target.dtype == tf.float32 else [])]
         good = [tf.reduce_all(tf.math.is_finite(value)) for value in floats] + [tf.reduce_all(weight >= 0)]
         for column in self.features:
             if isinstance(column, Identity):
                 good.append(column_in_range(column, raw[column.key]))
-        return values, tf.reduce_all(tf.stack(good))
+        return values, tf.reduce_all(tf.stack(good)), unknown_values(self._encoder.lookups, raw)
 
     def _find_refused(self, files: list[str]) -> str | None:
         """The first row that TensorFlow's parser refuses, such as one with a stray quote, and what it says."""
@@ -198,7 +203,9 @@ class CsvReader:
         else:
             columns = list(self.table.columns)
         if self._columns and columns != self._columns:
-            raise DataError(f"{file}, row 1: the columns are in another order than in {self._files[True][0]}")
+            raise DataError(
+                f"{file}, row 1: the columns are in another order than in {self._files[True][0]}; reorder one"
+            )
         self._columns = columns
 
     def _rows(self, file: str) -> Iterator[list[str]]:
@@ -234,6 +241,14 @@ class _Moments:
 
 
 def find_files(location: str) -> list[str]:
+    """The files of a location: itself, a folder's *.csv, or what a pattern matches. Raises DataError for none."""
+    try:
+        return _find_files(location)
+    except tf.errors.OpError as error:
+        raise DataError(f"{location} cannot be read: {error.message.splitlines()[0]}") from error
+
+
+def _find_files(location: str) -> list[str]:
     if tf.io.gfile.isdir(location):
         files = tf.io.gfile.glob(join(location, "*.csv"))
         if not files:

@@ -11,6 +11,8 @@ from trainer.columns import Categorical, Classes, Column, Hashed, Identity, Tabl
 Tensors = dict[str, tf.Tensor]
 Predict = Callable[[Tensors], tf.Tensor]
 Signatures = dict[str, tuple[Callable, list]]
+# Wide enough for half precision.
+SUM_TOLERANCE = 1e-2
 
 
 class Encoder:
@@ -22,7 +24,7 @@ class Encoder:
         # Mean and deviation of each float column, learned from the training data.
         self.normal: dict[str, tuple[float, float]] = {}
         categorical = [column for column in self.features if isinstance(column, Categorical)]
-        self._lookups = {column.key: _lookup(column.vocabulary, unknown=1) for column in categorical}
+        self.lookups = {column.key: _lookup(column.vocabulary, unknown=1) for column in categorical}
         self._labels = _lookup(table.target.labels, unknown=0) if isinstance(table.target, Classes) else None
 
     def encode(self, raw: Tensors) -> Tensors:
@@ -31,7 +33,7 @@ class Encoder:
 
     def _encode(self, column: Column, value: tf.Tensor) -> tf.Tensor:
         if isinstance(column, Categorical):
-            index = self._lookups[column.key](value)
+            index = self.lookups[column.key](value)
         elif isinstance(column, Hashed):
             index = tf.strings.to_hash_bucket_fast(value, column.size)
         elif isinstance(column, Identity):
@@ -65,23 +67,42 @@ class Encoder:
         by_name = (named, [{key: tf.TensorSpec([None], dtype, name=key) for key, dtype in dtypes.items()}])
         as_list = (packed, [tf.TensorSpec([None, len(dtypes)], tf.float32, name="features")])
         default = by_name if tf.string in dtypes.values() else as_list
-        return {"serving_default": default, "named": by_name}, list(self._lookups.values())
+        return {"serving_default": default, "named": by_name}, list(self.lookups.values())
 
-    def check_output(self, shape: tuple[int | None, ...]) -> str | None:
+    def check_output(self, output: tf.Tensor) -> str | None:
+        """What is wrong with a model that answers a batch of data with `output`, in words; None where nothing is."""
         target = self.table.target
         units = len(target.labels) if isinstance(target, Classes) else 1
         meaning = f"one probability for each label of {target.name!r}" if units > 1 else f"the value of {target.name!r}"
-        return None if tuple(shape) == (None, units) else f"(batch, {units}): {meaning}"
+        one_unit = units == 2 and output.shape[1:] == [1]
+        if output.shape[1:] != [units] and not one_unit:
+            return (
+                f"the model's output has the shape (batch, *{list(output.shape[1:])}), not (batch, {units}): {meaning}"
+            )
+        total = tf.reduce_sum(self._probabilities(output), axis=1)
+        if units > 1 and not (tf.reduce_all(output >= 0) and tf.reduce_all(tf.abs(total - 1) < SUM_TOLERANCE)):
+            return "the model's output is no probability; end in softmax, or in sigmoid where there is one unit"
+        return None
+
+    def _probabilities(self, output: tf.Tensor) -> tf.Tensor:
+        # One sigmoid unit says how likely the second of two labels is.
+        return tf.concat([1 - output, output], axis=1) if output.shape[-1] == 1 else output
 
     def _answer(self, output: tf.Tensor) -> Tensors:
         output = tf.debugging.assert_all_finite(output, "the prediction is not finite")
         target = self.table.target
         if not isinstance(target, Classes):
             return {"value": tf.squeeze(output, axis=1)}
+        output = self._probabilities(output)
         best = tf.argmax(output, axis=1)
         # A gather needs neither a lookup table nor an asset file in the export.
         labels = tf.constant(list(target.labels), target.dtype)
         return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
+
+
+def unknown_values(lookups: dict[str, keras.layers.Layer], raw: Tensors) -> Tensors:
+    """How many values of each categorical column are outside its vocabulary."""
+    return {key: tf.reduce_sum(tf.cast(lookup(raw[key]) == 0, tf.int64)) for key, lookup in lookups.items()}
 
 
 def column_in_range(column: Identity, value: tf.Tensor) -> tf.Tensor:

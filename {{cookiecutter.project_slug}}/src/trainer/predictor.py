@@ -70,7 +70,9 @@ class Predictor:
             return {inputs[0]: instances}
         for row in instances:
             if not isinstance(row, dict) or sorted(row) != inputs:
-                raise UserError(f"a row is an object with exactly the inputs {inputs}, not {json.dumps(row)}")
+                given = set(row) if isinstance(row, dict) else set()
+                wrong = f"missing: {sorted(set(inputs) - given)}, not known: {sorted(given - set(inputs))}"
+                raise UserError(f"a row is an object with exactly the inputs {inputs}; {wrong}")
         return {key: [row[key] for row in instances] for key in inputs}
 
     def _tensor(self, key: str, info: Any, values: list) -> np.ndarray:

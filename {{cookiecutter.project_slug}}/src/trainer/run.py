@@ -5,13 +5,14 @@ Standard library only.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -104,9 +105,8 @@ def parse_flags(
         parser.add_argument(*_spellings(name), dest=name, metavar="TEXT", help=text)
     parsed, unknown = parser.parse_known_args(_joined(argv))
     if unknown:
-        raise UserError(
-            _unknown_flag(unknown[0], [*(item.name for item in dataclasses.fields(hyperparameters)), *known])
-        )
+        names = [*kinds, *(name for name, text in known.items() if text != argparse.SUPPRESS)]
+        raise UserError(_unknown_flag(unknown[0], names))
     values = vars(parsed)
     others = {name: values.pop(name, None) for name in known}
     try:
@@ -142,6 +142,35 @@ def join(folder: str, *names: str) -> str:
     return "/".join([folder.rstrip("/"), *names])
 
 
+def load_model() -> types.ModuleType:
+    """`model.py`. Raises UserError, with the line, for one that cannot be imported or lacks a part."""
+    with explaining_model():
+        from trainer import model
+    for name in ("DATA", "OBJECTIVE", "Hyperparameters", "build_model"):
+        if not hasattr(model, name):
+            raise UserError(f"model.py has no {name}")
+    if not dataclasses.is_dataclass(model.Hyperparameters):
+        raise UserError("model.py: Hyperparameters must be a dataclass: write @dataclass(frozen=True) above it")
+    return model
+
+
+@contextlib.contextmanager
+def explaining_model(hint: str = "") -> Iterator[None]:
+    """Turn an exception that `model.py` caused into a UserError with its line there; `hint` says what is expected."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == "model.py"
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else None
+        said = next((text.strip() for text in str(error).splitlines() if text.strip()), "")
+        where = f"model.py, line {line}" if line else "model.py"
+        raise UserError(f"{where}: {type(error).__name__}: {said}{hint and '. ' + hint}") from error
+
+
 def refuse_several_hosts(hosts: Sequence[str]) -> None:
     """Raise UserError for a job of several hosts: each would train, and export, a model of its own."""
     if len(hosts) > 1:
@@ -171,8 +200,8 @@ def _joined(argv: Sequence[str]) -> list[str]:
 def _unknown_flag(token: str, names: Sequence[str]) -> str:
     spelt = token.partition("=")[0]
     near = get_close_matches(spelt.strip("-").replace("-", "_"), names, n=1)
-    meant = f"; did you mean {_spellings(near[0])[0]}?" if near else ""
-    return f"unknown flag {spelt}{meant} Known flags: {', '.join(_spellings(name)[0] for name in names)}"
+    meant = f"did you mean {_spellings(near[0])[0]}? " if near else ""
+    return f"unknown flag {spelt}; {meant}Known flags: {', '.join(_spellings(name)[0] for name in names)}"
 
 
 def _kind_name(kind: Any) -> str:
@@ -199,6 +228,8 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
         # SageMaker's toolkit sends None as an empty string, its SDK's drivers as null.
         if optional and text in ("", "null", "None"):
             return None
+        if not text and required is not str:
+            raise argparse.ArgumentTypeError("needs a value")
         try:
             value = convert(text)
         except ValueError:

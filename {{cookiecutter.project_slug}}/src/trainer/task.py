@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from trainer.run import Run, UserError, join, main, parse_flags, refuse_several_hosts
+from trainer.run import Run, UserError, join, load_model, main, parse_flags, refuse_several_hosts
 
 FLAGS = {
     "train_data": "the training data: a CSV file, a folder of them, or a pattern; local or gs://",
@@ -21,9 +21,7 @@ FLAGS = {
 
 def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     """The Run that Vertex AI asks for. Raises UserError for a bad flag or a location that nobody named."""
-    from trainer.model import Hyperparameters
-
-    hyperparameters, flags = parse_flags(Hyperparameters, argv, FLAGS)
+    hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv, FLAGS)
     cluster = json.loads(environment.get("TF_CONFIG") or "{}").get("cluster", {})
     refuse_several_hosts([host for hosts in cluster.values() for host in hosts])
     for name in ("train_data", "eval_data"):

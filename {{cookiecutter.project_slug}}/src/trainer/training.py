@@ -16,7 +16,7 @@ from trainer.columns import Table
 from trainer.data import CsvReader, Reader
 from trainer.export import export
 from trainer.reporting import Reporter
-from trainer.run import Run, UserError
+from trainer.run import Run, UserError, explaining_model
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
 STEPS_PER_CALL = 500
@@ -58,8 +58,10 @@ def train(run: Run) -> Result:
         _refuse_nan(epoch, metrics, hyperparameters)
         reporter.report(epoch, metrics)
         checkpoints.save(epoch, last=epoch == hyperparameters.epochs)
-    # A job that was stopped between its last epoch and its export has nothing left to train.
-    metrics = metrics or loop.evaluate()
+    if not metrics:
+        # As after a job that was stopped between its last epoch and its export.
+        print(f"nothing left to train: the checkpoint has seen {hyperparameters.epochs} epochs or more", flush=True)
+        metrics = loop.evaluate()
 
     request, response = export(network, reader, run.export_dir)
     print(f"model: {run.export_dir}", flush=True)
@@ -86,7 +88,8 @@ class _Loop:
         self._loss = keras.losses.get(network.loss)
         # Keras creates these variables on first use, which must not be inside a tf.function.
         network.optimizer.build(network.trainable_variables)
-        self._evaluate_batch(*next(iter(evaluation)))
+        with explaining_model("The loss and the metrics must fit the target and the output of build_model"):
+            self._evaluate_batch(*next(iter(evaluation)))
         self.metric_names = ["loss", *self._eval_results()]
 
     def epochs(self, start: int) -> Iterator[tuple[int, dict[str, float]]]:
@@ -132,7 +135,8 @@ class _Loop:
 
     def _train_batch(self, features: dict, target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            losses = self._losses(target, self.network(features, training=True))
+            output = self.network(features, training=True)
+            losses = self._losses(_like(target, output), output)
             loss = tf.nn.compute_average_loss(losses, weight, self.hyperparameters.batch_size)
             if self.network.losses:
                 loss += tf.nn.scale_regularization_loss(tf.add_n(self.network.losses))
@@ -151,6 +155,7 @@ class _Loop:
 
     def _evaluate_batch(self, features: dict, target: tf.Tensor, weight: tf.Tensor) -> None:
         output = self.network(features, training=False)
+        target = _like(target, output)
         self._eval_loss.update_state(self._losses(target, output), weight)
         self.network.compute_metrics(features, target, output, weight)
 
@@ -164,9 +169,14 @@ class _Loop:
         return {f"val_{name}": float(value) for name, value in {"loss": self._eval_loss.result(), **compiled}.items()}
 
 
+def _like(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    # A target [batch] against an output [batch, 1], one sigmoid unit, would broadcast to [batch, batch].
+    return target[:, tf.newaxis] if target.shape.rank == 1 and output.shape[-1] == 1 else target
+
+
 def _check(hyperparameters: Any) -> None:
     for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-        value = getattr(hyperparameters, name, None)
+        value = getattr(hyperparameters, name, f"missing: add {name}: int = {least} to Hyperparameters")
         if not isinstance(value, int) or value < least:
             raise UserError(f"the hyperparameter {name} must be a whole number, {least} or more, not {value}")
 
@@ -180,13 +190,18 @@ def _strategy() -> tf.distribute.Strategy:
 
 
 def _build(hyperparameters: Any, reader: Reader) -> keras.Model:
-    network = model.build_model(hyperparameters, reader.inputs())
+    inputs = reader.inputs()
+    with explaining_model(f"build_model gets the inputs {list(inputs)} and returns keras.Model(inputs, ...)"):
+        network = model.build_model(hyperparameters, dict(inputs))
     if not isinstance(network, keras.Model):
         raise UserError(f"model.py: build_model must return a keras.Model, not {type(network).__name__}")
     if not getattr(network, "optimizer", None) or not network.loss:
         raise UserError("model.py: build_model must compile its model with an optimizer and a loss")
-    if wanted := reader.check_output(network.output_shape):
-        raise UserError(f"model.py: the model's output has the shape {network.output_shape}; it must be {wanted}")
+    features, _, _ = next(iter(reader.batches(False, hyperparameters.batch_size)))
+    with explaining_model(f"build_model gets the inputs {list(inputs)} and returns keras.Model(inputs, ...)"):
+        output = network(features, training=False)
+    if problem := reader.check_output(output):
+        raise UserError(f"model.py: {problem}")
     return network
 
 
@@ -199,7 +214,7 @@ def _refuse_nan(epoch: int, metrics: dict[str, float], hyperparameters: Any) -> 
     bad = [name for name in ("loss", "val_loss") if not math.isfinite(metrics[name])]
     if bad:
         rate = getattr(hyperparameters, "learning_rate", None)
-        hint = f"try a learning rate below {rate:g}" if rate else "try smaller steps"
+        hint = f"try --learning-rate {min(rate / 10, 0.01):g}" if rate else "try smaller steps"
         raise UserError(
             f"{bad[0]} is {metrics[bad[0]]} after epoch {epoch}: the training diverged; {hint}. No model was written."
         )
