@@ -74,7 +74,7 @@ def render() -> None:
     if PROJECT.exists():
         shutil.rmtree(BUILD / "previous", ignore_errors=True)
         PROJECT.rename(BUILD / "previous")
-    run(PYTHON, "-m", "cookiecutter", "--no-input", "--output-dir", BUILD, ROOT, quiet=True)
+    run(PYTHON, "-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", BUILD, ROOT, quiet=True)
 
 
 def timed(name: str, step: Callable[[], None], times: dict[str, float]) -> None:

@@ -38,7 +38,7 @@ def show(title: str, results: dict[str, float]) -> None:
 def main() -> None:
     """Render a project, write a table, measure."""
     folder = Path(tempfile.mkdtemp())
-    render = [sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", folder, ROOT]
+    render = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder, ROOT]
     subprocess.run(render, check=True, stdout=subprocess.DEVNULL)
     sys.path.insert(0, str(folder / "iris_classifier" / "src"))
     import keras

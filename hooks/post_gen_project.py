@@ -1,7 +1,6 @@
 """Removes what the answers do not ask for, by one table, and prints the next steps."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ WANTED = {
     "data/eval/iris.csv": CONTEXT["problem"] == "classification",
     "data/train/penguins.csv": CONTEXT["problem"] == "regression",
     "data/eval/penguins.csv": CONTEXT["problem"] == "regression",
-    ".github": CONTEXT["ci"] == "github",
+    ".github/workflows/ci.yml": CONTEXT["ci"] == "github",
     ".gitlab-ci.yml": CONTEXT["ci"] == "gitlab",
 }
 
@@ -31,15 +30,13 @@ STEPS = {
 
 
 def prune(project: Path) -> None:
-    """Remove every path of WANTED that is not wanted."""
-    for path, wanted in WANTED.items():
-        if wanted:
-            continue
-        target = project / path
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink()
+    """Remove every file of WANTED that is not wanted, and the folders that this leaves empty, but no file of a user."""
+    for path in (project / name for name, wanted in WANTED.items() if not wanted):
+        path.unlink()
+        for folder in path.parents:
+            if folder == project or any(folder.iterdir()):
+                break
+            folder.rmdir()
 
 
 def main() -> int:

@@ -149,6 +149,17 @@ def test_a_replay_that_skips_the_prompt_is_caught_by_the_net(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_rendering_again_over_a_project_removes_no_file_of_its_owner(render: Render, tmp_path: Path) -> None:
+    assert render("ci=github").returncode == 0
+    (project,) = (tmp_path / "out").iterdir()
+    own = project / ".github" / "workflows" / "deploy.yml"
+    own.write_text("on: push\n")
+    done = render("ci=none", "--overwrite-if-exists")
+    assert done.returncode == 0, done.stderr
+    assert own.read_text() == "on: push\n"
+    assert not (project / ".github" / "workflows" / "ci.yml").exists()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.fixed_dictionaries({question: SHOWN for question in FREE_TEXT}))
 @example(texts={question: "\"\"\"'''\\{{ 7*7 }}{% x %}${HOME}`id`$(id)#\U0001f600\u202e" for question in FREE_TEXT})

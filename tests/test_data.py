@@ -114,6 +114,12 @@ def test_missing_values_have_a_stated_default(prepare: Prepare, columns: Any) ->
     assert target == [[1.0], [2.0], [3.0], [4.0]]
 
 
+def test_a_dropped_column_may_have_any_name(prepare: Prepare, columns: Any) -> None:
+    """Such as the nameless first column that pandas writes."""
+    table = columns.Table([columns.Dropped(""), columns.Dropped("年"), columns.Numeric("x"), columns.Number("y")])
+    assert prepare(table, ",年,x,y\n0,1,2,3\n").train_rows == 1
+
+
 def test_a_weight_column_counts_and_a_dropped_column_does_not(prepare: Prepare, columns: Any) -> None:
     table = columns.Table(
         [columns.Dropped("id"), columns.Numeric("x"), columns.Weight("w"), columns.Classes("y", ["no", "yes"])]
@@ -176,7 +182,10 @@ def test_training_batches_are_full_endless_and_the_same_for_the_same_seed(prepar
 BAD_FILES = {
     "": "{file} is empty",
     "x,c,y\n": "{file} has a header and no rows",
-    "x,c\n1,a\n": "{file}, row 1: the column 'y' of model.py is missing; the header is ['x', 'c']",
+    "x,c\n1,a\n": "{file}, row 1: the column 'y' of model.py is missing. The header is ['x', 'c']",
+    "x;c;y\n1;a;no\n": "{file}, row 1: one column, 'x;c;y'; is ',' the right delimiter?",
+    "X,c,y\n1,a,no\n": "the column 'x' of model.py is missing. ",
+    "x,cc,y\n1,a,no\n": "the column 'c' of model.py is missing. did you mean 'cc'? The header is",
     "x,c,y,z\n1,a,no,1\n": "{file}, row 1: the column 'z' is not in model.py; add Dropped('z') to leave it out",
     "x,c,y,y\n1,a,no,no\n": "{file}, row 1: the column 'y' stands twice in the header",
     "x,c,y\n1,a,no\nwide,a,no\n": "{file}, row 3, column 'x': 'wide' is not a number",
@@ -186,7 +195,7 @@ BAD_FILES = {
     "x,c,y\n,a,no\n": "{file}, row 2, column 'x': no value; say in model.py what an empty field means (missing=...)",
     "x,c,y\n1,,no\n": "{file}, row 2, column 'c': no value",
     "x,c,y\n1,a,\n": "row 2, column 'y': no value; say in model.py what an empty field means (drop_missing=True)",
-    "x,c,y\n1,a,no\n\n1,a,no\n": "{file}, row 3: 0 columns where model.py has 3: ''",
+    "x,c,y\n1,a,no\n\n1,a,no\n": "{file}, row 3: an empty line; delete it",
     "x,c,y\nnan,a,no\n": "{file}, row 2, column 'x': 'nan' is not a number",
     "x,c,y\ninf,a,no\n": "{file}, row 2, column 'x': 'inf' is not a number",
     "x,c,y\n1e39,a,no\n": "{file}, row 2, column 'x': '1e39' is not a finite number",
@@ -243,6 +252,39 @@ def test_a_bad_row_is_named_in_the_file_that_holds_it(project: Path, simple: Any
         CsvReader(simple).prepare(str(tmp_path), str(tmp_path))
 
 
+def test_batches_stay_full_where_rows_without_target_are_left_out(prepare: Prepare, columns: Any) -> None:
+    table = columns.Table([columns.Numeric("x"), columns.Number("y", drop_missing=True)])
+    reader = prepare(table, "x,y\n" + "".join(f"{n},{'' if n % 10 else n}\n" for n in range(200)))
+    assert reader.train_rows == 20
+    assert [len(target) for _, target, _ in reader.batches(True, 8).take(3)] == [8, 8, 8]
+    assert [len(target) for _, target, _ in reader.batches(False, 8)] == [8, 8, 4]
+
+
+def test_categories_outside_the_vocabulary_are_counted(
+    prepare: Prepare, simple: Any, capsys: pytest.CaptureFixture
+) -> None:
+    prepare(simple, "x,c,y\n1,a,no\n2,B,yes\n3,A,no\n", "x,c,y\n1,a,no\n")
+    assert capsys.readouterr().out == "note: c: 2 of 3 train rows are outside its vocabulary\n"
+
+
+def test_a_byte_order_mark_without_a_header_is_refused(prepare: Prepare, columns: Any) -> None:
+    table = columns.Table([columns.Categorical("c", ["a"]), columns.Number("y")], header=False)
+    assert prepare(table, "a,1\n").train_rows == 1
+    with pytest.raises(columns.DataError, match="starts with a byte order mark; save it as UTF-8 without one"):
+        prepare(table, b"\xef\xbb\xbfa,1\n")
+
+
+def test_a_folder_whose_name_looks_like_a_pattern_is_read(project: Path, simple: Any, tmp_path: Path) -> None:
+    from trainer.data import CsvReader
+
+    folder = tmp_path / "old [1]"
+    folder.mkdir()
+    (folder / "d.csv").write_text("x,c,y\n1,a,no\n")
+    reader = CsvReader(simple)
+    reader.prepare(str(folder), str(folder / "d.csv"))
+    assert (reader.train_rows, reader.eval_rows) == (1, 1)
+
+
 def test_data_that_is_not_there_is_refused(project: Path, simple: Any, columns: Any, tmp_path: Path) -> None:
     from trainer.data import CsvReader
 
@@ -265,15 +307,16 @@ def test_columns_that_cannot_be_one_table_are_refused(columns: Any) -> None:
     for wrong, message in (
         ([x], "exactly one target"),
         ([x, y, columns.Number("z")], "exactly one target"),
-        ([x, x, y], "two columns are called 'x'"),
-        ([columns.Numeric("a b"), columns.Numeric("a-b"), y], "two columns are called 'a_b'"),
-        ([columns.Numeric("§"), y], "the column name '§' needs a letter or a digit"),
+        ([x, x, y], "a column name stands twice in"),
+        ([columns.Numeric("a b"), columns.Numeric("a-b"), y], "'a b', 'a-b'. have one input name, 'a_b': rename one"),
+        ([columns.Numeric("§"), y], "the column '§' has no a-z or 0-9 in its name: rename it"),
         ([y], "no column to learn from"),
         ([x, y, columns.Weight("w"), columns.Weight("v")], "one Weight column"),
     ):
         with pytest.raises(columns.UserError, match=message):
             columns.Table(wrong)
     for make, message in (
+        (lambda: columns.Table([columns.Dropped("a"), columns.Dropped("a"), x, y]), "stands twice"),
         (lambda: columns.Classes("y", ["only"]), "two labels or more"),
         (lambda: columns.Classes("y", ["a", 1]), "distinct strings or distinct whole numbers"),
         (lambda: columns.Categorical("c", ["a", "a"]), "distinct strings"),

@@ -229,6 +229,7 @@ def test_an_interrupted_local_training_says_so_without_a_traceback(project: Path
         if line.startswith("epoch=3 "):
             process.send_signal(signal.SIGINT)
             break
-    _, said = process.communicate(timeout=60)
+    told, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == "stopped\n"
+    assert f"--job-dir {os.path.relpath(tmp_path / 'job', project)}" in told

@@ -158,6 +158,50 @@ def test_lists_and_objects_get_the_same_answer(iris: Path, ask: Callable) -> Non
     assert [answer["class_label"] for answer in ask(iris, *rows)] == ["setosa", "virginica"]
 
 
+def container_rows(body: str, content_type: str) -> dict:
+    """What SageMaker's TensorFlow Serving container makes of a body (contracts: its tensorflowServing.js)."""
+    if content_type == "text/csv":
+        return {"instances": [[json.loads(field) for field in line.split(",")] for line in body.splitlines()]}
+    if content_type == "application/jsonlines":
+        return {"instances": [json.loads(line) for line in body.splitlines()]}
+    value = json.loads(body)
+    if isinstance(value, dict) and {"instances", "inputs"} & set(value):
+        return value
+    return {"instances": value if isinstance(value, list) and isinstance(value[0], list) else [value]}
+
+
+ROW = {"species": "Adelie", "island": "Dream", "bill_length_mm": 44.0, "bill_depth_mm": 18.8,
+       "flipper_length_mm": 190, "sex": "male", "year": 2008}  # fmt: skip
+FORMS = [
+    ("iris", "text/csv", "5.1,3.5,1.4,0.2\n6.5,3,5.2,2", 2),
+    ("iris", "application/jsonlines", "[5.1, 3.5, 1.4, 0.2]\n[6.5, 3, 5.2, 2]", 2),
+    ("iris", "application/json", "[[5.1, 3.5, 1.4, 0.2], [6.5, 3, 5.2, 2]]", 2),
+    ("iris", "application/json", "[5.1, 3.5, 1.4, 0.2]", 1),
+    ("iris", "application/json", '{"inputs": [[5.1, 3.5, 1.4, 0.2], [6.5, 3, 5.2, 2]]}', 2),
+    ("penguins", "application/jsonlines", json.dumps(ROW) + "\n" + json.dumps(ROW), 2),
+    ("penguins", "application/json", json.dumps(ROW), 1),
+    ("penguins", "application/json", json.dumps({"instances": [ROW, ROW]}), 2),
+    ("penguins", "application/json", json.dumps({"inputs": {key: [value] * 2 for key, value in ROW.items()}}), 2),
+]
+
+
+@pytest.mark.parametrize(("model", "content_type", "body", "rows"), FORMS)
+def test_every_form_of_a_sagemaker_request_fits_the_default_signature(
+    model: str, content_type: str, body: str, rows: int, iris: Path, penguins: Path, ask: Callable
+) -> None:
+    folder = {"iris": iris, "penguins": penguins}[model]
+    request = container_rows(body, content_type)
+    if columns := request.get("inputs"):
+        # Columns are rows turned round; a signature with one input takes them without its name.
+        turned = zip(*columns.values(), strict=True) if isinstance(columns, dict) else columns
+        instances = [dict(zip(columns, row, strict=True)) if isinstance(columns, dict) else row for row in turned]
+    else:
+        instances = request["instances"]
+    answers = ask(folder, *instances)
+    assert len(answers) == rows
+    assert answers[0]["class_label"] == "setosa" if model == "iris" else 2000 < answers[0] < 7000
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_a_number_that_is_not_finite_is_refused_in_the_graph(bad: float, iris: Path, ask: Callable) -> None:
     from trainer.run import UserError
@@ -192,11 +236,17 @@ def test_whole_numbers_are_checked_in_the_graph(project: Path) -> None:
     from trainer.columns import Categorical, Classes, Identity, Table
     from trainer.encoding import Encoder
 
-    encoder = Encoder(Table([Identity("m", 3), Categorical("c", [10, 20]), Classes("y", ["a", "b"])]))
+    code = Categorical("c", [10, 20, 2**24 + 1], missing=10)
+    encoder = Encoder(Table([Identity("m", 3), code, Classes("y", ["a", "b"])]))
     signatures, _ = encoder.signatures(lambda features: features["m"][:, :2])
     packed = tf.function(signatures["serving_default"][0])
     assert packed(tf.constant([[1.0, 10.0]]))["class_label"].numpy().tolist() == [b"b"]
-    for row, message in (([1.5, 10.0], "m must be a whole number"), ([3.0, 10.0], "m must be between 0 and 2")):
+    assert packed(tf.constant([[1.0, float("nan")]]))["class_id"].numpy().tolist() == [1]
+    for row, message in (
+        ([1.5, 10.0], "m must be a whole number"),
+        ([3.0, 10.0], "m must be between 0 and 2"),
+        ([1.0, 2.0**24], "c must be a whole number below 2.24; use the signature named for a larger one"),
+    ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             packed(tf.constant([row]))
 
@@ -212,7 +262,7 @@ def test_whole_numbers_are_checked_in_the_graph(project: Path) -> None:
         (
             [{"sepal_length": 1}],
             "named",
-            "exactly the inputs .'petal_length', 'petal_width', 'sepal_",
+            "missing: .'petal_length', 'petal_width', 'sepal_width'., not known: ..",
         ),
         ([[1, 2, 3, 4]], "other", "there is no signature 'other'; the model has .'named', 'serving_default'."),
     ],
@@ -257,6 +307,7 @@ def test_predict_answers_a_request_from_a_file_and_from_standard_input(
         (["nowhere.json"], "", "no request in nowhere.json: "),
         ([], "", "there is no trained model in runs/; train one: python train.py"),
         (["a", "b", "c"], "", "usage: python predict.py"),
+        (["--model", "x"], "", "usage: python predict.py"),
         (["-", "."], '{"instances": [[1]]}', ". holds no model that TensorFlow Serving can load"),
     ],
 )

@@ -78,12 +78,12 @@ def test_a_value_is_read_as_the_platforms_write_it(
     [
         (["--learnin-rate", "1"], "unknown flag --learnin-rate; did you mean --learning-rate? Known flags: --epochs, "),
         (["--learn", "1"], "unknown flag --learn"),
-        (["--banana", "1"], "unknown flag --banana Known flags: --epochs, --learning-rate, --shuffle"),
+        (["--banana", "1"], "unknown flag --banana; Known flags: --epochs, --learning-rate, --shuffle"),
         (["stray"], "unknown flag stray"),
         (["--epochs", "0.5"], "--epochs: '0.5' is not a whole number"),
         (["--epochs", "many"], "--epochs: 'many' is not a whole number"),
-        (["--epochs", ""], "--epochs: '' is not a whole number"),
-        (["--epochs"], "--epochs: '' is not a whole number"),
+        (["--epochs", ""], "--epochs: needs a value"),
+        (["--epochs"], "--epochs: needs a value"),
         (["--epochs", "inf"], "--epochs: 'inf' is not a whole number"),
         (["--learning-rate", "nan"], "'nan' is not a finite number"),
         (["--learning-rate", "null"], "'null' is not a finite number"),
@@ -147,6 +147,12 @@ def test_a_hyperparameter_with_the_name_of_a_platforms_flag_is_refused(run: Any)
     class Taken:
         model_dir: str = ""
 
+    @dataclass(frozen=True)
+    class Help:
+        help: str = ""
+
+    with pytest.raises(run.UserError, match="a hyperparameter cannot be called 'help'"):
+        parse(run, Help)
     with pytest.raises(run.UserError, match="a hyperparameter cannot be called 'model_dir'"):
         parse(run, Taken)
 

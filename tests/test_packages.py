@@ -130,7 +130,7 @@ def test_the_sdist_holds_the_package_and_nothing_else(bake: Bake, tmp_path: Path
     code = {path.relative_to(project).as_posix() for path in (project / "src" / "trainer").glob("*.py")}
     own = {name for name in names if ".egg-info/" not in name and (project / name).is_file()}
     assert own == code | {"setup.py", "MANIFEST.in", "README.md", "LICENSE", "pyproject.toml", "src/requirements.txt"}
-    assert archive.name.startswith("iris_classifier-0.1.0")
+    assert archive.name.startswith("iris_classifier_trainer-0.1.0")
 
 
 def test_the_installed_sdist_trains_from_an_empty_directory(

@@ -9,7 +9,8 @@ from setuptools import find_packages, setup
 lines = Path("src/requirements.txt").read_text(encoding="utf-8").splitlines()
 
 setup(
-    name={{ cookiecutter.project_slug | literal }},
+    # With a suffix, so that no project replaces a library of its own name in the image.
+    name="{{ cookiecutter.project_slug }}_trainer",
     version="0.1.0",
     description={{ cookiecutter.description | literal }},
     author={{ cookiecutter.author_name | literal }},

@@ -90,9 +90,7 @@ def run(argv: Sequence[str]) -> None:
         result = train(job)
     except KeyboardInterrupt:
         folder = os.path.relpath(Path(job.checkpoint_dir).parent)
-        print(
-            f"checkpoints are in {folder}; to go on: python train.py --job-dir {folder} and the same flags", flush=True
-        )
+        print(f"to go on from the last checkpoint: the same flags and --job-dir {folder}", flush=True)
         raise
     request_file = Path(job.checkpoint_dir).with_name("request.json")
     request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")

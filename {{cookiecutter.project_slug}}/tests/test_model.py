@@ -3,7 +3,7 @@
 
 import pytest
 
-from train import settings
+from train import locate, settings
 from trainer import model
 from trainer.columns import Table
 from trainer.predictor import Predictor
@@ -18,8 +18,8 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return train(
         Run(
             model.Hyperparameters(epochs=5),
-            train_data=data["train"],
-            eval_data=data["eval"],
+            train_data=locate(data["train"]),
+            eval_data=locate(data["eval"]),
             export_dir=str(folder / "model" / "1"),
             checkpoint_dir=str(folder / "checkpoints"),
             log_dir=str(folder / "logs"),
@@ -32,7 +32,7 @@ def test_the_columns_of_the_data_are_the_columns_of_the_model() -> None:
         from trainer.data import find_files
 
         for location in settings()["data"].values():
-            assert model.DATA.find_problem(find_files(location)) is None
+            assert model.DATA.find_problem(find_files(locate(location))) is None
 
 
 def test_five_epochs_give_the_metric_that_tuning_looks_at(result: Result) -> None:

@@ -21,7 +21,11 @@ class Checkpoints:
         self._folder = run.checkpoint_dir
         self._hyperparameters = dataclasses.asdict(run.hyperparameters)
         self._epoch = tf.Variable(0, dtype=tf.int64)
-        self._checkpoint = tf.train.Checkpoint(model=network, optimizer=network.optimizer, epoch=self._epoch)
+        # Keras leaves the state of its random layers out of the model's own checkpoint.
+        states = [variable.value for variable in network.non_trainable_variables]
+        self._checkpoint = tf.train.Checkpoint(
+            model=network, optimizer=network.optimizer, epoch=self._epoch, states=states
+        )
         self._manager = tf.train.CheckpointManager(self._checkpoint, run.checkpoint_dir, max_to_keep=2)
         self._saved = time.monotonic()
 
@@ -33,8 +37,10 @@ class Checkpoints:
         self._check_same_model()
         try:
             self._checkpoint.restore(newest).assert_consumed()
-        except (AssertionError, ValueError) as error:
-            raise UserError(f"the checkpoint {newest} belongs to another build_model; {_NEW_FOLDER}") from error
+        except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:
+            raise UserError(
+                f"the checkpoint {newest} is broken or belongs to another build_model; {_NEW_FOLDER}"
+            ) from error
         print(f"resuming after epoch {int(self._epoch)} from {newest}", flush=True)
         return int(self._epoch)
 
@@ -43,10 +49,9 @@ class Checkpoints:
         if not last and time.monotonic() - self._saved < SECONDS_BETWEEN:
             return
         self._epoch.assign(epoch)
-        if not tf.io.gfile.exists(self._note):
-            tf.io.gfile.makedirs(self._folder)
-            with tf.io.gfile.GFile(self._note, "w") as note:
-                note.write(json.dumps(self._hyperparameters, indent=2))
+        tf.io.gfile.makedirs(self._folder)
+        with tf.io.gfile.GFile(self._note, "w") as note:
+            note.write(json.dumps(self._hyperparameters, indent=2))
         self._manager.save()
         self._saved = time.monotonic()
 
@@ -57,8 +62,11 @@ class Checkpoints:
     def _check_same_model(self) -> None:
         # A restored optimizer brings its learning rate along: without this check a new --learning-rate would do
         # nothing.
-        with tf.io.gfile.GFile(self._note) as note:
-            before = json.loads(note.read())
+        try:
+            with tf.io.gfile.GFile(self._note) as note:
+                before = json.loads(note.read())
+        except (tf.errors.NotFoundError, ValueError) as error:
+            raise UserError(f"{self._note} is missing or broken; {_NEW_FOLDER}") from error
         changed = [
             f"{name}={before.get(name)} then, {value} now"
             for name, value in self._hyperparameters.items()

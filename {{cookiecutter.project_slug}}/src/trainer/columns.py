@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from trainer.run import UserError
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_INTEGER = re.compile(r"[+-]?\d+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class DataError(UserError):
@@ -217,14 +217,10 @@ class Table:
         used = [column for column in self.columns if column.dtype]
         for column in used:
             if not column.key:
-                raise UserError(
-                    f"model.py: the column {column.name!r} has no a-z or 0-9 in its name: rename it in the file"
-                )
+                raise UserError(f"model.py: the column {column.name!r} has no a-z or 0-9 in its name: rename it")
             same = [other.name for other in used if other.key == column.key]
             if len(same) > 1:
-                raise UserError(
-                    f"model.py: the columns {same} have one input name, {column.key!r}: rename one in the file"
-                )
+                raise UserError(f"model.py: the columns {same} have one input name, {column.key!r}: rename one")
         targets = [column.name for column in self.columns if isinstance(column, Target)]
         if len(targets) != 1:
             raise UserError(f"model.py: the table needs exactly one target (Classes or Number), not {targets}")
@@ -251,9 +247,7 @@ class Table:
         """Raise DataError unless `names`, the first row of `file`, are this table's columns in any order."""
         known = [column.name for column in self.columns]
         if len(names) == 1 and len(known) > 1:
-            raise DataError(
-                f"{file}, row 1: one column, {names[0]!r}; is {self.delimiter!r} the delimiter of this file?"
-            )
+            raise DataError(f"{file}, row 1: one column, {names[0]!r}; is {self.delimiter!r} the right delimiter?")
         for name in known:
             if name not in names:
                 near = "".join(f"did you mean {close!r}? " for close in get_close_matches(name, names, n=1))
@@ -317,7 +311,8 @@ def _not_a_number(text: str) -> str | None:
 
 
 def _not_whole(text: str) -> str | None:
-    return None if _INTEGER.fullmatch(text.strip()) else f"{text!r} is not a whole number"
+    fits = _INTEGER.fullmatch(text.strip()) and -(2**63) <= int(text) < 2**63
+    return None if fits else f"{text!r} is not a whole number of 64 bits"
 
 
 def _check_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -> None:

@@ -98,12 +98,17 @@ class CsvReader:
     def _ordered(self, files: list[str], batch_size: int) -> tf.data.Dataset:
         # Lines are batched before files are interleaved: a third faster than the other way round.
         read = self._interleaved(files, lambda lines: lines.batch(batch_size), tf.data.AUTOTUNE)
-        return read.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return self._decoded(read, batch_size)
 
     def _shuffled(self, batch_size: int, seed: tf.Tensor | int) -> tf.data.Dataset:
         # A shuffle needs single lines; handing those from thread to thread costs more than it gains.
         read = self._interleaved(self._files[True], lambda lines: lines, None).shuffle(SHUFFLE_BUFFER, seed=seed)
-        return read.repeat().batch(batch_size).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return self._decoded(read.repeat().batch(batch_size), batch_size)
+
+    def _decoded(self, lines: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        rows = lines.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
+        # Rows without a target were left out: without full batches again, an epoch would see too few rows.
+        return rows.rebatch(batch_size) if self.table.target.drop_missing else rows
 
     def _interleaved(
         self, files: list[str], each: Callable[[tf.data.Dataset], tf.data.Dataset], parallel: int | None
@@ -163,7 +168,7 @@ class CsvReader:
     def _numbers(
         self, numeric: list[str], raw: Tensors, target: tf.Tensor, weight: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
-        """The numeric columns as [batch, columns], whether all numbers can be used, and counts of unknown categories."""
+        """Numeric columns as [batch, columns], whether all numbers can be used, and counts of unknown categories."""
         values = tf.stack([raw[key] for key in numeric], axis=1) if numeric else tf.zeros([tf.shape(weight)[0], 0])
         floats = [values, weight, *([target] if target.dtype == tf.float32 else [])]
         good = [tf.reduce_all(tf.math.is_finite(value)) for value in floats] + [tf.reduce_all(weight >= 0)]
@@ -201,6 +206,8 @@ class CsvReader:
                 raise DataError(f"{file} has a header and no rows")
             columns = self.table.in_file_order(names)
         else:
+            if first[0].startswith("\ufeff"):
+                raise DataError(f"{file} starts with a byte order mark; save it as UTF-8 without one")
             columns = list(self.table.columns)
         if self._columns and columns != self._columns:
             raise DataError(
@@ -249,14 +256,15 @@ def find_files(location: str) -> list[str]:
 
 
 def _find_files(location: str) -> list[str]:
+    # Not by a pattern first: a folder's own name may hold [ or ?.
     if tf.io.gfile.isdir(location):
-        files = tf.io.gfile.glob(join(location, "*.csv"))
+        files = [join(location, name) for name in tf.io.gfile.listdir(location) if name.endswith(".csv")]
         if not files:
             raise DataError(
                 f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
             )
     else:
-        files = tf.io.gfile.glob(location)
+        files = [location] if tf.io.gfile.exists(location) else tf.io.gfile.glob(location)
         if not files:
             raise DataError(f"there is no data at {location}")
     return sorted(files)

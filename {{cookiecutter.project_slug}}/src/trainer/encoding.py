@@ -62,7 +62,7 @@ class Encoder:
 
         def packed(features: tf.Tensor) -> Tensors:
             values = dict(zip(dtypes, tf.unstack(features, axis=1), strict=True))
-            return named({key: _cast(key, value, dtypes[key]) for key, value in values.items()})
+            return named({column.key: _cast(column, values[column.key]) for column in self.features})
 
         by_name = (named, [{key: tf.TensorSpec([None], dtype, name=key) for key, dtype in dtypes.items()}])
         as_list = (packed, [tf.TensorSpec([None, len(dtypes)], tf.float32, name="features")])
@@ -76,9 +76,7 @@ class Encoder:
         meaning = f"one probability for each label of {target.name!r}" if units > 1 else f"the value of {target.name!r}"
         one_unit = units == 2 and output.shape[1:] == [1]
         if output.shape[1:] != [units] and not one_unit:
-            return (
-                f"the model's output has the shape (batch, *{list(output.shape[1:])}), not (batch, {units}): {meaning}"
-            )
+            return f"the model's output has the shape {('batch', *output.shape[1:])}, not (batch, {units}): {meaning}"
         total = tf.reduce_sum(self._probabilities(output), axis=1)
         if units > 1 and not (tf.reduce_all(output >= 0) and tf.reduce_all(tf.abs(total - 1) < SUM_TOLERANCE)):
             return "the model's output is no probability; end in softmax, or in sigmoid where there is one unit"
@@ -125,11 +123,15 @@ def _filled(column: Column, value: tf.Tensor) -> tf.Tensor:
     return value
 
 
-def _cast(key: str, value: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    if dtype == tf.float32:
+def _cast(column: Column, value: tf.Tensor) -> tf.Tensor:
+    if column.dtype == "float32":
         return value
-    whole = tf.reduce_all(tf.equal(tf.floor(value), value))
-    return tf.cast(_checked(whole, f"{key} must be a whole number", value), dtype)
+    if column.default is not None:
+        value = tf.where(tf.math.is_nan(value), tf.constant(column.default, tf.float32), value)
+    # Above 2^24 a float32 no longer holds every whole number: the neighbour's would be meant.
+    whole = tf.reduce_all((tf.floor(value) == value) & (tf.abs(value) < 2**24))
+    message = f"{column.key} must be a whole number below 2^24; use the signature named for a larger one"
+    return tf.cast(_checked(whole, message, value), column.dtype)
 
 
 def _checked(condition: tf.Tensor, message: str, value: tf.Tensor) -> tf.Tensor:

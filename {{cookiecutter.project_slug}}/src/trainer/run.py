@@ -91,7 +91,7 @@ def parse_flags(
     parser = _Parser(allow_abbrev=False, argument_default=argparse.SUPPRESS)
     kinds = typing.get_type_hints(hyperparameters)
     for item in dataclasses.fields(hyperparameters):
-        if item.name in known:
+        if item.name in (*known, "h", "help"):
             raise UserError(f"model.py: a hyperparameter cannot be called {item.name!r}: the platforms use that flag")
         text = item.metadata.get("help") or f"a hyperparameter of {hyperparameters.__module__}"
         parser.add_argument(

@@ -30,7 +30,8 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     layout = flags["model_layout"] or "versioned"
     if layout not in ("versioned", "flat"):
         raise UserError(f"--model-layout is versioned or flat, not {layout}")
-    base = flags["job_dir"]
+    trial = environment.get("CLOUD_ML_TRIAL_ID")
+    base = flags["job_dir"] and join(flags["job_dir"], *([trial] if trial else []))
 
     def location(variable: str, name: str, override: str | None = None) -> str:
         # With a baseOutputDirectory the service sets the variables, and collects the model from nowhere else.
@@ -42,7 +43,6 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         return found
 
     model_dir = location("AIP_MODEL_DIR", "model", flags["model_dir"])
-    trial = environment.get("CLOUD_ML_TRIAL_ID")
     metric_file = environment.get("CLOUD_ML_HP_METRIC_FILE") or ("/tmp/hypertune/output.metrics" if trial else None)
     return Run(
         hyperparameters,

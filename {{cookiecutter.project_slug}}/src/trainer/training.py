@@ -41,11 +41,12 @@ def train(run: Run) -> Result:
     _check(hyperparameters)
     # Not 0: under a global seed of 0, tf.data compares the seed of an epoch, a tensor, with a number and fails.
     keras.utils.set_random_seed(hyperparameters.seed + 1)
+    # Before any other operation, which tf.distribute's strategies for several workers demand.
+    strategy = _strategy(hyperparameters.batch_size)
     reader: Reader = CsvReader(model.DATA) if isinstance(model.DATA, Table) else model.DATA
     reader.prepare(run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
 
-    strategy = _strategy()
     with strategy.scope():
         network = _build(hyperparameters, reader)
         loop = _Loop(network, reader, strategy, hyperparameters)
@@ -62,6 +63,7 @@ def train(run: Run) -> Result:
         # As after a job that was stopped between its last epoch and its export.
         print(f"nothing left to train: the checkpoint has seen {hyperparameters.epochs} epochs or more", flush=True)
         metrics = loop.evaluate()
+        reporter.report(hyperparameters.epochs, metrics)
 
     request, response = export(network, reader, run.export_dir)
     print(f"model: {run.export_dir}", flush=True)
@@ -106,6 +108,8 @@ class _Loop:
                 count = min(STEPS_PER_CALL, self.steps - done)
                 loss += float(self._train_steps(batches, tf.constant(count)))
                 done += count
+                if not math.isfinite(loss):
+                    break
                 if time.monotonic() - told > SECONDS_BETWEEN_SIGNS_OF_LIFE:
                     told = time.monotonic()
                     print(f"epoch {epoch}: step {done} of {self.steps}, loss so far {loss / done:.6g}", flush=True)
@@ -156,7 +160,8 @@ class _Loop:
     def _evaluate_batch(self, features: dict, target: tf.Tensor, weight: tf.Tensor) -> None:
         output = self.network(features, training=False)
         target = _like(target, output)
-        self._eval_loss.update_state(self._losses(target, output), weight)
+        loss = self._losses(target, output) * weight
+        self._eval_loss.update_state(loss + tf.add_n(self.network.losses) if self.network.losses else loss)
         self.network.compute_metrics(features, target, output, weight)
 
     @tf.function
@@ -181,12 +186,11 @@ def _check(hyperparameters: Any) -> None:
             raise UserError(f"the hyperparameter {name} must be a whole number, {least} or more, not {value}")
 
 
-def _strategy() -> tf.distribute.Strategy:
-    return (
-        tf.distribute.MirroredStrategy()
-        if len(tf.config.list_physical_devices("GPU")) > 1
-        else tf.distribute.get_strategy()
-    )
+def _strategy(batch_size: int) -> tf.distribute.Strategy:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if gpus > 1 and batch_size % gpus:
+        raise UserError(f"batch_size is {batch_size}; on {gpus} GPUs it must be a multiple of {gpus}")
+    return tf.distribute.MirroredStrategy() if gpus > 1 else tf.distribute.get_strategy()
 
 
 def _build(hyperparameters: Any, reader: Reader) -> keras.Model:
