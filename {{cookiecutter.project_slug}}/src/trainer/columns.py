@@ -277,11 +277,8 @@ class Table:
                 continue
             fields = self.split(line)
             if len(fields) != len(columns):
-                if not fields:
-                    yield f"{file}, row {row}: an empty line; delete it"
-                    continue
-                counts = f"{len(fields)} columns where model.py has {len(columns)}"
-                yield f"{file}, row {row}: {counts}: {line.strip()[:80]!r}"
+                counts = f"{len(fields)} columns where model.py has {len(columns)}: {line.strip()[:80]!r}"
+                yield f"{file}, row {row}: {counts if fields else 'an empty line; delete it'}"
                 continue
             for column, text in zip(columns, fields, strict=True):
                 if problem := self._field_problem(column, text):

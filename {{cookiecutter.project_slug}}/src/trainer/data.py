@@ -192,7 +192,7 @@ class CsvReader:
         try:
             self._decode(lines)
         except tf.errors.InvalidArgumentError as error:
-            return error.message.partition(" [Op:")[0].rpartition("}} ")[2]
+            return error.message.partition(" [Op:")[0].rpartition("} ")[2]
         return None
 
     def _check_start(self, file: str) -> None:

@@ -87,10 +87,10 @@ class _Loop:
         # One iterator for all epochs: creating one costs more than an epoch over a small table.
         self._evaluation = iter(evaluation.repeat())
         self._eval_loss = keras.metrics.Mean(name="val_loss")
-        self._loss = keras.losses.get(network.loss)
         # Keras creates these variables on first use, which must not be inside a tf.function.
         network.optimizer.build(network.trainable_variables)
         with explaining_model("The loss and the metrics must fit the target and the output of build_model"):
+            self._loss = keras.losses.get(network.loss)
             self._evaluate_batch(*next(iter(evaluation)))
         self.metric_names = ["loss", *self._eval_results()]
 
