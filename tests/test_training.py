@@ -350,10 +350,8 @@ def test_a_mistake_in_model_py_is_named_before_the_first_step(
         return build_model
 
     for build, message in (
-        (
-            network(2),
-            r"the model's output has the shape \(None, 2\); it must be \(batch, 3\): one probability for each",
-        ),
+        (network(2), r"the model's output has the shape .'batch', 2., not .batch, 3.: one probability for each label"),
+        (network(3), "the model's output is no probability; end in softmax, or in sigmoid where there is one unit"),
         (network(3, compiled=False), "build_model must compile its model with an optimizer and a loss"),
         (lambda hyperparameters, inputs: None, "build_model must return a keras.Model, not NoneType"),
     ):
@@ -402,7 +400,7 @@ def test_two_labels_may_end_in_one_sigmoid_unit(
         ("sparse_categorical_crossentropy", "categorical_crossentropy",
          "model.py: .*The loss and the metrics must fit the target and the output of build_model"),
         ("sparse_categorical_crossentropy", "sparse_crossentropy", "model.py: .*sparse_crossentropy"),
-        ("keras.Model(inputs, keras", "keras.Model(keras.Input((4,)), keras", "model.py, line .*build_model gets the inputs"),
+        ("keras.Model(inputs, keras", "keras.Model(keras.Input((4,)), keras", "model.py.*build_model gets the inputs"),
         ("@dataclass(frozen=True)", "", "model.py: Hyperparameters must be a dataclass: write @dataclass"),
         ("OBJECTIVE =", "OBJECT =", "model.py has no OBJECTIVE"),
         ('Numeric("sepal_length"),', 'Numeric("sepal_length")', r"model.py, line \d+: SyntaxError: "),
