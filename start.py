@@ -1,4 +1,4 @@
-"""Renders a project, trains it and asks it for predictions: `python start.py`. Runs all tests: `python start.py test`.
+"""Renders a project, trains it and rehearses its cloud jobs: `python start.py`. Runs all tests: `python start.py test`.
 
 Standard library only: it has to run on a machine that has nothing but Python 3.10 to 3.13. What it needs, it installs
 into `.venv/`, once; what it makes, it leaves in `build/`.
@@ -21,7 +21,7 @@ PROJECT = BUILD / "iris_classifier"
 TOOLS = ROOT / "requirements.txt"
 TEST_TOOLS = ROOT / "tests" / "requirements.txt"
 USAGE = """\
-usage: python start.py         render a project, train it, ask it for predictions
+usage: python start.py         render a project, train it, rehearse its cloud jobs
        python start.py test    run all tests; options of pytest may follow"""
 
 
@@ -86,13 +86,13 @@ def timed(name: str, step: Callable[[], None], times: dict[str, float]) -> None:
 
 
 def start() -> None:
-    """Render, install, train, predict; print the verdict."""
+    """Render, install, train, rehearse; print the verdict."""
     times: dict[str, float] = {}
     timed("environment", lambda: (make_environment(), install(TOOLS)), times)
     timed("render", render, times)
     timed("install", lambda: install(PROJECT / "requirements.txt"), times)
     timed("train", lambda: run(PYTHON, "train.py", cwd=PROJECT), times)
-    timed("predict", lambda: run(PYTHON, "predict.py", cwd=PROJECT), times)
+    timed("rehearse", lambda: run(PYTHON, "-m", "rehearse", cwd=PROJECT), times)
     steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())
     spent = os.times()
     cpu = spent.user + spent.system + spent.children_user + spent.children_system

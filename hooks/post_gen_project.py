@@ -8,9 +8,44 @@ CONTEXT = json.loads(r"""{{ cookiecutter | tojson }}""")
 SAGEMAKER = bool(CONTEXT["__sagemaker"])
 VERTEX = bool(CONTEXT["__vertex"])
 
+CLOUD_SAGEMAKER = (
+    "__init__.py",
+    "images.json",
+    "images.py",
+    "locations.py",
+    "problem.py",
+    "regions.py",
+    "requests.py",
+    "rules.py",
+    "training-2.21-packages.txt",
+    "trials.py",
+    "validate.py",
+)
+REHEARSE_SAGEMAKER = (
+    "__init__.py",
+    "agent.py",
+    "archives.py",
+    "drivers.py",
+    "endpoint_checks.py",
+    "failures.py",
+    "job.py",
+    "layout.py",
+    "outcome.py",
+    "overlay.py",
+    "processes.py",
+    "rehearsal.py",
+    "toolkit.py",
+)
+
 # Path in the project: whether the answers ask for it.
 WANTED = {
     "src/sagemaker_entry.py": SAGEMAKER,
+    **{f"cloud/sagemaker/{name}": SAGEMAKER for name in CLOUD_SAGEMAKER},
+    **{f"rehearse/sagemaker/{name}": SAGEMAKER for name in REHEARSE_SAGEMAKER},
+    "rehearse/serving/model_server/sagemaker_front.py": SAGEMAKER,
+    "rehearse/recorded_s3.py": SAGEMAKER,
+    "rehearse/sdk_recorder.py": SAGEMAKER,
+    "sdk_example.py": bool(CONTEXT["__sagemaker_sdk"]),
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,

@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 STRUCTURAL = ("platform", "problem", "environment", "accelerator")
-CYCLED = ("ci", "license")
+CYCLED = ("sagemaker_sdk", "ci", "license")
 COMBINATIONS = [
     dict(zip(STRUCTURAL, choices, strict=True))
     | {question: QUESTIONS[question][number % len(QUESTIONS[question])] for question in CYCLED}
@@ -27,12 +27,47 @@ COMBINATIONS = [
 ]
 ALWAYS = {
     ".cookiecutter.json", ".gitattributes", ".gitignore", "LICENSE", "README.md", "data/README.md", "predict.py",
-    "pyproject.toml", "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py", "train.py",
+    "pyproject.toml", "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py",
+    "tests/test_rehearsal.py", "train.py",
     *(
         f"src/trainer/{name}.py"
         for name in (
             "__init__", "checkpoints", "columns", "data", "encoding", "export", "model", "predictor", "reporting",
             "run", "training",
+        )
+    ),
+    *(f"cloud/{name}.py" for name in ("__init__", "settings", "source")),
+    *(
+        f"rehearse/{name}.py"
+        for name in (
+            "__init__", "__main__", "answers", "archives", "checks", "import_checks", "model_page", "report",
+            "source_checks", "store", "table_checks",
+        )
+    ),
+    *(f"rehearse/serving/{name}.py" for name in ("__init__", "archive", "export_checks", "process", "serve")),
+    *(
+        f"rehearse/serving/model_server/{name}.py"
+        for name in (
+            "__init__", "http_server", "main", "model", "predict_request", "refusal", "rest", "saved_model_file",
+            "signature", "tensors",
+        )
+    ),
+}  # fmt: skip
+SAGEMAKER = {
+    "src/sagemaker_entry.py", "rehearse/recorded_s3.py", "rehearse/sdk_recorder.py",
+    "rehearse/serving/model_server/sagemaker_front.py",
+    "cloud/sagemaker/images.json", "cloud/sagemaker/training-2.21-packages.txt",
+    *(
+        f"cloud/sagemaker/{name}.py"
+        for name in (
+            "__init__", "images", "locations", "problem", "regions", "requests", "rules", "trials", "validate",
+        )
+    ),
+    *(
+        f"rehearse/sagemaker/{name}.py"
+        for name in (
+            "__init__", "agent", "drivers", "endpoint_checks", "failures", "job", "layout", "outcome",
+            "overlay", "processes", "rehearsal", "toolkit",
         )
     ),
 }  # fmt: skip
@@ -48,7 +83,7 @@ def expected_files(answers: dict[str, str]) -> set[str]:
     data = "iris" if answers["problem"] == "classification" else "penguins"
     files = ALWAYS | {f"data/train/{data}.csv", f"data/eval/{data}.csv"}
     if answers["platform"] != "vertex":
-        files |= {"src/sagemaker_entry.py"}
+        files |= SAGEMAKER | ({"sdk_example.py"} if answers["sagemaker_sdk"] == "yes" else set())
     if answers["platform"] != "sagemaker":
         files |= {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
     if answers["environment"] == "conda":

@@ -50,7 +50,7 @@ def test_every_linked_file_exists() -> None:
 def test_the_shown_run_ends_as_start_py_ends() -> None:
     shown = block("text", "## Start").splitlines()
     assert [line for line in shown if line.startswith("--- ")][:-1] == [
-        f"--- {step}" for step in ("environment", "render", "install", "train", "predict")
+        f"--- {step}" for step in ("environment", "render", "install", "train", "rehearse")
     ]
     assert re.search(
         r"^--- PASSED in [\d.]+ s \([\d.]+ s of CPU\): environment ", block("text", "## Start"), re.MULTILINE

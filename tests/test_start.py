@@ -1,5 +1,6 @@
 """`python start.py` does everything on a machine that has nothing but Python."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -21,13 +22,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_copy_of_the_repository_trains_and_predicts_and_the_second_run_is_prepared(
+def test_a_copy_of_the_repository_trains_and_rehearses_and_the_second_run_is_prepared(
     repository: Path, command: Command
 ) -> None:
     first = command(sys.executable, "start.py", cwd=repository)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "--- PASSED in " in first.stdout
-    assert '"class_label": "versicolor"' in first.stdout.split("--- predict")[1]
+    rehearsal = first.stdout.split("--- rehearse")[1]
+    assert "predictions" in rehearsal
+    assert re.search(r"^PASSED, \d+ checks in", rehearsal, re.MULTILINE)
     (repository / "build" / "iris_classifier" / "mine.txt").write_text("edited")
     stamps = sorted((repository / ".venv").glob("installed-*"))
     assert len(stamps) == 2

@@ -11,21 +11,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent
-RUNS = ROOT / "runs"
-# The clouds unpack or install `src/`; here it is found where it lies.
-sys.path.insert(0, str(ROOT / "src"))
-
+from cloud import ROOT
+from cloud.settings import load
 from trainer.run import Run, UserError, join, load_model, main, parse_flags
 
-
-def settings() -> dict:
-    """The content of settings.toml."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads((ROOT / "settings.toml").read_text(encoding="utf-8"))
+RUNS = ROOT / "runs"
 
 
 @contextlib.contextmanager
@@ -52,12 +42,12 @@ def quiet_import() -> Iterator[None]:
 def make_run(argv: Sequence[str]) -> Run:
     """A Run in a new folder of `runs/`, or in the one that --job-dir names: there, a stopped training goes on."""
     hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv)
-    data = settings()["data"]
+    data = load().data
     folder = flags["job_dir"] or str(new_folder())
     return Run(
         hyperparameters,
-        train_data=locate(data["train"]),
-        eval_data=locate(data["eval"]),
+        train_data=locate(data.train),
+        eval_data=locate(data.eval),
         export_dir=join(flags["model_dir"] or join(folder, "model"), "1"),
         checkpoint_dir=join(folder, "checkpoints"),
         log_dir=join(folder, "logs"),

@@ -53,9 +53,10 @@ def _channel(name: str, environment: Mapping[str, str]) -> str:
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     """Train as SageMaker asks."""
+    job = make_run(argv, environment)
     from trainer.training import train
 
-    train(make_run(argv, environment))
+    train(job)
 
 
 if __name__ == "__main__":

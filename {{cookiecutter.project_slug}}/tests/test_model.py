@@ -3,7 +3,8 @@
 
 import pytest
 
-from train import locate, settings
+from cloud.settings import load
+from train import locate
 from trainer import model
 from trainer.columns import Table
 from trainer.predictor import Predictor
@@ -14,12 +15,12 @@ from trainer.training import Result, train
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("run")
-    data = settings()["data"]
+    data = load().data
     return train(
         Run(
             model.Hyperparameters(epochs=5),
-            train_data=locate(data["train"]),
-            eval_data=locate(data["eval"]),
+            train_data=locate(data.train),
+            eval_data=locate(data.eval),
             export_dir=str(folder / "model" / "1"),
             checkpoint_dir=str(folder / "checkpoints"),
             log_dir=str(folder / "logs"),
@@ -31,7 +32,7 @@ def test_the_columns_of_the_data_are_the_columns_of_the_model() -> None:
     if isinstance(model.DATA, Table):
         from trainer.data import find_files
 
-        for location in settings()["data"].values():
+        for _, location in load().data:
             assert model.DATA.find_problem(find_files(locate(location))) is None
 
 

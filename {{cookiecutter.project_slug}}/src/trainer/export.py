@@ -1,22 +1,27 @@
 # Owned by the template.
 """Writes the SavedModel, and proves that an endpoint can serve it."""
 
+import json
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from trainer.data import Reader
 from trainer.predictor import Predictor, plain
+from trainer.run import join
 
 # Differences that another order of additions explains.
 TOLERANCE = 1e-4
+# Travels with the model, where TensorFlow looks for nothing of its own: whoever serves it can compare an answer.
+EXAMPLE = ("assets.extra", "example.json")
 
 
 def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dict]:
     """Write `network` with its preprocessing to `folder` (saved_model.pb, variables/) and ask it for predictions.
 
-    Returns a request and its response. Raises UserError when TensorFlow Serving could not load it, and RuntimeError
-    when it would answer otherwise than the model that was trained.
+    Returns a request and its response, which `assets.extra/example.json` keeps. Raises UserError when TensorFlow
+    Serving could not load it, and RuntimeError when it would answer otherwise than the model that was trained.
     """
     archive = keras.export.ExportArchive()
     archive.track(network)
@@ -36,7 +41,14 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     finally:
         predictor.close()
     _compare(expected, served["predictions"])
+    _write_example(folder, request, served)
     return request, served
+
+
+def _write_example(folder: str, request: dict, response: dict) -> None:
+    tf.io.gfile.makedirs(join(folder, EXAMPLE[0]))
+    with tf.io.gfile.GFile(join(folder, *EXAMPLE), "w") as file:
+        file.write(json.dumps({"request": request, "response": response}))
 
 
 def _tensors(specs: dict | tf.TensorSpec, instances: list) -> dict | tf.Tensor:

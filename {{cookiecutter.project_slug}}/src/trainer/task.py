@@ -58,9 +58,10 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     """Train as Vertex AI asks."""
+    job = make_run(argv, environment)
     from trainer.training import train
 
-    train(make_run(argv, environment))
+    train(job)
 
 
 if __name__ == "__main__":

@@ -194,6 +194,8 @@ def _strategy(batch_size: int) -> tf.distribute.Strategy:
 
 
 def _build(hyperparameters: Any, reader: Reader) -> keras.Model:
+    for training in (True, False):
+        _check_batches(reader.batches(training, hyperparameters.batch_size))
     inputs = reader.inputs()
     with explaining_model(f"build_model gets the inputs {list(inputs)} and returns keras.Model(inputs, ...)"):
         network = model.build_model(hyperparameters, dict(inputs))
@@ -207,6 +209,12 @@ def _build(hyperparameters: Any, reader: Reader) -> keras.Model:
     if problem := reader.check_output(output):
         raise UserError(f"model.py: {problem}")
     return network
+
+
+def _check_batches(batches: Any) -> None:
+    if not isinstance(batches, tf.data.Dataset):
+        kind = "a function that nobody called: add ()" if callable(batches) else f"a {type(batches).__name__}"
+        raise UserError(f"model.py: DATA.batches must return a tf.data.Dataset; it returned {kind}")
 
 
 def _check_objective(names: list[str]) -> None:

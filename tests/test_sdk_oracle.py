@@ -1,0 +1,301 @@
+"""The real SageMaker SDK is the oracle: same image URIs, and what it would send is recorded, valid and rehearsable."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, TEMPLATE, Command
+
+# A bare s3fs, which the SDK asks for, sends resolvers back to the year 2020.
+REQUIREMENTS = ["sagemaker==3.27.0", "s3fs>=2024"]
+# Refuses every connection to another machine, and leaves a note of the attempt.
+GUARD = """
+import os, sys
+
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        with open(os.environ["ATTEMPTS"], "a") as attempts:
+            print(event, arguments, file=attempts)
+        raise OSError("the tests have no network")
+
+sys.addaudithook(refuse)
+"""
+URIS = """
+import functools, json, sys
+import botocore.loaders
+# The SDK makes one for every question, which reads the same large file again.
+botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+from sagemaker.core import image_uris
+
+def uri(region, role, version, instance_type):
+    try:
+        return image_uris.retrieve(
+            "tensorflow", region, version=version, instance_type=instance_type, image_scope=role
+        )
+    except ValueError as error:
+        return str(error).split(":")[0]
+
+print(json.dumps([uri(*asked) for asked in json.load(sys.stdin)]))
+"""
+SCRIPT = """
+import os, sys, pathlib
+print("arguments", sys.argv[1:])
+rows = len(list(pathlib.Path(os.environ["SM_CHANNEL_TRAIN"]).iterdir()))
+print(f"epoch=1 loss=0.5 val_loss={rows}.25", flush=True)
+model = pathlib.Path(os.environ["SM_MODEL_DIR"], "model", "1")
+model.mkdir(parents=True)
+(model / "saved_model.pb").write_text("a model")
+"""
+CALLS = r"""
+import os, sys
+from pathlib import Path
+import boto3
+from rehearse.sdk_recorder import record
+
+REGEX = r"\sval_loss=([0-9.eE+-]+)"
+image = sys.argv[1]
+with record("recorded", "eu-west-1") as recorder:
+    from sagemaker.core.helper.session_helper import Session
+    from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter, IntegerParameter
+    from sagemaker.core.shapes import MetricDefinition
+    from sagemaker.train import ModelTrainer
+    from sagemaker.train.configs import Compute, InputData, SourceCode
+    from sagemaker.train.tuner import HyperparameterTuner
+
+    session = Session(boto_session=recorder.session)
+    trainer = ModelTrainer(
+        sagemaker_session=session,
+        role="arn:aws:iam::111122223333:role/trainer",
+        training_image=image,
+        source_code=SourceCode(source_dir="code", entry_script="fit.py"),
+        compute=Compute(instance_type="ml.m5.xlarge", instance_count=1),
+        base_job_name="fit",
+        hyperparameters={"epochs": 2, "note": "a b", "flag": True},
+    )
+    trainer.with_metric_definitions([MetricDefinition(name="val_loss", regex=REGEX)])
+    # Waits, reads the logs, and asks what became of the job.
+    trainer.train([InputData(channel_name="train", data_source="data")], wait=True, logs=True)
+    job = trainer._latest_training_job
+    print(job.training_job_status, job.model_artifacts.s3_model_artifacts)
+    uploaded = session.upload_data("data", bucket="mine", key_prefix="data")
+    tuner = HyperparameterTuner(
+        trainer,
+        objective_metric_name="val_loss",
+        objective_type="Minimize",
+        metric_definitions=[{"Name": "val_loss", "Regex": REGEX}],
+        hyperparameter_ranges={
+            "rate": ContinuousParameter(1e-4, 1e-2, scaling_type="Logarithmic"),
+            "units": IntegerParameter(4, 64),
+            "size": CategoricalParameter([8, 16, 32]),
+        },
+        max_jobs=4,
+    )
+    tuner.tune([InputData(channel_name="train", data_source=uploaded)], wait=True)
+    # The SDK's own default session, and boto3's, are recorded as well.
+    print(Session().default_bucket(), boto3.client("sts").get_caller_identity()["Account"])
+print([file.name for file in recorder.files])
+print(os.environ.get("AWS_PROFILE"), os.environ.get("AWS_ACCESS_KEY_ID"))
+"""
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Path:
+    """The interpreter of an environment that has the SDK; made once, in build/."""
+    digest = hashlib.sha256("\n".join([*REQUIREMENTS, sys.version]).encode()).hexdigest()[:12]
+    folder = ROOT / "build" / "oracles" / f"sdk-{digest}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+        subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, *REQUIREMENTS], check=True)
+        (folder / "complete").touch()
+    return python
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    sdk: Path, project: Path, command: Command, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """The folder that CALLS recorded into, and what it printed."""
+    from cloud.sagemaker.images import image_uri
+
+    folder = tmp_path_factory.mktemp("sdk")
+    (folder / "code").mkdir()
+    (folder / "code" / "fit.py").write_text(SCRIPT)
+    (folder / "data").mkdir()
+    for name in ("a.csv", "b.csv"):
+        (folder / "data" / name).write_text("x,y\n1,2\n")
+    (folder / "calls.py").write_text(CALLS)
+    done = command(
+        sdk, "calls.py", image_uri("eu-west-1", "training", "cpu"), cwd=folder, environment=guarded(folder, project)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout.splitlines()
+
+
+def guarded(folder: Path, project: Path) -> dict[str, str]:
+    """Environment for a process that can import the project, and reach nobody."""
+    (folder / "guard").mkdir()
+    (folder / "guard" / "sitecustomize.py").write_text(GUARD)
+    return {
+        "PYTHONPATH": os.pathsep.join([str(folder / "guard"), str(project), str(project / "src")]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ATTEMPTS": str(folder / "attempts"),
+        "HOME": str(folder),
+        "AWS_PROFILE": "of-the-user",
+        "AWS_ACCESS_KEY_ID": "of-the-user",
+    }
+
+
+def body(folder: Path, name: str) -> dict[str, Any]:
+    return json.loads((folder / "recorded" / name).read_text(encoding="utf-8"))
+
+
+def test_image_uris_are_those_of_the_sdk(sdk: Path, project: Path) -> None:
+    from cloud.sagemaker import images
+    from trainer.run import UserError
+
+    instances = {"cpu": "ml.m5.xlarge", "gpu": "ml.g5.xlarge"}
+    asked = [
+        (region, role, version, accelerator)
+        for version in ("2.21", "2.20", "2.19", "2.18")
+        for region in [*images.regions("training"), "us-east-9"]
+        for role in ("training", "inference")
+        for accelerator in instances
+    ]
+
+    def ours(region: str, role: str, version: str, accelerator: str) -> str | None:
+        try:
+            return images.image_uri(region, role, accelerator, version)
+        except UserError:
+            return None
+
+    request = json.dumps([(*rest, instances[accelerator]) for *rest, accelerator in asked])
+    answered = subprocess.run([sdk, "-c", URIS], input=request, capture_output=True, text=True, check=True).stdout
+    for question, answer in zip(asked, json.loads(answered), strict=True):
+        assert ours(*question) == (None if answer.startswith("Unsupported") else answer), question
+
+
+def test_sdk_calls_are_recorded_without_account_and_network(recorded: tuple[Path, list[str]]) -> None:
+    folder, printed = recorded
+    first = body(folder, "1-CreateTrainingJob.json")
+    assert printed == [
+        f"Completed s3://sagemaker-eu-west-1-111122223333/fit/{first['TrainingJobName']}/output/model.tar.gz",
+        "sagemaker-eu-west-1-111122223333 111122223333",
+        "['1-CreateTrainingJob.json', '2-CreateHyperParameterTuningJob.json', '3-CreateTrainingJob.json']",
+        "of-the-user of-the-user",
+    ]
+    assert not (folder / "attempts").exists()
+    store = folder / "recorded" / "store"
+    assert (store / "mine" / "data" / "b.csv").read_text() == "x,y\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["1-CreateTrainingJob.json", "2-CreateHyperParameterTuningJob.json", "3-CreateTrainingJob.json"]
+)
+def test_what_the_sdk_sends_has_no_problems(recorded: tuple[Path, list[str]], name: str) -> None:
+    from cloud.sagemaker import validate
+
+    assert validate.problems(name.partition("-")[2].removesuffix(".json"), body(recorded[0], name), "eu-west-1") == []
+
+
+def test_a_tuning_job_is_also_recorded_as_its_middle_trial(recorded: tuple[Path, list[str]]) -> None:
+    values = body(recorded[0], "3-CreateTrainingJob.json")["HyperParameters"]
+    assert float(values.pop("rate")) == pytest.approx(1e-3)
+    source = values.pop("sagemaker_submit_directory")
+    assert source.startswith("s3://sagemaker-eu-west-1-111122223333/fit/") and source.endswith("/sourcedir.tar.gz")
+    # The tuner writes booleans as Python does, the trainer as JSON.
+    assert values == {
+        "epochs": "2", "flag": "True", "note": "a b", "size": "16", "units": "34",
+        "sagemaker_program": "fit.py", "_tuning_objective_metric": "val_loss",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["1-CreateTrainingJob.json", "3-CreateTrainingJob.json"])
+def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]], name: str, tmp_path: Path) -> None:
+    from rehearse.sagemaker.agent import run_training_job
+    from rehearse.store import LocalStore
+
+    store = tmp_path / "store"
+    shutil.copytree(recorded[0] / "recorded" / "store", store)
+    result = run_training_job(body(recorded[0], name), LocalStore(store), tmp_path / "run")
+    assert result.status == "Completed", result.log
+    assert result.metrics == {"val_loss": [2.25]}
+    assert result.model_files == ("model/1/saved_model.pb",)
+    assert result.model_archive.is_file()
+
+
+def test_the_example_records_this_project(sdk: Path, project: Path, command: Command, tmp_path: Path) -> None:
+    from cloud.sagemaker import validate
+
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy)
+    shutil.copy(TEMPLATE / "sdk_example.py", copy)
+    done = command(sdk, "sdk_example.py", cwd=copy, environment=guarded(tmp_path, copy))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "recorded; now type: python -m rehearse body recorded/1-CreateTrainingJob.json\n"
+    recorded = body(copy, "1-CreateTrainingJob.json")
+    assert validate.problems("CreateTrainingJob", recorded) == []
+    assert [channel["ChannelName"] for channel in recorded["InputDataConfig"]] == [
+        "train",
+        "eval",
+        "code",
+        "sm_drivers",
+    ]
+    sent = copy / "recorded" / "store" / recorded["InputDataConfig"][2]["DataSource"]["S3DataSource"]["S3Uri"][5:]
+    assert (sent / "trainer" / "model.py").read_bytes() == (project / "src" / "trainer" / "model.py").read_bytes()
+    assert not (tmp_path / "attempts").exists()
+
+
+def test_boto3_alone_is_recorded_too(project: Path, tmp_path: Path) -> None:
+    import boto3
+
+    from rehearse.sdk_recorder import record
+    from trainer.run import UserError
+
+    large = os.urandom(20_000_000)
+    (tmp_path / "large").write_bytes(large)
+    with record(tmp_path / "recorded", "us-west-2") as recorder:
+        s3, sagemaker = recorder.session.client("s3"), boto3.client("sagemaker")
+        # In parts, as whatever is larger than 8 MB.
+        s3.upload_file(str(tmp_path / "large"), "mine", "a/large")
+        s3.put_object(Bucket="mine", Key="a/small", Body="text")
+        s3.download_file("mine", "a/large", str(tmp_path / "back"))
+        assert [one["Key"] for one in s3.list_objects_v2(Bucket="mine", Prefix="a/")["Contents"]] == [
+            "a/large",
+            "a/small",
+        ]
+        with pytest.raises(s3.exceptions.NoSuchKey):
+            s3.get_object(Bucket="mine", Key="missing")
+        with pytest.raises(UserError, match="leads out of its bucket"):
+            s3.put_object(Bucket="mine", Key="../../stolen", Body=b"")
+        sagemaker.create_endpoint(EndpointName="iris", EndpointConfigName="iris")
+        assert sagemaker.describe_endpoint(EndpointName="iris")["EndpointStatus"] == "InService"
+        with pytest.raises(sagemaker.exceptions.ClientError, match="Could not find Endpoint 'other'"):
+            sagemaker.describe_endpoint(EndpointName="other")
+        with pytest.raises(UserError, match="the recorder cannot answer ec2's DescribeInstances"):
+            recorder.session.client("ec2").describe_instances()
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "recorded" / "store" / "mine" / "a" / "large").read_bytes()
+    assert (tmp_path / "back").read_bytes() == large
+    assert [file.name for file in recorder.files] == ["1-CreateEndpoint.json"]
+    assert not (tmp_path / "recorded" / "parts").exists()
+
+
+def test_later_sessions_are_not_recorded(project: Path, tmp_path: Path) -> None:
+    import botocore.handlers
+
+    from rehearse.sdk_recorder import record
+
+    before = list(botocore.handlers.BUILTIN_HANDLERS), dict(os.environ)
+    with pytest.raises(ZeroDivisionError), record(tmp_path / "recorded"):
+        assert os.environ["AWS_ACCESS_KEY_ID"] == "rehearsal"
+        raise ZeroDivisionError
+    assert (list(botocore.handlers.BUILTIN_HANDLERS), dict(os.environ)) == before

@@ -1,0 +1,2 @@
+# Owned by the template.
+"""What Amazon SageMaker is asked for, as request bodies."""

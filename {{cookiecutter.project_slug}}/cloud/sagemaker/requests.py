@@ -1,0 +1,277 @@
+# Owned by the template: edit `settings.toml` and `src/trainer/model.py` instead.
+"""The bodies of the requests that Amazon SageMaker receives. Pure functions: nothing is read, sent or changed.
+
+Members that settings.toml leaves empty are left out. Training uses the contract of SageMaker's training toolkit, which
+every tuning job has to use, so that training and tuning run one command.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloud.sagemaker.images import accelerator_of, image_uri
+from cloud.sagemaker.locations import Locations
+from cloud.settings import SageMaker
+from trainer.run import UserError
+
+ENTRY_POINT = "sagemaker_entry.py"
+CHANNELS = ("train", "eval")
+Body = dict[str, Any]
+
+
+def training_job(
+    settings: SageMaker, slug: str, name: str, hyperparameters: Mapping[str, Any], metrics: Sequence[str]
+) -> Body:
+    """The body of CreateTrainingJob.
+
+    `name` is the job's (`locations.job_name`); `metrics` are names of the epoch line, such as val_accuracy.
+    Raises UserError for a value that cannot be a hyperparameter, and for a bucket or role that is missing.
+    """
+    places = places_of(settings, slug)
+    body: Body = {
+        "TrainingJobName": name,
+        "HyperParameters": {
+            **encoded(hyperparameters),
+            **_toolkit(places.source(name)),
+        },
+        "AlgorithmSpecification": _algorithm(settings, metrics),
+        **_resources(settings, places),
+    }
+    if settings.spot_max_wait:
+        # A job that is sent again continues; one with other hyperparameters, epochs apart, is another training.
+        same = {key: value for key, value in hyperparameters.items() if key != "epochs"}
+        fingerprint = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
+        body["CheckpointConfig"] = {"S3Uri": places.checkpoints(fingerprint), "LocalPath": "/opt/ml/checkpoints"}
+    return {**body, **_tags(settings)}
+
+
+def tuning_job(
+    settings: SageMaker,
+    slug: str,
+    name: str,
+    hyperparameters: Any,
+    objective: Any,
+    metrics: Sequence[str],
+    *,
+    source_job: str | None = None,
+    max_jobs: int = 10,
+    parallel: int = 2,
+    strategy: str = "Bayesian",
+) -> Body:
+    """The body of CreateHyperParameterTuningJob.
+
+    `hyperparameters` is an instance of model.py's dataclass: what `tunable` gave a search space becomes a range, the
+    rest stays as it is. `objective` is model.py's OBJECTIVE. Raises UserError if nothing is tunable.
+    """
+    fixed = dataclasses.asdict(hyperparameters)
+    types = typing.get_type_hints(type(hyperparameters))
+    ranges: dict[str, list[Body]] = {}
+    for item in dataclasses.fields(hyperparameters):
+        if "search" in item.metadata:
+            fixed.pop(item.name)
+            kind, described = _range(item.name, item.metadata["search"], types[item.name])
+            ranges.setdefault(kind, []).append(described)
+    if not ranges:
+        raise UserError("model.py: no hyperparameter is tunable(): nothing to search")
+    places = places_of(settings, slug)
+    # No CheckpointConfig: a checkpoint belongs to one set of hyperparameters, and all trials would share the folder.
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": strategy,
+            "HyperParameterTuningJobObjective": {"Type": objective.goal.capitalize(), "MetricName": objective.metric},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": max_jobs, "MaxParallelTrainingJobs": parallel},
+            "ParameterRanges": ranges,
+            "TrainingJobEarlyStoppingType": "Off",
+        },
+        "TrainingJobDefinition": {
+            "StaticHyperParameters": {**encoded(fixed), **_toolkit(places.source(source_job or name))},
+            "AlgorithmSpecification": _algorithm(settings, [objective.metric, *metrics]),
+            **_resources(settings, places),
+        },
+        **_tags(settings),
+    }
+
+
+def model(settings: SageMaker, name: str, model_data: str) -> Body:
+    """The body of CreateModel for the model.tar.gz at `model_data`, an s3:// URI."""
+    return {
+        "ModelName": name,
+        "PrimaryContainer": {"Image": inference_image(settings), "ModelDataUrl": model_data},
+        "ExecutionRoleArn": _needed(settings, "role"),
+        **_network(settings),
+        **_tags(settings),
+    }
+
+
+def endpoint_config(settings: SageMaker, name: str, model_name: str) -> Body:
+    """The body of CreateEndpointConfig: serverless if settings.toml has [sagemaker.serverless], else instances."""
+    variant: Body = {"VariantName": "AllTraffic", "ModelName": model_name}
+    encryption: Body = {}
+    if settings.serverless:
+        variant["ServerlessConfig"] = {
+            "MemorySizeInMB": settings.serverless.memory_mb,
+            "MaxConcurrency": settings.serverless.max_concurrency,
+        }
+    else:
+        variant["InstanceType"] = settings.endpoint_instance_type
+        variant["InitialInstanceCount"] = settings.endpoint_instance_count
+        encryption = _given(KmsKeyId=settings.volume_kms_key)
+    return {"EndpointConfigName": name, "ProductionVariants": [variant], **encryption, **_tags(settings)}
+
+
+def endpoint(settings: SageMaker, name: str, config_name: str) -> Body:
+    """The body of CreateEndpoint."""
+    return {"EndpointName": name, "EndpointConfigName": config_name, **_tags(settings)}
+
+
+def transform_job(settings: SageMaker, name: str, model_name: str, input_data: str, output: str) -> Body:
+    """The body of CreateTransformJob: every line of the objects below `input_data` is a request, as JSON.
+
+    The answers, a line for each, are put below `output`; both are s3:// URIs.
+    """
+    lines = "application/jsonlines"
+    source = {"S3DataType": "S3Prefix", "S3Uri": input_data}
+    return {
+        "TransformJobName": name,
+        "ModelName": model_name,
+        "BatchStrategy": "MultiRecord",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": source},
+            "ContentType": lines,
+            "SplitType": "Line",
+        },
+        "TransformOutput": {
+            "S3OutputPath": output,
+            "Accept": lines,
+            "AssembleWith": "Line",
+            **_given(KmsKeyId=settings.output_kms_key),
+        },
+        "TransformResources": {
+            "InstanceType": settings.endpoint_instance_type,
+            "InstanceCount": settings.endpoint_instance_count,
+            **_given(VolumeKmsKeyId=settings.volume_kms_key),
+        },
+        **_tags(settings),
+    }
+
+
+def training_image(settings: SageMaker) -> str:
+    """The image that trains: that of settings.toml, else the newest one for the instance type."""
+    return settings.training_image or image_uri(settings.region, "training", accelerator_of(settings.instance_type))
+
+
+def inference_image(settings: SageMaker) -> str:
+    """The image that serves: that of settings.toml, else the newest one for the endpoint; serverless has no GPU."""
+    accelerator = "cpu" if settings.serverless else accelerator_of(settings.endpoint_instance_type)
+    return settings.inference_image or image_uri(settings.region, "inference", accelerator)
+
+
+def places_of(settings: SageMaker, slug: str) -> Locations:
+    """Where the project's objects are. Raises UserError if settings.toml names no bucket."""
+    return Locations(_needed(settings, "bucket"), slug)
+
+
+def encoded(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
+    """Each value as JSON: the toolkit decodes it to exactly the value, so that a text "8" stays a text.
+
+    Raises UserError for NaN and infinities, which JSON does not have.
+    """
+    return {name: _encoded(name, value) for name, value in hyperparameters.items()}
+
+
+def metric_definitions(metrics: Sequence[str]) -> list[Body]:
+    """How SageMaker reads metrics from the log, whose epoch line is `epoch=3 loss=0.41 val_loss=0.38`."""
+    # The blank before the name keeps `loss` from matching in `val_loss`; one group is all that the service allows.
+    return [{"Name": name, "Regex": rf"\s{re.escape(name)}=([0-9.eE+-]+)"} for name in dict.fromkeys(metrics)]
+
+
+def _encoded(name: str, value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the hyperparameter {name} cannot be {value!r}: {error}") from error
+
+
+def _toolkit(source: str) -> dict[str, str]:
+    # Without model_dir the toolkit adds one of its own, in tuning jobs None/<job>/model.
+    return encoded(
+        {"sagemaker_program": ENTRY_POINT, "sagemaker_submit_directory": source, "model_dir": "/opt/ml/model"}
+    )
+
+
+def _algorithm(settings: SageMaker, metrics: Sequence[str]) -> Body:
+    return {
+        "TrainingImage": training_image(settings),
+        "TrainingInputMode": settings.input_mode,
+        "MetricDefinitions": metric_definitions(metrics),
+    }
+
+
+def _resources(settings: SageMaker, places: Locations) -> Body:
+    """What a training job and the trials of a tuning job describe alike."""
+    return {
+        "RoleArn": _needed(settings, "role"),
+        "InputDataConfig": [_channel(name, places.channel(name)) for name in CHANNELS],
+        "OutputDataConfig": {"S3OutputPath": places.jobs, **_given(KmsKeyId=settings.output_kms_key)},
+        "ResourceConfig": {
+            "InstanceType": settings.instance_type,
+            "InstanceCount": settings.instance_count,
+            "VolumeSizeInGB": settings.volume_gb,
+            **_given(VolumeKmsKeyId=settings.volume_kms_key),
+        },
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": settings.max_runtime,
+            **_given(MaxWaitTimeInSeconds=settings.spot_max_wait),
+        },
+        **_given(
+            EnableManagedSpotTraining=bool(settings.spot_max_wait),
+            EnableInterContainerTrafficEncryption=settings.encrypt_between_hosts,
+        ),
+        **_network(settings),
+    }
+
+
+def _channel(name: str, uri: str) -> Body:
+    # Every host gets all objects: the trainer itself deals them out.
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    data = {"S3DataSource": source}
+    return {"ChannelName": name, "DataSource": data}
+
+
+def _range(name: str, search: Mapping[str, Any], kind: Any) -> tuple[str, Body]:
+    if "values" in search:
+        return "CategoricalParameterRanges", {"Name": name, "Values": [_encoded(name, one) for one in search["values"]]}
+    whole = int in (kind, *typing.get_args(kind))
+    low, high = (int(search[end]) if whole else float(search[end]) for end in ("low", "high"))
+    return "IntegerParameterRanges" if whole else "ContinuousParameterRanges", {
+        "Name": name,
+        "MinValue": str(low),
+        "MaxValue": str(high),
+        "ScalingType": "Logarithmic" if search["scale"] == "log" else "Linear",
+    }
+
+
+def _network(settings: SageMaker) -> Body:
+    network = _given(SecurityGroupIds=settings.security_groups, Subnets=settings.subnets)
+    return _given(VpcConfig=network)
+
+
+def _tags(settings: SageMaker) -> Body:
+    return _given(Tags=[{"Key": key, "Value": value} for key, value in settings.tags.items()])
+
+
+def _given(**members: Any) -> Body:
+    """The members that have a value: the API refuses empty ones."""
+    return {name: value for name, value in members.items() if value}
+
+
+def _needed(settings: SageMaker, name: str) -> str:
+    value = getattr(settings, name)
+    if not value:
+        raise UserError(f"settings.toml: [sagemaker] {name} is empty, and a job needs it")
+    return value

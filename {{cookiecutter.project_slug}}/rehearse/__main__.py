@@ -1,0 +1,103 @@
+# Owned by the template.
+"""`python -m rehearse`: the jobs that the clouds would run, on this machine, in seconds."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cloud.settings import load
+from rehearse.report import Report
+from trainer.run import UserError, main
+
+PLATFORMS = [
+    name for name in ("sagemaker", "vertex") if Path(__file__).with_name(name).joinpath("rehearsal.py").is_file()
+]
+EPILOG = "Hyperparameters are flags of a platform's command: python -m rehearse sagemaker --epochs 1"
+
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report for machines.")]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, epilog=EPILOG)
+
+
+@app.callback(invoke_without_command=True)
+def everything(context: typer.Context, json_file: JsonFile = None) -> None:
+    """Rehearse this project's cloud jobs, on every platform, with no account, no network and no Docker."""
+    if context.invoked_subcommand is None:
+        _rehearse(PLATFORMS, [], json_file)
+
+
+def _add(platform: str) -> None:
+    @app.command(
+        platform,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        epilog=EPILOG,
+        help=f"Rehearse the training and the endpoint of {platform}.",
+    )
+    def command(context: typer.Context, json_file: JsonFile = None) -> None:
+        _rehearse([platform], context.args, json_file)
+
+
+for _platform in PLATFORMS:
+    _add(_platform)
+
+
+@app.command()
+def body(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request body, as JSON.")],
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where s3://bucket/key is FOLDER/bucket/key. [default: store/ beside FILE]"
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Rehearse a request body from elsewhere, such as one that rehearse.sdk_recorder recorded."""
+    from rehearse.sagemaker.rehearsal import rehearse_body
+
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"no request body in {file}: {error}") from error
+    with Report(Console()) as report:
+        rehearse_body(report, content, store or file.parent / "store", load())
+        _finish(report, json_file)
+
+
+@app.command()
+def serve(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A folder of runs/. [default: of the last training]")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8080,
+) -> None:
+    """Serve a trained model on this machine as an endpoint would, until Ctrl-C."""
+    from predict import newest_model
+    from rehearse.serving.serve import serve as serve_folder
+
+    serve_folder(folder / "model" if folder else newest_model().parent, port)
+
+
+def _rehearse(platforms: list[str], hyperparameters: list[str], json_file: Path | None) -> None:
+    with Report(Console()) as report:
+        found = []
+        if report.run("all", "settings", lambda: found.append(load())):
+            for platform in platforms:
+                rehearsal = importlib.import_module(f"rehearse.{platform}.rehearsal")
+                rehearsal.rehearse(report, found[0], hyperparameters)
+        _finish(report, json_file)
+
+
+def _finish(report: Report, json_file: Path | None) -> None:
+    report.finish(json_file)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(app))

@@ -1,0 +1,2 @@
+# Owned by the template.
+"""SageMaker on this machine: `agent` executes training jobs as the service does."""

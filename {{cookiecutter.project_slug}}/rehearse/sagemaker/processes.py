@@ -1,0 +1,169 @@
+# Owned by the template.
+"""Processes that end: all of a job's containers at once, within a time limit, with everything they started."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from trainer.run import UserError
+
+# What a process needs of this machine, beside its PATH; nothing else of the caller's environment goes in.
+_KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "TZ")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command to start: its name in the log, its working directory and its whole environment."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    environment: dict[str, str]
+
+
+class Process:
+    """A started Launch, in a process group of its own. `exit_code` stays None when it was made to end."""
+
+    def __init__(self, launch: Launch, said: queue.Queue) -> None:
+        self.launch = launch
+        self.exit_code: int | None = None
+        self.over = False
+        self._told_to_end = False
+        own_group: dict[str, Any] = {"start_new_session": True}
+        if os.name == "nt":
+            own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        self._process = subprocess.Popen(
+            launch.command,
+            cwd=launch.folder,
+            env=launch.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **own_group,
+        )
+        threading.Thread(target=self._watch, args=(said,), daemon=True).start()
+
+    def end(self, *, kill: bool = False) -> None:
+        """Ask the process and all it started to end, or make them; after its own end, what it left behind."""
+        self._told_to_end = True
+        if os.name != "nt":
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            except (ProcessLookupError, PermissionError):
+                pass  # Nobody of the group is left, which macOS calls EPERM.
+        elif not self.over:
+            command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+            subprocess.run(command, capture_output=True, check=False)
+
+    def note_end(self, exit_code: int) -> None:
+        """Keep the exit code of a process that ended by itself."""
+        self.over = True
+        self.exit_code = None if self._told_to_end else exit_code
+
+    def _watch(self, said: queue.Queue) -> None:
+        # The toolkit, too, waits for the pipes first: a child that keeps them open keeps the job running.
+        streams = (("stdout", self._process.stdout), ("stderr", self._process.stderr))
+        readers = [threading.Thread(target=self._read, args=(*stream, said), daemon=True) for stream in streams]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        said.put((self, "end", self._process.wait()))
+
+    def _read(self, name: str, stream: IO[bytes], said: queue.Queue) -> None:
+        with stream:
+            for line in stream:
+                said.put((self, name, line.decode("utf-8", "replace").rstrip("\r\n")))
+
+
+def run(
+    launches: Sequence[Launch], line: Callable[[str, str, str], None], *, deadline: float, grace: float, marker: str
+) -> tuple[list[int | None], bool]:
+    """Run all launches at once; return their exit codes and whether the deadline (of time.monotonic) ended them.
+
+    When one fails, its peers are ended: SIGTERM and, `grace` seconds later, SIGKILL. Whatever happens, an interrupt
+    included, nothing is left running: neither in the process groups nor, on Linux, outside of them with `marker` in
+    the environment. `line` gets a launch's name, the stream's name and the text of each line, in this thread. Raises
+    UserError for a command that cannot be started.
+    """
+    said: queue.Queue = queue.Queue()
+    processes: list[Process] = []
+    late, kill_at, give_up_at = False, float("inf"), float("inf")
+    try:
+        for launch in launches:
+            try:
+                processes.append(Process(launch, said))
+            except OSError as error:
+                raise UserError(f"{launch.command[0]} cannot be started: {error}") from error
+        while not all(process.over for process in processes) and time.monotonic() < give_up_at:
+            now = time.monotonic()
+            if now >= deadline and kill_at == float("inf"):
+                late, kill_at = True, now + grace
+                _end(processes)
+            if now >= kill_at and give_up_at == float("inf"):
+                # A process out of reach may hold a pipe open for ever.
+                give_up_at = now + 2
+                _end(processes, kill=True)
+                _end_strays(marker)
+            try:
+                process, stream, content = said.get(timeout=max(0.0, min(deadline, kill_at, now + 0.2) - now) or 0.05)
+            except queue.Empty:
+                continue
+            if stream != "end":
+                line(process.launch.name, stream, content)
+                continue
+            process.note_end(content)
+            if process.exit_code and kill_at == float("inf"):
+                kill_at = time.monotonic() + grace
+                _end(processes)
+    finally:
+        for process in processes:
+            process.end(kill=True)
+        _end_strays(marker)
+    return [process.exit_code for process in processes], late
+
+
+def environment(root: Path, python: str) -> dict[str, str]:
+    """What a process gets before the platform says anything: no credentials, no home, the image's settings for Python.
+
+    `python`, a path, comes first on PATH. https://github.com/aws/deep-learning-containers (the Dockerfiles' ENV lines)
+    """
+    home, temporary = str(root / "home"), str(root / "tmp")
+    return {
+        **{name: value for name, value in os.environ.items() if name.upper() in _KEPT},
+        "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", os.defpath)]),
+        **dict.fromkeys(("HOME", "USERPROFILE"), home),
+        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary),
+        "LANG": "C.UTF-8",
+        "PYTHONIOENCODING": "UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Otherwise every AWS call of a script first looks for the credentials of an instance.
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _end(processes: Sequence[Process], *, kill: bool = False) -> None:
+    for process in processes:
+        if not process.over:
+            process.end(kill=kill)
+
+
+def _end_strays(marker: str) -> None:
+    if not sys.platform.startswith("linux"):
+        return
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if marker.encode() in (folder / "environ").read_bytes():
+                    os.kill(int(folder.name), signal.SIGKILL)
+            except OSError:
+                continue  # Another user's, or gone meanwhile.

@@ -1,0 +1,2 @@
+# Owned by the template.
+"""Serves an exported model on this machine as TensorFlow Serving and SageMaker's container would."""

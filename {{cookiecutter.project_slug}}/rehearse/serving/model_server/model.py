@@ -1,0 +1,106 @@
+# Owned by the template.
+"""One version of a model, loaded as TensorFlow Serving loads it.
+
+The v1 Session loader sees what the C++ loader sees: `tf.saved_model.load` also loads exports that no endpoint can serve
+(tensorflow/serving#2250).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from .predict_request import signature_name, tensors
+from .refusal import RefusedError, refuse
+from .saved_model_file import python_only_ops
+from .signature import Signature
+from .tensors import to_json
+
+# What the trainer leaves beside the model: {"request": ..., "response": ...}.
+EXAMPLE = ("assets.extra", "example.json")
+_NO_PYTHON = "write it with TensorFlow's operations: TensorFlow Serving cannot call back into Python"
+_LOST = (
+    "tf.saved_model.save of an object that holds a Keras model loses its variables: export with "
+    "keras.export.ExportArchive, as src/trainer/export.py does"
+)
+_METHODS = [f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")]
+
+
+class Model:
+    """A loaded version. Raises OSError, RuntimeError, ValueError or OpError where the loader does."""
+
+    def __init__(self, folder: Path) -> None:
+        tf.get_logger().setLevel("ERROR")
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        with self._session.graph.as_default():
+            loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(folder))
+        self.python_ops = python_only_ops(folder)
+        self.signatures = {
+            name: Signature(self._session, definition, self.python_ops)
+            for name, definition in sorted(loaded.signature_def.items())
+        }
+        example = folder.joinpath(*EXAMPLE)
+        self._example = json.loads(example.read_text(encoding="utf-8"))["request"] if example.is_file() else {}
+
+    @property
+    def served(self) -> dict[str, Signature]:
+        """The signatures that a request can name: not the loader's own, which take nothing."""
+        return {name: signature for name, signature in self.signatures.items() if signature.inputs}
+
+    def predict(self, document: dict[str, Any]) -> bytes:
+        """The answer to a predict request's JSON object, as JSON. Raises RefusedError."""
+        name = signature_name(document)
+        signature = self.signatures.get(name)
+        if signature is None:
+            refuse(f'Serving signature name: "{name}" not found in signature def')
+        if not signature.inputs:
+            refuse(f"Failed to get input map for signature: {document.get('signature_name') or 'DEFAULT'}")
+        feeds = tensors(document, signature.dtypes)
+        method = signature.definition.method_name
+        if method not in _METHODS:
+            refuse(f"Expected prediction signature method_name to be one of {_METHODS}. Was: {method}", 500)
+        outputs = signature.run(feeds)
+        answer = _rows(outputs) if "instances" in document else _columns(outputs)
+        return json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+    def example(self, name: str) -> dict[str, Any]:
+        """A correct request to a signature: the trainer's own, or one of zeros."""
+        if self._example and self._example.get("signature_name", "serving_default") == name:
+            return self._example
+        named = {} if name == "serving_default" else {"signature_name": name}
+        return named | self.served[name].example()
+
+    def problems(self) -> list[str]:
+        """Why requests will fail although the model loads; empty for a good one. Asks every signature once."""
+        if self.python_ops:
+            return [f"Python-only code in the graph: {op}; {_NO_PYTHON}" for op in self.python_ops]
+        found = []
+        for name in self.served:
+            try:
+                self.predict(self.example(name))
+            except RefusedError as refused:
+                lost = "Could not find variable" in refused.message
+                # Zeros may be refused by the model's own checks; the trainer's request may not.
+                if lost or self.example(name) is self._example:
+                    found.append(f"signature {name}: {refused.message}" + (f"; {_LOST}" if lost else ""))
+        return found
+
+
+def _rows(outputs: dict[str, Any]) -> dict[str, Any]:
+    rows = None
+    for name, tensor in outputs.items():
+        if not tensor.shape:
+            refuse(f"Tensor name: {name} has no shape information ")
+        if rows not in (None, len(tensor)):
+            refuse(f"Tensor name: {name} has inconsistent batch size: {len(tensor)} expecting: {rows}")
+        rows = len(tensor)
+    columns = {name: to_json(tensor, name) for name, tensor in outputs.items()}
+    if len(columns) == 1:
+        return {"predictions": next(iter(columns.values()))}
+    return {"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+
+
+def _columns(outputs: dict[str, Any]) -> dict[str, Any]:
+    columns = {name: to_json(tensor, name) for name, tensor in outputs.items()}
+    return {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}

@@ -1,0 +1,142 @@
+# Owned by the template.
+"""TensorFlow Serving's REST routes.
+
+Source: tensorflow_serving/model_servers/http_rest_api_handler.cc, http_rest_api_util.cc and get_model_status_impl.cc.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from .http_server import Request, Response, error
+from .predict_request import parse, signature_name
+from .refusal import RefusedError, log, refuse
+from .tensors import shown
+
+if TYPE_CHECKING:
+    from .model import Model
+
+_MODEL = r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_POST = re.compile(rf"{_MODEL}:(?P<method>classify|regress|predict)", re.IGNORECASE)
+_GET = re.compile(rf"{_MODEL}(?:/(?P<metadata>metadata))?", re.IGNORECASE)
+_INT64 = 2**63
+
+
+class Rest:
+    """Answers for the models in `models`: name to version number to Model."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, dict[int, Model]] = {}
+
+    def __call__(self, request: Request) -> Response:
+        """The answer to a request under /v1/; anything else is 404, without a body, as TensorFlow Serving has it."""
+        if not request.path.lower().startswith("/v1/"):
+            return Response(404)
+        routes = {"POST": _POST, "GET": _GET}
+        match = routes[request.method].fullmatch(request.path) if request.method in routes else None
+        try:
+            if match is None:
+                if request.method == "GET" and request.path.lower().rstrip("/") == "/v1/models":
+                    refuse("Missing model name in request.")
+                refuse(f"Malformed request: {request.method} {request.path}")
+            parts = {key: value for key, value in match.groupdict().items() if value}
+            return Response(200, self._answer(request, parts))
+        except RefusedError as refused:
+            self._explain(request, match, refused)
+            return error(refused.status, refused.message)
+
+    def _answer(self, request: Request, parts: Mapping[str, str]) -> bytes:
+        name, version = unquote(parts["model"]), int(parts["version"]) if "version" in parts else None
+        if version is not None and version >= _INT64:
+            refuse(f"Failed to convert version: {version} to numeric.")
+        if "method" in parts:
+            return self._post(name, version, parts, request.body)
+        if "metadata" in parts:
+            found, model = self._model(name, version, parts)
+            return _metadata(name, found, model)
+        return self._status(name, version)
+
+    def _post(self, name: str, version: int | None, parts: Mapping[str, str], body: bytes) -> bytes:
+        method = parts["method"].lower()
+        document = parse(body)
+        if method != "predict" and "examples" not in document:
+            # It says classify for regress, too.
+            refuse(
+                f"JSON Value: {shown(document)} When method is classify, key 'examples' is expected and was not found"
+            )
+        chosen = signature_name(document)
+        _, model = self._model(name, version, parts)
+        if method == "predict":
+            return model.predict(document)
+        if chosen not in model.signatures:
+            refuse(f"No signature was found with the name: {chosen}")
+        kind = {"classify": "classification", "regress": "regression"}[method]
+        return refuse(
+            f"Expected {kind} signature method_name to be tensorflow/serving/{method}. "
+            f"Was: {model.signatures[chosen].definition.method_name}"
+        )
+
+    def _model(self, name: str, version: int | None, parts: Mapping[str, str]) -> tuple[int, "Model"]:
+        if "label" in parts:
+            refuse(f"Unrecognized servable version label: {unquote(parts['label'])}")
+        versions = self.models.get(name, {})
+        if version is None and versions:
+            version = max(versions)
+        if version not in versions:
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            refuse(f"Servable not found for request: {asked}", 404)
+        return version, versions[version]
+
+    def _status(self, name: str, version: int | None) -> bytes:
+        versions = sorted(self.models.get(name, {}))
+        if not versions:
+            refuse(f"Could not find any versions of model {name}", 404)
+        if version is not None and version not in versions:
+            refuse(f"Could not find version {version} of model {name}", 404)
+        healthy = {"error_code": "OK", "error_message": ""}
+        shown = [
+            {"version": str(number), "state": "AVAILABLE", "status": healthy}
+            for number in versions
+            if version in (None, number)
+        ]
+        return json.dumps({"model_version_status": shown}, indent=1).encode()
+
+    def _explain(self, request: Request, match: re.Match | None, refused: RefusedError) -> None:
+        """Say in the log what would have been right: the platforms' answers do not."""
+        lines = [f"{refused.status} {request.method} {request.path}: {refused.message}"]
+        if refused.key:
+            lines.append(f"  at fault: {refused.key}")
+        versions = self.models.get(unquote(match["model"]), {}) if match else {}
+        if not versions:
+            lines.append(f"  models: {', '.join(self.models) or 'none is loaded'}")
+        else:
+            model = versions.get(int(match["version"] or -1), versions[max(versions)])
+            lines += hints(model, _asked(request.body))
+        log(*lines)
+
+
+def hints(model: "Model", name: str) -> list[str]:
+    """What signature `name` takes, with a correct request to copy; all signatures where there is no such one."""
+    served = model.served
+    lines = []
+    for each in [name] if name in served else served:
+        lines += [f"  signature {each} takes {served[each]}", f"  a correct request: {json.dumps(model.example(each))}"]
+    return lines
+
+
+def _asked(body: bytes) -> str:
+    try:
+        return signature_name(parse(body))
+    except RefusedError:
+        return "serving_default"
+
+
+def _metadata(name: str, version: int, model: "Model") -> bytes:
+    signatures = {key: signature.metadata() for key, signature in model.signatures.items()}
+    spec = {"name": name, "signature_name": "", "version": str(version)}
+    # One name is the field's, the other that of the map in it.
+    definitions = {"signature_def": signatures}
+    metadata = {"signature_def": definitions}
+    return json.dumps({"model_spec": spec, "metadata": metadata}, indent=1).encode()

@@ -1,0 +1,211 @@
+# Owned by the template.
+"""JSON values to tensors and back, by TensorFlow Serving's rules.
+
+Source: tensorflow_serving/util/json_tensor.cc. What is plainly right is converted all at once; for all else `_walk`
+looks at every value in that file's order, and says what TensorFlow Serving says.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from .refusal import refuse
+
+# TensorFlow's names of types to NumPy's, and the largest integer that a float takes without loss.
+_FLOATS = {"float": (np.float32, 2**24 - 1), "double": (np.float64, 2**53 - 1)}
+_INT32 = (-(2**31), 2**31 - 1)
+_INT64 = (-(2**63), 2**63 - 1)
+# The small types are checked as int32, and wrap.
+_INTS = {
+    "int8": (np.int8, *_INT32),
+    "int16": (np.int16, *_INT32),
+    "uint8": (np.uint8, *_INT32),
+    "int32": (np.int32, *_INT32),
+    "int64": (np.int64, *_INT64),
+    "uint32": (np.uint32, 0, 2**32 - 1),
+    "uint64": (np.uint64, 0, 2**64 - 1),
+}
+
+
+def to_tensor(value: Any, dtype: str) -> np.ndarray:
+    """The tensor of a JSON value; its shape is that of the first element at each level. Raises RefusedError.
+
+    `dtype` is TensorFlow's name: float, double, int32, string, ...
+    """
+    shape, leaves = _flatten(value)
+    tensor = None if leaves is None else _plain(leaves, dtype)
+    if tensor is None:
+        tensor = _array(list(_walk(value, 0, shape, dtype)), dtype)
+    return tensor.reshape(shape)
+
+
+def to_json(tensor: np.ndarray, name: str) -> Any:
+    """A tensor as nested lists; the strings of an output whose name ends in _bytes become {"b64": ...}.
+
+    Raises RefusedError for a type that TensorFlow Serving cannot write.
+    """
+    if tensor.dtype.kind in "iub" or tensor.dtype == np.float64:
+        return tensor.tolist()
+    if tensor.dtype.kind == "f":
+        return _decimals(tensor.astype(np.float32).ravel()).reshape(tensor.shape).tolist()
+    if tensor.dtype.kind == "O":
+        show = _b64 if name.endswith("_bytes") else _text
+        return _nested([show(value) for value in tensor.ravel()], tensor.shape)
+    return refuse(f"Failed to write JSON value for tensor type: {tensor.dtype.name}")
+
+
+def is_b64(value: Any) -> bool:
+    """Whether a value is {"b64": "..."}: bytes, not an object of named inputs."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def shown(value: Any) -> str:
+    """A JSON value in a message."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _flatten(value: Any) -> tuple[list[int], list | None]:
+    """The shape that the first elements have, and the values at its end: None where a list is ragged."""
+    shape: list[int] = []
+    level, regular = [value], True
+    while level and type(level[0]) is list:
+        size = len(level[0])
+        regular = regular and all(type(item) is list and len(item) == size for item in level)
+        shape.append(size)
+        level = list(chain.from_iterable(level)) if regular else level[0]
+    return shape, level if regular else None
+
+
+def _plain(leaves: list, dtype: str) -> np.ndarray | None:
+    """The tensor of values that raise no question, or None."""
+    types = set(map(type, leaves))
+    if dtype in _FLOATS and types <= {int, float}:
+        numpy_type, limit = _FLOATS[dtype]
+        try:
+            tensor = np.array(leaves, np.float64)
+        except OverflowError:
+            return None
+        # NaN and infinity compare as false and go to _walk, which takes them.
+        return tensor.astype(numpy_type) if (np.abs(tensor) <= limit).all() else None
+    if dtype in _INTS and types <= {int}:
+        _, low, high = _INTS[dtype]
+        return _array(leaves, dtype) if not leaves or (low <= min(leaves) and max(leaves) <= high) else None
+    if (dtype, types) == ("bool", {bool}):
+        return _array(leaves, dtype)
+    return None
+
+
+def _array(leaves: list, dtype: str) -> np.ndarray:
+    if dtype in _FLOATS:
+        return np.array(leaves, np.float64).astype(_FLOATS[dtype][0])
+    if dtype in _INTS:
+        return np.array(leaves, np.uint64 if dtype == "uint64" else np.int64).astype(_INTS[dtype][0])
+    if dtype == "bool":
+        return np.array(leaves, np.bool_)
+    tensor = np.empty(len(leaves), object)
+    tensor[:] = leaves
+    return tensor
+
+
+def _walk(value: Any, level: int, shape: list[int], dtype: str) -> Iterator[Any]:
+    if not isinstance(value, list):
+        if level != len(shape):
+            refuse(
+                f"JSON Value: {shown(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"Expected at level: {len(shape)}"
+            )
+        yield _leaf(value, dtype)
+        return
+    if level >= len(shape):
+        refuse(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+    if len(value) != shape[level]:
+        refuse(f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}")
+    for item in value:
+        yield from _walk(item, level + 1, shape, dtype)
+
+
+def _leaf(value: Any, dtype: str) -> Any:
+    if isinstance(value, dict) and dtype == "string":
+        return _bytes(value)
+    kind = "float" if dtype in _FLOATS else "int" if dtype in _INTS else dtype
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == "float" and number:
+        return _lossless(value, dtype)
+    if kind == "int" and number and isinstance(value, int) and _INTS[dtype][1] <= value <= _INTS[dtype][2]:
+        return value
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    if kind == "string" and isinstance(value, str):
+        return _utf8(value)
+    if kind not in ("float", "int", "bool", "string"):
+        refuse(f"Conversion of JSON Value: {shown(value)} to type: {dtype}", 501)
+    return refuse(f"JSON Value: {shown(value)} Type: {_json_type(value)} is not of expected type: {dtype}")
+
+
+def _lossless(value: float, dtype: str) -> float:
+    numpy_type, limit = _FLOATS[dtype]
+    # A JSON integer beyond 64 bits is a floating-point number to TensorFlow Serving's parser.
+    whole = isinstance(value, int) and _INT64[0] <= value < 2**64
+    fits = abs(value) <= limit if whole else not np.finfo(numpy_type).max < abs(value) < np.inf
+    if not fits:
+        refuse(f"Cannot convert JSON value: {shown(value)} to {dtype} without loss of precision.")
+    return value
+
+
+def _bytes(value: dict) -> bytes:
+    if not is_b64(value):
+        refuse(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
+    text = value["b64"].rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return refuse("Unable to base64 decode")
+
+
+def _utf8(value: str) -> bytes:
+    try:
+        # Bytes that are not UTF-8 pass through, as they do in TensorFlow Serving.
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return refuse("JSON Parse error: The surrogate pair in string is invalid.")
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value)
+    names = {int: "Number", float: "Number", str: "String", list: "Array", dict: "Object", type(None): "Null"}
+    return names[type(value)]
+
+
+def _decimals(tensor: np.ndarray) -> np.ndarray:
+    """float32 as float64 that print as TensorFlow Serving's: with six digits, or nine where six are another float32."""
+    exact = tensor.astype(np.float64)
+    decimals = exact.copy()
+    with np.errstate(all="ignore"):
+        exponent = np.floor(np.log10(np.abs(exact)))
+        for digits in (9, 6):
+            scale = 10.0 ** (digits - 1 - exponent)
+            rounded = np.round(exact * scale) / scale
+            np.copyto(decimals, rounded, where=rounded.astype(np.float32) == tensor)
+    return decimals
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _b64(value: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value).decode("ascii")}
+
+
+def _nested(leaves: list, shape: tuple[int, ...]) -> Any:
+    if not shape:
+        return leaves[0]
+    for size in reversed(shape[1:]):
+        leaves = [leaves[start : start + size] for start in range(0, len(leaves), size)] if size else leaves
+    return leaves

@@ -1,0 +1,169 @@
+# Owned by the template.
+"""Starts, feeds and ends the model server's process."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rehearse.serving.archive import find_models, find_versions
+from trainer.run import UserError
+
+MAIN = Path(__file__).resolve().parent / "model_server" / "main.py"
+# All that the server needs to know of this machine. It gets no credentials and no PYTHONPATH.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The version of a model that answers by default.
+
+    `signatures` is what each takes, in words; `examples` holds a correct request to each; `problems` says why requests
+    will fail although TensorFlow Serving loads the model.
+    """
+
+    version: int
+    signatures: dict[str, str]
+    examples: dict[str, dict[str, Any]]
+    problems: list[str]
+
+
+class ServingProcess(AbstractContextManager):
+    """A model server that has neither the project nor Keras. Use `with`, or call `stop`.
+
+    Make it early: it starts at once, imports TensorFlow while something else runs, and is then told what to `load`. Its
+    log goes to standard error with `show_log`, or else to what `log` returns.
+    """
+
+    def __init__(
+        self, platform: str = "sagemaker", port: int = 0, python: str = sys.executable, show_log: bool = False
+    ) -> None:
+        self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._ports: dict[str, int] = {}
+        self._log_file: Path | None = None
+        self._log = ""
+        flags = ["-I", "-B"] if sys.dont_write_bytecode else ["-I"]
+        stderr = None
+        if not show_log:
+            handle, name = tempfile.mkstemp(suffix=".log")
+            stderr, self._log_file = os.fdopen(handle, "ab"), Path(name)
+        self._process = subprocess.Popen(
+            [python, *flags, str(MAIN), platform, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_environment(),
+            encoding="utf-8",
+        )
+        if stderr:
+            stderr.close()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def load(self, folder: Path, seconds: float = 120) -> ServedModel:
+        """Serve the models of an unpacked archive as SageMaker's container does, in place of those with their names.
+
+        Returns the default one, once it is AVAILABLE. Raises UserError when the container would not start, or when the
+        model loads but cannot answer, with the loader's own words.
+        """
+        models = {name: find_versions(base) for name, base in find_models(folder).items()}
+        served = self.load_models(models, seconds)
+        for name, model in served.items():
+            if model.problems:
+                problems = "\n".join(model.problems)
+                raise UserError(f"TensorFlow Serving loads model {name}, but cannot answer: {problems}")
+        return next(iter(served.values()))
+
+    def load_models(self, models: Mapping[str, Mapping[int, Path]], seconds: float = 120) -> dict[str, ServedModel]:
+        """Serve these version folders, the first model by default. Raises UserError when one cannot be loaded."""
+        self._wait_for_ports(seconds)
+        wanted = {
+            name: {str(number): str(path.resolve()) for number, path in versions.items()}
+            for name, versions in models.items()
+        }
+        command = json.dumps({"default": next(iter(wanted)), "models": wanted})
+        try:
+            self._process.stdin.write(f"{command}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise UserError(f"the model server ended\n{self._tail()}") from None
+        reply = self._reply(seconds)
+        return {name: ServedModel(**model) for name, model in reply["models"].items()}
+
+    @property
+    def url(self) -> str:
+        """Of the platform's front."""
+        return f"http://127.0.0.1:{self._wait_for_ports()['port']}"
+
+    @property
+    def rest_url(self) -> str:
+        """Of TensorFlow Serving's REST interface, which the platform's front hides."""
+        return f"http://127.0.0.1:{self._wait_for_ports()['rest_port']}"
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def log(self) -> str:
+        """What the server has said so far: for each refused request, what would have been right."""
+        if self._log_file is not None and self._log_file.exists():
+            self._log = self._log_file.read_text(encoding="utf-8", errors="replace")
+        return self._log
+
+    def wait(self) -> None:
+        """Wait until the process ends. Raises UserError then: it should not."""
+        raise UserError(f"the model server ended with code {self._process.wait()}\n{self._tail()}")
+
+    def stop(self) -> None:
+        """End the process; `log` still answers."""
+        try:
+            # Its end is the signal to go.
+            self._process.stdin.close()
+            self._process.wait(5)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self.log()
+        if self._log_file is not None:
+            self._log_file.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._replies.put(json.loads(line))
+        self._replies.put(None)
+
+    def _wait_for_ports(self, seconds: float = 30) -> dict[str, int]:
+        if not self._ports:
+            self._ports = self._reply(seconds)
+        return self._ports
+
+    def _reply(self, seconds: float) -> dict[str, Any]:
+        try:
+            reply = self._replies.get(timeout=seconds)
+        except queue.Empty:
+            raise UserError(f"the model server has not answered for {seconds:.0f} s\n{self._tail()}") from None
+        if reply is None:
+            raise UserError(f"the model server ended with code {self._process.wait()}\n{self._tail()}")
+        if "error" in reply:
+            raise UserError(f"the model server {reply['error']}")
+        return reply
+
+    def _tail(self) -> str:
+        return "\n".join(self.log().splitlines()[-20:])
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    # Without Keras, TensorFlow has to be told not to look for it. The GPU may still be the training's.
+    return kept | {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"}

@@ -1,0 +1,32 @@
+# Owned by the template.
+"""`python -m rehearse serve`: an endpoint on this machine until Ctrl-C."""
+
+import json
+import shlex
+from pathlib import Path
+
+from rehearse.serving.process import ServedModel, ServingProcess
+
+_ROUTES = {"sagemaker": "/invocations"}
+
+
+def serve(folder: Path, port: int, platform: str = "sagemaker") -> None:
+    """Serve the model of `folder` (what model.tar.gz would hold) and print how to ask it. Ends with KeyboardInterrupt.
+
+    Refused requests are explained on standard error. Raises UserError when the endpoint would not start.
+    """
+    with ServingProcess(platform, port, show_log=True) as server:
+        model = server.load(folder)
+        print(description(server.url, model, _ROUTES[platform]), flush=True)
+        server.wait()
+
+
+def description(url: str, model: ServedModel, route: str) -> str:
+    """The address, the signatures and a request that works, to copy into a shell."""
+    name = "serving_default" if "serving_default" in model.examples else next(iter(model.examples))
+    body = shlex.quote(json.dumps(model.examples[name]))
+    signatures = "".join(f"\n  {key}: {takes}" for key, takes in model.signatures.items())
+    return (
+        f"serving version {model.version} at {url}{route}; Ctrl-C ends it\nsignatures:{signatures}\n"
+        f"curl -H 'Content-Type: application/json' -d {body} {url}{route}"
+    )

@@ -1,0 +1,180 @@
+# Owned by the template.
+"""What is wrong with the code in `src/`, seen without running it: each check takes milliseconds."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud import ROOT, source
+from rehearse.report import Finding
+from trainer.run import UserError
+
+ENDLESS = {
+    "input": "waits for a keyboard",
+    "breakpoint": "waits for a terminal",
+    "pdb.set_trace": "waits for a terminal",
+    "plt.show": "waits for a screen",
+    "pyplot.show": "waits for a screen",
+    "cv2.imshow": "needs a screen",
+    "cv2.waitKey": "waits for a keyboard",
+}
+SECRET_NAMES = re.compile(
+    r"(^|[._-])(id_rsa|id_ed25519|credentials?|secrets?)([._-]|$)|\.(pem|key|p12|pfx|jks)$", re.IGNORECASE
+)
+SECRET_TEXTS = {
+    "an AWS access key": re.compile(rb"\b(AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "an AWS secret key": re.compile(rb"aws_secret_access_key[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+]{40}"),
+    "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+}
+LARGE = 50_000_000
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the checks know of a training image: its name, Python version and installed distributions."""
+
+    name: str
+    python: tuple[int, int]
+    packages: frozenset[str]
+
+    @property
+    def version(self) -> str:
+        """Its Python version, such as 3.12."""
+        return ".".join(map(str, self.python))
+
+
+@dataclass
+class Source:
+    """The files that would travel, and the syntax trees of those that this Python can read."""
+
+    files: list[Path] = field(default_factory=source.files)
+    trees: dict[Path, ast.Module] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for file in self.files:
+            if file.suffix == ".py":
+                try:
+                    self.trees[file] = ast.parse(file.read_bytes())
+                except (SyntaxError, ValueError):
+                    # `check_syntax` reports it, in the words of the image's Python.
+                    continue
+
+
+def check_syntax(code: Source, image: Image) -> list[Finding]:
+    """Syntax that the image's Python does not know, and names that nobody defined."""
+    python_files = [str(file) for file in code.files if file.suffix == ".py"]
+    version = f"py{image.python[0]}{image.python[1]}"
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--output-format=json",
+            "--select=F821,F822", f"--target-version={version}", *python_files,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode not in (0, 1):
+        raise UserError(f"ruff does not run: {done.stderr.strip()}; pip install -r requirements.txt")
+    return [
+        Finding(
+            f"{project_name(Path(found['filename']))}, line {found['location']['row']}: {found['message']}",
+            "correct the line" if found["code"] in ("F821", "F822") else f"write it as Python {image.version} reads it",
+            "" if found["code"] in ("F821", "F822") else f"{image.name} runs Python {image.version}: SyntaxError",
+        )
+        for found in json.loads(done.stdout)
+    ]
+
+
+def check_travelling(code: Source) -> list[Finding]:
+    """Files that must not travel: secrets, data, and what a folder's name on the import path would hide."""
+    findings = []
+    for file in code.files:
+        content = file.read_bytes()
+        kinds = [kind for kind, pattern in SECRET_TEXTS.items() if pattern.search(content)]
+        if SECRET_NAMES.search(file.name) or kinds:
+            found = f"holds {kinds[0]}" if kinds else "looks like a secret by its name"
+            findings.append(Finding(f"{project_name(file)} {found} and would be uploaded", "move it out of src/"))
+        if len(content) > LARGE:
+            size = f"{len(content) / 1e6:.0f} MB"
+            findings.append(
+                Finding(
+                    f"{project_name(file)} has {size} and would be uploaded with every job",
+                    "move it to data/",
+                    warning=True,
+                )
+            )
+    return findings
+
+
+def check_names(code: Source, image: Image) -> list[Finding]:
+    """Names in `src/` that would be imported instead of a library, and a setup.py that changes how the code is run."""
+    findings = []
+    for top in sorted({file.relative_to(source.SOURCE).parts[0] for file in code.files}):
+        stem = top.removesuffix(".py")
+        if top == "setup.py":
+            # Source: sagemaker-training, _entry_point_type.get: a setup.py makes the folder a package.
+            findings.append(
+                Finding(
+                    "src/setup.py: SageMaker would install src/ and run it with python -m, not the entry file",
+                    "move it to the project's folder, where Vertex AI's setup.py belongs",
+                )
+            )
+        elif stem in sys.stdlib_module_names or stem.replace("_", "-").lower() in image.packages | {"sagemaker"}:
+            findings.append(
+                Finding(f"src/{top} would be imported in place of the library {stem}", "give it another name")
+            )
+    return findings
+
+
+def check_calls(code: Source) -> list[Finding]:
+    """Calls that would wait for somebody until the job's time is over."""
+    return [
+        Finding(
+            f"{project_name(file)}, line {node.lineno}: {called}() {ENDLESS[called]}; a job has none",
+            "take the call out of src/",
+        )
+        for file, tree in code.trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and (called := _dotted_name(node.func)) in ENDLESS
+    ]
+
+
+def check_paths(code: Source) -> list[Finding]:
+    """Texts that are paths of this machine: in the cloud there is nothing at them."""
+    findings = []
+    for file, tree in code.trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_local(node.value):
+                findings.append(
+                    Finding(
+                        f"{project_name(file)}, line {node.lineno}: {node.value!r} is a path of this machine",
+                        "name the data in settings.toml; the code is told its place in the cloud",
+                        f"FileNotFoundError: [Errno 2] No such file or directory: {node.value!r}",
+                    )
+                )
+    return findings
+
+
+def project_name(file: Path) -> str:
+    """`file` as its author knows it: its path from the project's folder."""
+    return file.relative_to(ROOT).as_posix()
+
+
+def _is_local(text: str) -> bool:
+    if "\n" in text or not re.search(r"[/\\]|\.(csv|tsv|json|parquet|npy|npz|txt)$", text) or "://" in text:
+        return False
+    path = Path(text)
+    if re.match(r"[A-Za-z]:\\|/(home|Users|mnt|media)/\w", text):
+        return True
+    if path.is_absolute():
+        return path.is_relative_to(ROOT)
+    # What lies in src/ travels and is found by its place beside the code; what lies elsewhere in the project does not.
+    return not (source.SOURCE / path).exists() and path.name != "" and (ROOT / path).exists()
+
+
+def _dotted_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted_name(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,51 @@
+# Owned by the template: copy it to a file of your own before you change it.
+"""This project's training with the SageMaker Python SDK, recorded instead of sent: `python sdk_example.py`."""
+
+import os
+import sys
+
+from cloud import ROOT
+from cloud.sagemaker.images import accelerator_of, image_uri
+from cloud.sagemaker.requests import metric_definitions
+from cloud.settings import load
+from rehearse.sdk_recorder import ACCOUNT, record
+from trainer.run import main
+
+# Of the epoch line that every training prints.
+METRICS = ("loss", "val_loss")
+
+
+def record_training() -> None:
+    """Record what `ModelTrainer.train` would send for `src/` and the data that settings.toml names."""
+    settings = load()
+    sagemaker = settings.sagemaker
+    with record(ROOT / "recorded", sagemaker.region) as recorder:
+        # The SDK makes sessions as soon as it is imported, which is late enough here.
+        from sagemaker.core.helper.session_helper import Session
+        from sagemaker.core.shapes import MetricDefinition
+        from sagemaker.train import ModelTrainer
+        from sagemaker.train.configs import Compute, InputData, SourceCode
+
+        # To send it, leave out `record` and this session: the SDK then takes your own.
+        session = Session(boto_session=recorder.session)
+        trainer = ModelTrainer(
+            sagemaker_session=session,
+            role=sagemaker.role or f"arn:aws:iam::{ACCOUNT}:role/rehearsal",
+            training_image=image_uri(sagemaker.region, "training", accelerator_of(sagemaker.instance_type)),
+            source_code=SourceCode(source_dir=str(ROOT / "src"), entry_script="sagemaker_entry.py"),
+            compute=Compute(instance_type=sagemaker.instance_type, instance_count=1),
+            base_job_name=settings.name.replace("_", "-"),
+            hyperparameters=settings.rehearsal.hyperparameters,
+        )
+        metrics = [MetricDefinition(name=one["Name"], regex=one["Regex"]) for one in metric_definitions(METRICS)]
+        trainer.with_metric_definitions(metrics)
+        # A folder of this machine is uploaded; an s3:// URI would be taken as it is.
+        channels = {"train": settings.data.train, "eval": settings.data.eval}
+        trainer.train(
+            [InputData(channel_name=name, data_source=str(ROOT / data)) for name, data in channels.items()], wait=False
+        )
+    print(f"recorded; now type: python -m rehearse body {os.path.relpath(recorder.files[-1])}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(record_training))
