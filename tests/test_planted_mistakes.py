@@ -53,6 +53,11 @@ def change(file: str, old: str, new: str) -> Callable[[Path], object]:
     return plant
 
 
+def write(file: str, text: str) -> Callable[[Path], object]:
+    """Replace a whole file."""
+    return lambda project: (project / file).write_text(text, encoding="utf-8")
+
+
 def both(*plants: Callable[[Path], object]) -> Callable[[Path], object]:
     return lambda project: [plant(project) for plant in plants]
 
@@ -119,6 +124,9 @@ SEEN_AT_ONCE = [
             ["data/eval/iris.csv, row", "column 'petal_width': 'wide' is not a number"]),
     Mistake("no data", "data", change("settings.toml", 'train = "data/train"', 'train = "data/trian"'),
             ["there is no data at data/trian"]),
+    Mistake("data that a job would not read", "data",
+            both(write("data/train/more.txt", "x"), change("settings.toml", '"data/train"', '"data/train/*.txt"')),
+            ["data/train/*.txt has no *.csv file, the first is more.txt", "reads every *.csv of it"]),
     Mistake("an unknown key in settings.toml", "settings",
             change("settings.toml", "\ninstance_type = ", "\ninstance_tpye = "),
             ["[sagemaker] instance_tpye is not known; did you mean instance_type?",
@@ -226,11 +234,6 @@ class Uncalled(CsvReader):
 
 DATA = Uncalled(DATA)
 """
-
-
-def write(file: str, text: str) -> Callable[[Path], object]:
-    """Replace a whole file."""
-    return lambda project: (project / file).write_text(text, encoding="utf-8")
 
 
 SEEN_IN_THE_JOB = [

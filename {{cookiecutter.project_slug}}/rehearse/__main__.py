@@ -80,6 +80,8 @@ def serve(
     from predict import newest_model
     from rehearse.serving.serve import serve as serve_folder
 
+    if folder and not (folder / "model").is_dir():
+        raise UserError(f"there is no {folder / 'model'}; name a folder of runs/")
     serve_folder(folder / "model" if folder else newest_model().parent, port)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from typing_extensions import Self
@@ -52,24 +51,23 @@ class Finding:
 
 
 class Report:
-    """Collects checks and shows each as it ends: as rows of a table in a terminal, as plain lines in a log."""
+    """Collects checks and shows each as it ends: as a table's rows in a terminal, as plain lines in a log."""
 
     def __init__(self, console: Console) -> None:
         self.checks: list[Check] = []
         self._console = console
         self._started = time.monotonic()
-        self._table = Table("check", "platform", "seconds", "verdict", box=None, pad_edge=False)
-        self._table.columns[2].justify = "right"
-        self._live = Live(self._table, console=console) if console.is_terminal else None
+        # In a log it would be noise.
+        self._status = console.status("") if console.is_terminal else None
 
     def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
+        if self._status:
+            self._status.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
+        if self._status:
+            self._status.stop()
 
     @property
     def passed(self) -> bool:
@@ -87,6 +85,8 @@ class Report:
         A check answers with findings (a list), with a detail (a text) or with nothing, or raises UserError.
         """
         started = time.monotonic()
+        if self._status:
+            self._status.update(f"{platform}: {name}")
         try:
             answer = check()
         except UserError as error:
@@ -104,8 +104,7 @@ class Report:
 
     def finish(self, file: Path | None) -> None:
         """Print the verdict; write the report as JSON to `file`. Raises UserError when it cannot be written."""
-        if self._live:
-            self._live.stop()
+        self.__exit__()
         failed = sum(check.status == "failed" for check in self.checks)
         warned = sum(check.status == "warning" for check in self.checks)
         verdict = f"[bold red]{failed} FAILED[/]" if failed else "[bold green]PASSED[/]"
@@ -121,16 +120,17 @@ class Report:
 
     def _add(self, check: Check) -> None:
         self.checks.append(check)
-        colour, text = _COLOURS[check.verdict], escape(check.text)
-        if self._live:
-            verdict = f"[{colour}]{check.verdict}[/]" + (f"  {text}" if check.status == "passed" else f"\n{text}")
-            self._table.add_row(check.name, check.platform, f"{check.seconds:.1f}", verdict)
-            return
-        line = f"{check.platform:9}  {check.name:15}  {check.seconds:5.1f} s  [{colour}]{check.verdict}[/]"
-        if check.status == "passed":
-            self._print(f"{line}  {text}".rstrip())
+        text = escape(check.text)
+        verdict = f"[{_COLOURS[check.verdict]}]{check.verdict}[/]{' ' * (7 - len(check.verdict))}"
+        cells = (f"{check.platform:9}", f"{check.name:15}", f"{check.seconds:5.1f} s", verdict)
+        if self._console.is_terminal:
+            row = Table.grid(padding=(0, 2))
+            row.add_row(*cells, text)
+            self._console.print(row)
+        elif check.status == "passed":
+            self._print(f"{'  '.join(cells)}  {text}".rstrip())
         else:
-            self._print("\n    ".join([line, *text.splitlines()]))
+            self._print("\n    ".join(["  ".join(cells).rstrip(), *text.splitlines()]))
 
     def _print(self, text: str) -> None:
         # No wrapping: a line of a log stays one line.

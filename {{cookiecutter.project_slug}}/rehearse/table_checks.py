@@ -66,11 +66,16 @@ def check_data(page: types.ModuleType, data: Data) -> list[Finding]:
         return []
     findings = []
     for location, found in files.items():
-        # As the trainer reads a folder.
-        is_folder = (ROOT / location).is_dir()
-        tables = [file for name, file in found.items() if not is_folder or (name.endswith(".csv") and "/" not in name)]
+        # As the trainer reads a folder, which is what a job gets.
+        tables = [file for name, file in found.items() if name.endswith(".csv") and "/" not in name]
         if not tables:
-            findings.append(Finding(f"settings.toml: {location} holds no *.csv file"))
+            first = next(iter(found))
+            findings.append(
+                Finding(
+                    f"settings.toml: {location} has no *.csv file, the first is {first}",
+                    "rename the files: a job gets them in a folder, and reads every *.csv of it",
+                )
+            )
         for file in tables:
             if problem := _problem(page.DATA, file):
                 shown = problem.replace(f"{ROOT}/", "")

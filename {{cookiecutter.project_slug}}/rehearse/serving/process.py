@@ -4,6 +4,7 @@
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,19 +49,17 @@ class ServingProcess(AbstractContextManager):
     ) -> None:
         self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._ports: dict[str, int] = {}
-        self._log_file: Path | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="model-server-"))
+        self._log_file = self._folder / "log.txt"
         self._log = ""
         flags = ["-I", "-B"] if sys.dont_write_bytecode else ["-I"]
-        stderr = None
-        if not show_log:
-            handle, name = tempfile.mkstemp(suffix=".log")
-            stderr, self._log_file = os.fdopen(handle, "ab"), Path(name)
+        stderr = None if show_log else self._log_file.open("ab")
         self._process = subprocess.Popen(
             [python, *flags, str(MAIN), platform, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=_environment(),
+            env=_environment(self._folder),
             encoding="utf-8",
         )
         if stderr:
@@ -117,7 +116,7 @@ class ServingProcess(AbstractContextManager):
 
     def log(self) -> str:
         """What the server has said so far: for each refused request, what would have been right."""
-        if self._log_file is not None and self._log_file.exists():
+        if self._log_file.exists():
             self._log = self._log_file.read_text(encoding="utf-8", errors="replace")
         return self._log
 
@@ -135,8 +134,7 @@ class ServingProcess(AbstractContextManager):
             self._process.kill()
             self._process.wait()
         self.log()
-        if self._log_file is not None:
-            self._log_file.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self) -> None:
         for line in self._process.stdout:
@@ -163,7 +161,9 @@ class ServingProcess(AbstractContextManager):
         return "\n".join(self.log().splitlines()[-20:])
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # Without Keras, TensorFlow has to be told not to look for it. The GPU may still be the training's.
-    return kept | {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    # TensorFlow's own old copy of Keras writes a settings file to KERAS_HOME, which would be the user's home.
+    own = {"TF_USE_LEGACY_KERAS": "1", "KERAS_HOME": str(folder), "CUDA_VISIBLE_DEVICES": "-1"}
+    return kept | own | {"TF_CPP_MIN_LOG_LEVEL": "2"}
