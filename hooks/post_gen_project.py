@@ -8,34 +8,27 @@ CONTEXT = json.loads(r"""{{ cookiecutter | tojson }}""")
 SAGEMAKER = bool(CONTEXT["__sagemaker"])
 VERTEX = bool(CONTEXT["__vertex"])
 
+# fmt: off
 CLOUD_SAGEMAKER = (
-    "__init__.py",
-    "images.json",
-    "images.py",
-    "locations.py",
-    "problem.py",
-    "regions.py",
-    "requests.py",
-    "rules.py",
-    "training-2.21-packages.txt",
-    "trials.py",
-    "validate.py",
+    "__init__.py", "accounts.py", "client.py", "contents.py", "endpoints.py", "errors.py", "images.json", "images.py",
+    "jobs.py", "locations.py", "platform.py", "policies.py", "refusal.py", "regions.py", "requests.py", "rules.py",
+    "scaling.py", "storage.py", "training-2.21-packages.txt", "transfers.py", "trials.py", "validate.py",
 )
 REHEARSE_SAGEMAKER = (
-    "__init__.py",
-    "agent.py",
-    "archives.py",
-    "drivers.py",
-    "endpoint_checks.py",
-    "failures.py",
-    "job.py",
-    "layout.py",
-    "outcome.py",
-    "overlay.py",
-    "processes.py",
-    "rehearsal.py",
-    "toolkit.py",
+    "__init__.py", "agent.py", "drivers.py", "failures.py", "job.py", "layout.py", "outcome.py", "rehearsal.py",
+    "request_forms.py", "toolkit.py",
 )
+CLOUD_VERTEX = (
+    "__init__.py", "accounts.py", "client.py", "endpoints.py", "errors.py", "images.json", "images.py", "jobs.py",
+    "locations.py", "logs.py", "names.py", "package.py", "places.py", "platform.py", "requests.py", "roles.py",
+    "rules.py", "schema.json", "setup.py", "storage.py", "training-2.21-packages.txt", "transfers.py", "trials.py",
+    "validate.py",
+)
+REHEARSE_VERTEX = (
+    "__init__.py", "agent.py", "gcs_checks.py", "gcs_objects.py", "gcs_proxy.py", "gcs_server.py", "job.py",
+    "outcome.py", "package_checks.py", "rehearsal.py", "replicas.py", "request_forms.py",
+)
+# fmt: on
 
 # Path in the project: whether the answers ask for it.
 WANTED = {
@@ -45,7 +38,12 @@ WANTED = {
     "rehearse/serving/model_server/sagemaker_front.py": SAGEMAKER,
     "rehearse/recorded_s3.py": SAGEMAKER,
     "rehearse/sdk_recorder.py": SAGEMAKER,
+    "infra/sagemaker.yaml": SAGEMAKER,
+    "infra/vertex.sh": VERTEX,
     "sdk_example.py": bool(CONTEXT["__sagemaker_sdk"]),
+    **{f"cloud/vertex/{name}": VERTEX for name in CLOUD_VERTEX},
+    **{f"rehearse/vertex/{name}": VERTEX for name in REHEARSE_VERTEX},
+    "rehearse/serving/model_server/vertex_front.py": VERTEX,
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,
@@ -78,7 +76,7 @@ def main() -> int:
     """Prune the new project, the working directory of a hook, and say what to type next."""
     prune(Path.cwd())
     slug = CONTEXT["project_slug"]
-    steps = [f"cd {slug}", *STEPS[CONTEXT["environment"]], "python train.py"]
+    steps = [f"cd {slug}", *STEPS[CONTEXT["environment"]], "python train.py", "python -m rehearse"]
     print("\nNext:\n" + "\n".join(f"  {step.format(slug=slug)}" for step in steps))
     return 0
 

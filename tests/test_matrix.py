@@ -25,6 +25,18 @@ COMBINATIONS = [
     | {question: QUESTIONS[question][number % len(QUESTIONS[question])] for question in CYCLED}
     for number, choices in enumerate(itertools.product(*(QUESTIONS[question] for question in STRUCTURAL)))
 ]
+
+
+def template_files(folder: str, depth: str = "*") -> set[str]:
+    """The template's own files in a folder, whose names have no conditions."""
+    return {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / folder).glob(depth) if path.is_file()}
+
+
+def only(platform: str) -> set[str]:
+    """What a project has for one platform only."""
+    return template_files(f"cloud/{platform}") | template_files(f"rehearse/{platform}")
+
+
 ALWAYS = {
     ".cookiecutter.json", ".gitattributes", ".gitignore", "LICENSE", "README.md", "data/README.md", "predict.py",
     "pyproject.toml", "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py",
@@ -36,41 +48,18 @@ ALWAYS = {
             "run", "training",
         )
     ),
-    *(f"cloud/{name}.py" for name in ("__init__", "settings", "source")),
-    *(
-        f"rehearse/{name}.py"
-        for name in (
-            "__init__", "__main__", "answers", "archives", "checks", "import_checks", "model_page", "report",
-            "source_checks", "store", "table_checks",
-        )
-    ),
-    *(f"rehearse/serving/{name}.py" for name in ("__init__", "archive", "export_checks", "process", "serve")),
-    *(
-        f"rehearse/serving/model_server/{name}.py"
-        for name in (
-            "__init__", "http_server", "main", "model", "predict_request", "refusal", "rest", "saved_model_file",
-            "signature", "tensors",
-        )
-    ),
 }  # fmt: skip
-SAGEMAKER = {
-    "src/sagemaker_entry.py", "rehearse/recorded_s3.py", "rehearse/sdk_recorder.py",
+SAGEMAKER = only("sagemaker") | {
+    "src/sagemaker_entry.py", "rehearse/recorded_s3.py", "rehearse/sdk_recorder.py", "infra/sagemaker.yaml",
     "rehearse/serving/model_server/sagemaker_front.py",
-    "cloud/sagemaker/images.json", "cloud/sagemaker/training-2.21-packages.txt",
-    *(
-        f"cloud/sagemaker/{name}.py"
-        for name in (
-            "__init__", "images", "locations", "problem", "regions", "requests", "rules", "trials", "validate",
-        )
-    ),
-    *(
-        f"rehearse/sagemaker/{name}.py"
-        for name in (
-            "__init__", "agent", "drivers", "endpoint_checks", "failures", "job", "layout", "outcome",
-            "overlay", "processes", "rehearsal", "toolkit",
-        )
-    ),
 }  # fmt: skip
+VERTEX = only("vertex") | {
+    "src/trainer/task.py", "setup.py", "MANIFEST.in", "rehearse/serving/model_server/vertex_front.py",
+    "infra/vertex.sh",
+}  # fmt: skip
+SHARED = (
+    template_files("cloud") | template_files("rehearse") | template_files("rehearse/serving", "**/*")
+) - SAGEMAKER - VERTEX  # fmt: skip
 
 
 def files_of(project: Path) -> set[str]:
@@ -81,11 +70,11 @@ def files_of(project: Path) -> set[str]:
 
 def expected_files(answers: dict[str, str]) -> set[str]:
     data = "iris" if answers["problem"] == "classification" else "penguins"
-    files = ALWAYS | {f"data/train/{data}.csv", f"data/eval/{data}.csv"}
+    files = ALWAYS | SHARED | {f"data/train/{data}.csv", f"data/eval/{data}.csv"}
     if answers["platform"] != "vertex":
         files |= SAGEMAKER | ({"sdk_example.py"} if answers["sagemaker_sdk"] == "yes" else set())
     if answers["platform"] != "sagemaker":
-        files |= {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
+        files |= VERTEX
     if answers["environment"] == "conda":
         files |= {"environment.yml"}
     return files | {"github": {".github/workflows/ci.yml"}, "gitlab": {".gitlab-ci.yml"}, "none": set()}[answers["ci"]]
@@ -135,7 +124,7 @@ def test_the_project_passes_its_own_linter(answers: dict[str, str], bake: Bake) 
 def test_the_readme_names_no_file_that_is_not_there(answers: dict[str, str], bake: Bake) -> None:
     project = bake(**answers)
     text = (project / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:src|data|tests)/[\w./-]*|[\w.-]+\.(?:py|toml|txt|yml|in))`", text)
+    named = re.findall(r"`((?:src|data|tests|cloud|rehearse)/[\w./-]*|[\w.-]+\.(?:py|toml|txt|yml|in))`", text)
     assert "src/trainer/model.py" in named
     for name in named:
         assert (project / name).exists() or (project / "src" / "trainer" / name).exists(), name

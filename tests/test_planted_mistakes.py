@@ -2,69 +2,16 @@
 have said, what to do next. Beside them the project without a mistake passes."""
 
 import json
-import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Bake, Command
+from tests.mistakes import MODEL, Mistake, add, both, change, nothing, rehearse, write
 
-MODEL = "src/trainer/model.py"
 ENTRY = "src/sagemaker_entry.py"
-
-
-@dataclass
-class Mistake:
-    """`plant` breaks a project; the report then names `check` and says each of `said`."""
-
-    name: str
-    check: str
-    plant: Callable[[Path], object]
-    said: list[str]
-    argv: tuple[str, ...] = ()
-
-
-def add(file: str, text: str) -> Callable[[Path], object]:
-    """Append lines to a file, which is made if it is not there."""
-
-    def plant(project: Path) -> None:
-        path = project / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        path.write_text(f"{before}{text}\n", encoding="utf-8")
-
-    return plant
-
-
-def change(file: str, old: str, new: str) -> Callable[[Path], object]:
-    """Replace a text that stands in a file."""
-
-    def plant(project: Path) -> None:
-        path = project / file
-        text = path.read_text(encoding="utf-8")
-        assert old in text, f"{old!r} is not in {file}"
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    return plant
-
-
-def write(file: str, text: str) -> Callable[[Path], object]:
-    """Replace a whole file."""
-    return lambda project: (project / file).write_text(text, encoding="utf-8")
-
-
-def both(*plants: Callable[[Path], object]) -> Callable[[Path], object]:
-    return lambda project: [plant(project) for plant in plants]
-
-
-def nothing(project: Path) -> None:
-    """The mistake is on the command line."""
-
 
 SEEN_AT_ONCE = [
     Mistake("a misspelt flag", "hyperparameters", nothing,
@@ -154,25 +101,6 @@ def plain_project(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(plain_project: Path, tmp_path: Path) -> Path:
     shutil.copytree(plain_project, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "project"
-
-
-def rehearse(mistake: Mistake, project: Path, command: Command) -> tuple[dict, subprocess.CompletedProcess]:
-    """Plant the mistake, rehearse, and look for every word in the failed checks and on the screen."""
-    mistake.plant(project)
-    words = ["-m", "rehearse", "sagemaker", "--json", project / "report.json", *mistake.argv]
-    done = command(sys.executable, *words, cwd=project)
-    assert done.returncode == 1, done.stdout + done.stderr
-    report = json.loads((project / "report.json").read_text(encoding="utf-8"))
-    assert not report["passed"]
-    failed = [check for check in report["checks"] if check["status"] == "failed"]
-    text = "\n".join(f"{check['detail']}\n{check['fix']}" for check in failed)
-    for words in mistake.said:
-        assert words in text, done.stdout
-    for line in text.splitlines():
-        assert line.strip() in done.stdout
-    assert re.search(rf"^{len(failed)} FAILED", done.stdout, re.MULTILINE)
-    assert not done.stderr
-    return report, done
 
 
 @pytest.mark.parametrize("mistake", SEEN_AT_ONCE, ids=[mistake.name for mistake in SEEN_AT_ONCE])

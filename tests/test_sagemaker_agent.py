@@ -409,7 +409,7 @@ def test_requirements_are_installed_on_top_and_leave_the_own_environment_alone(b
 def test_pip_gets_its_settings_and_a_command_that_prints_them_no_password(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rehearse.sagemaker.overlay import pip_settings
+    from rehearse.overlay import pip_settings
 
     monkeypatch.setenv("PIP_INDEX_URL", "https://user:secret@host/simple")
     monkeypatch.setenv("PIP_TIMEOUT", "9")

@@ -312,7 +312,7 @@ sys.path[:0] = [".", "src"]
 from pathlib import Path
 from rehearse.serving.serve import serve
 from trainer.run import main
-sys.exit(main(lambda: serve(Path(sys.argv[1]), 0)))
+sys.exit(main(lambda: serve(Path(sys.argv[1]), 0, 'sagemaker')))
 """
 
 

@@ -112,9 +112,9 @@ class Pair:
         self, files: dict[str, str], hyperparameters: dict[str, str], hosts: int = 1, environment: dict | None = None
     ) -> tuple[list[Seen], list[Seen]]:
         """What the toolkit's and what the agent's containers did with a source of these files."""
+        from rehearse.processes import environment as clean
         from rehearse.sagemaker.agent import run_training_job
         from rehearse.sagemaker.layout import lay_out
-        from rehearse.sagemaker.processes import environment as clean
         from rehearse.store import LocalStore
 
         source = self.folder / "sourcedir.tar.gz"
@@ -153,6 +153,7 @@ class Pair:
                 [self.python, "-m", "sagemaker_training.cli.train"],
                 env={
                     **clean(host.root, str(self.python)),
+                    "AWS_EC2_METADATA_DISABLED": "true",
                     **host.environment,
                     "SAGEMAKER_BASE_DIR": str(host.base),
                     "SAGEMAKER_TRAINING_MODULE": "sagemaker_tensorflow_container.training:main",

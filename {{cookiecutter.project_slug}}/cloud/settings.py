@@ -61,6 +61,9 @@ class SageMaker(_Section):
     inference_image: str = ""
     endpoint_instance_type: str
     endpoint_instance_count: Positive = 1
+    # More than endpoint_instance_count: instances come and go with the requests that each gets in a minute.
+    endpoint_max_instance_count: Annotated[int, Field(ge=0)] = 0
+    endpoint_requests_per_minute: Positive = 1000
     serverless: Serverless | None = None
     tags: dict[str, str] = {}
     subnets: list[str] = []
@@ -73,6 +76,12 @@ class SageMaker(_Section):
     def _check(self) -> "SageMaker":
         if bool(self.subnets) != bool(self.security_groups):
             raise ValueError("subnets and security_groups are given together, or neither")
+        if self.endpoint_max_instance_count and self.endpoint_max_instance_count < self.endpoint_instance_count:
+            raise ValueError(
+                f"endpoint_max_instance_count must be endpoint_instance_count ({self.endpoint_instance_count}) or more"
+            )
+        if self.endpoint_max_instance_count and self.serverless:
+            raise ValueError("endpoint_max_instance_count is for instances: a serverless endpoint scales by itself")
         # Source: CreateTrainingJob, StoppingCondition: MaxWaitTimeInSeconds >= MaxRuntimeInSeconds.
         if self.spot_max_wait and self.spot_max_wait < self.max_runtime:
             raise ValueError(f"spot_max_wait must be max_runtime ({self.max_runtime} seconds) or more")

@@ -5,6 +5,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -17,6 +18,11 @@ from trainer.run import UserError, main
 PLATFORMS = [
     name for name in ("sagemaker", "vertex") if Path(__file__).with_name(name).joinpath("rehearsal.py").is_file()
 ]
+# Members that tell whose request body it is.
+BODIES = {
+    "sagemaker": {"TrainingJobName", "HyperParameterTuningJobName"},
+    "vertex": {"jobSpec", "trialJobSpec"},
+}
 EPILOG = "Hyperparameters are flags of a platform's command: python -m rehearse sagemaker --epochs 1"
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report for machines.")]
@@ -52,20 +58,19 @@ def body(
     store: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Where s3://bucket/key is FOLDER/bucket/key. [default: store/ beside FILE]"
+            metavar="FOLDER", help="Where s3:// and gs://bucket/key are bucket/key. [default: store/ beside FILE]"
         ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Rehearse a request body from elsewhere, such as one that rehearse.sdk_recorder recorded."""
-    from rehearse.sagemaker.rehearsal import rehearse_body
-
+    """Rehearse a training or tuning request from elsewhere, such as one that an SDK sends."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"no request body in {file}: {error}") from error
+    platform = next((name for name, members in BODIES.items() if members & set(content)), PLATFORMS[0])
     with Report(Console()) as report:
-        rehearse_body(report, content, store or file.parent / "store", load())
+        _rehearsal(platform).rehearse_body(report, content, store or file.parent / "store", load())
         _finish(report, json_file)
 
 
@@ -75,6 +80,7 @@ def serve(
         Path | None, typer.Argument(metavar="FOLDER", help="A folder of runs/. [default: of the last training]")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8080,
+    platform: Annotated[str, typer.Option(help=f"Whose endpoint: {' or '.join(PLATFORMS)}.")] = PLATFORMS[0],
 ) -> None:
     """Serve a trained model on this machine as an endpoint would, until Ctrl-C."""
     from predict import newest_model
@@ -82,17 +88,26 @@ def serve(
 
     if folder and not (folder / "model").is_dir():
         raise UserError(f"there is no {folder / 'model'}; name a folder of runs/")
-    serve_folder(folder / "model" if folder else newest_model().parent, port)
+    if platform not in PLATFORMS:
+        raise UserError(f"--platform is {' or '.join(PLATFORMS)}, not {platform}")
+    serve_folder(folder / "model" if folder else newest_model().parent, port, platform)
 
 
 def _rehearse(platforms: list[str], hyperparameters: list[str], json_file: Path | None) -> None:
+    from cloud import rehearsed
+    from rehearse import both
+
     with Report(Console()) as report:
         found = []
         if report.run("all", "settings", lambda: found.append(load())):
-            for platform in platforms:
-                rehearsal = importlib.import_module(f"rehearse.{platform}.rehearsal")
-                rehearsal.rehearse(report, found[0], hyperparameters)
+            both.rehearse(report, [_rehearsal(platform) for platform in platforms], found[0], hyperparameters)
+        if report.passed:
+            rehearsed.note(*platforms)
         _finish(report, json_file)
+
+
+def _rehearsal(platform: str) -> ModuleType:
+    return importlib.import_module(f"rehearse.{platform}.rehearsal")
 
 
 def _finish(report: Report, json_file: Path | None) -> None:

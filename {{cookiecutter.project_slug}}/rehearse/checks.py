@@ -14,24 +14,35 @@ from trainer.columns import Table
 
 
 def check_source(report: Report, platform: str, image: Image | None) -> bool:
-    """Check what would travel, without an image only what does not depend on one; return whether it can be imported."""
+    """Check that the image can import what would travel; return whether it can. An unknown image is not asked."""
     code = Source()
-    importable = image is None or (
+    return image is None or (
         report.run(platform, "code", lambda: source_checks.check_syntax(code, image))
-        and report.run(platform, "names", lambda: source_checks.check_names(code, image))
+        and report.run(platform, "names", lambda: source_checks.check_names(code, image, platform))
         and report.run(platform, "requirements", lambda: import_checks.check_requirements(image))
         and report.run(platform, "imports", lambda: import_checks.check_imports(code, image))
     )
-    report.run(platform, "files", lambda: source_checks.check_travelling(code))
-    report.run(platform, "calls", lambda: source_checks.check_calls(code))
-    report.run(platform, "paths", lambda: source_checks.check_paths(code))
-    return importable
 
 
 def check_model(
     report: Report, platform: str, settings: Settings, argv: Sequence[str]
 ) -> tuple[types.ModuleType | None, dict[str, Any]]:
-    """`model.py` and the job's hyperparameters, (None, {}) where one of them cannot be used; checks the data."""
+    """`model.py` and the job's hyperparameters, (None, {}) where one of them cannot be used.
+
+    Checks what no platform has a part in, and so once: the files that travel, the hyperparameters and the data.
+    """
+    if report.project is None:
+        report.project = _check_project(report, platform, settings, argv)
+    return report.project
+
+
+def _check_project(
+    report: Report, platform: str, settings: Settings, argv: Sequence[str]
+) -> tuple[types.ModuleType | None, dict[str, Any]]:
+    code = Source()
+    report.run(platform, "files", lambda: source_checks.check_travelling(code))
+    report.run(platform, "calls", lambda: source_checks.check_calls(code))
+    report.run(platform, "paths", lambda: source_checks.check_paths(code))
     found: dict[str, Any] = {}
     if not report.run(platform, "model.py", lambda: found.update(page=read_model())):
         return None, {}

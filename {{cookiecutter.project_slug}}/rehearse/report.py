@@ -55,6 +55,8 @@ class Report:
 
     def __init__(self, console: Console) -> None:
         self.checks: list[Check] = []
+        # What no platform has a part in is checked for the first one only: model.py and the hyperparameters.
+        self.project: tuple[Any, dict[str, Any]] | None = None
         self._console = console
         self._started = time.monotonic()
         # In a log it would be noise.

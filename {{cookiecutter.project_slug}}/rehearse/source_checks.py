@@ -108,12 +108,13 @@ def check_travelling(code: Source) -> list[Finding]:
     return findings
 
 
-def check_names(code: Source, image: Image) -> list[Finding]:
-    """Names in `src/` that would be imported instead of a library, and a setup.py that changes how the code is run."""
+def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
+    """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey."""
     findings = []
+    libraries = image.packages | {platform}
     for top in sorted({file.relative_to(source.SOURCE).parts[0] for file in code.files}):
         stem = top.removesuffix(".py")
-        if top == "setup.py":
+        if top == "setup.py" and platform == "sagemaker":
             # Source: sagemaker-training, _entry_point_type.get: a setup.py makes the folder a package.
             findings.append(
                 Finding(
@@ -121,7 +122,7 @@ def check_names(code: Source, image: Image) -> list[Finding]:
                     "move it to the project's folder, where Vertex AI's setup.py belongs",
                 )
             )
-        elif stem in sys.stdlib_module_names or stem.replace("_", "-").lower() in image.packages | {"sagemaker"}:
+        elif stem in sys.stdlib_module_names or stem.replace("_", "-").lower() in libraries:
             findings.append(
                 Finding(f"src/{top} would be imported in place of the library {stem}", "give it another name")
             )

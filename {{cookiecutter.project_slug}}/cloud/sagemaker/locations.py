@@ -42,6 +42,10 @@ class Locations:
         """What a batch transform job answers, one .out object for each input object."""
         return self._uri("predictions", job)
 
+    def batch(self, job: str) -> str:
+        """The rows that a batch transform job reads, as JSON lines."""
+        return self._uri("batch", job, "rows.jsonl")
+
     def _uri(self, *names: str) -> str:
         return "/".join([f"s3://{self.bucket}", self.slug, *names])
 
@@ -54,3 +58,9 @@ def job_name(slug: str, when: datetime, longest: int = LONGEST_NAME) -> str:
     stamp = when.strftime("%Y%m%d-%H%M%S-") + f"{when.microsecond // 1000:03d}"
     name = re.sub(r"[^a-zA-Z0-9]+", "-", slug).strip("-")[: longest - len(stamp) - 1].strip("-")
     return f"{name}-{stamp}" if name else stamp
+
+
+def name_prefix(slug: str) -> str:
+    """How the names of all the project's jobs and endpoints begin, those of tuning jobs included."""
+    longest = LONGEST_TUNING_NAME - len(job_name("", datetime(2000, 1, 1))) - 1
+    return re.sub(r"[^a-zA-Z0-9]+", "-", slug).strip("-")[:longest].strip("-")

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from cloud.problem import Key, Path, Problem, written
 from cloud.sagemaker.images import partition, region_names
-from cloud.sagemaker.problem import Key, Path, Problem, written
 
 _BUCKET = re.compile(r"s3://([^/\"]+)")
 _ARN = re.compile(r"arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):")

@@ -20,6 +20,7 @@ from trainer.run import UserError
 
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")
+VARIANT = "AllTraffic"
 Body = dict[str, Any]
 
 
@@ -110,7 +111,7 @@ def model(settings: SageMaker, name: str, model_data: str) -> Body:
 
 def endpoint_config(settings: SageMaker, name: str, model_name: str) -> Body:
     """The body of CreateEndpointConfig: serverless if settings.toml has [sagemaker.serverless], else instances."""
-    variant: Body = {"VariantName": "AllTraffic", "ModelName": model_name}
+    variant: Body = {"VariantName": VARIANT, "ModelName": model_name}
     encryption: Body = {}
     if settings.serverless:
         variant["ServerlessConfig"] = {

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from cloud.problem import Path, Problem, written
 from cloud.sagemaker.images import accelerator_of, known_image
-from cloud.sagemaker.problem import Path, Problem, written
 from cloud.sagemaker.regions import foreign
 from trainer.run import UserError
 

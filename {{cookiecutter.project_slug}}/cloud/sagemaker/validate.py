@@ -15,8 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cloud.sagemaker import problem, rules
-from cloud.sagemaker.problem import Key, Problem, refusal, written
+from cloud import problem
+from cloud.problem import Key, Problem, written
+from cloud.sagemaker import rules
+from cloud.sagemaker.refusal import refusal
 from trainer.run import UserError
 
 __all__ = ["Problem", "problems"]

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rehearse import archives
-from rehearse.sagemaker import drivers, outcome, overlay, processes, toolkit
+from rehearse import archives, overlay, processes
+from rehearse.model_files import model_files
+from rehearse.sagemaker import drivers, outcome, toolkit
 from rehearse.sagemaker.failures import SCRIPT_ERRORS, Captured, ContainerError, failure_text
 from rehearse.sagemaker.layout import Host, collect_checkpoints, lay_out, member
 from rehearse.sagemaker.outcome import HostResult, JobResult
@@ -49,7 +50,7 @@ def run_training_job(
         limits["time_limit"] = time_limit
     limit = min(limits, key=lambda name: limits[name])
     hosts = lay_out(body, store, folder)
-    outside = outcome.model_files(_OPT_ML)
+    outside = model_files(_OPT_ML)
     job = _Job(hosts, folder, python, limits[limit], grace, on_line or (lambda _: None))
     try:
         job.run(body, store)
@@ -79,7 +80,7 @@ def run_training_job(
         model_files=tuple(name for name, path in models.items() if path.is_file()),
         output_archive=output_archive,
         output_files=tuple(name for name, path in data.items() if path.is_file()),
-        stray_models=(*job.stray_models(), *sorted(str(path) for path, _ in outcome.model_files(_OPT_ML) - outside)),
+        stray_models=(*job.stray_models(), *sorted(str(path) for path, _ in model_files(_OPT_ML) - outside)),
         notes=tuple(notes),
         seconds=seconds,
         overhead_seconds=seconds - job.script_seconds,
@@ -139,7 +140,7 @@ class _Job:
         found = []
         for host in self._hosts:
             collected = [host.model, host.base / "input", *filter(None, [host.checkpoints])]
-            for path, _ in sorted(outcome.model_files(host.root) - self._given):
+            for path, _ in sorted(model_files(host.root) - self._given):
                 if not any(path.is_relative_to(place) for place in collected):
                     found.append(path.relative_to(self._folder).as_posix())
         return found
@@ -149,7 +150,7 @@ class _Job:
         calls: dict[str, toolkit.Call] = {}
         for host in self._hosts:
             _put_source(host, store)
-            self._given |= outcome.model_files(host.code)
+            self._given |= model_files(host.code)
             try:
                 calls[host.name] = toolkit.call(host)
             except ContainerError as error:
@@ -220,7 +221,8 @@ class _Job:
             host.failure.write_text(text, encoding="utf-8")
 
     def _clean(self, host: Host, python: str) -> dict[str, str]:
-        clean = processes.environment(host.root, python)
+        # Otherwise every AWS call of a script first looks for the credentials of an instance.
+        clean = {**processes.environment(host.root, python), "AWS_EC2_METADATA_DISABLED": "true"}
         return {**clean, **host.environment, "SAGEMAKER_BASE_DIR": str(host.base)}
 
 

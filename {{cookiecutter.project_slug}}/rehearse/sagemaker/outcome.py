@@ -11,8 +11,6 @@ from rehearse.sagemaker.layout import Host
 # What FailureReason shows of the failure file.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html
 FAILURE_CHARACTERS = 1024
-_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-_MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,3 @@ def failure_reason(host: Host, exit_codes: Mapping[str, int | None]) -> str:
     """FailureReason of the job whose first failing host is `host`."""
     text = host.failure.read_text(encoding="utf-8", errors="replace") if host.failure.exists() else ""
     return f"AlgorithmError: {text[:FAILURE_CHARACTERS]}, exit code: {exit_codes[host.name]}"
-
-
-def model_files(folder: Path) -> set[tuple[Path, int]]:
-    """Files below `folder` that Keras or TensorFlow writes models to, with the times of their last change."""
-    found = (path for path in folder.rglob("*") if path.name in _MODEL_FILES or path.suffix in _MODEL_SUFFIXES)
-    return {(path, path.stat().st_mtime_ns) for path in found if path.is_file()}

@@ -41,11 +41,16 @@ class ServingProcess(AbstractContextManager):
     """A model server that has neither the project nor Keras. Use `with`, or call `stop`.
 
     Make it early: it starts at once, imports TensorFlow while something else runs, and is then told what to `load`. Its
-    log goes to standard error with `show_log`, or else to what `log` returns.
+    log goes to standard error with `show_log`, or else to what `log` returns. `environment` is the platform's own.
     """
 
     def __init__(
-        self, platform: str = "sagemaker", port: int = 0, python: str = sys.executable, show_log: bool = False
+        self,
+        platform: str = "sagemaker",
+        port: int = 0,
+        python: str = sys.executable,
+        show_log: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._ports: dict[str, int] = {}
@@ -59,7 +64,7 @@ class ServingProcess(AbstractContextManager):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=_environment(self._folder),
+            env=_environment(self._folder) | dict(environment or {}),
             encoding="utf-8",
         )
         if stderr:
@@ -75,7 +80,10 @@ class ServingProcess(AbstractContextManager):
         Returns the default one, once it is AVAILABLE. Raises UserError when the container would not start, or when the
         model loads but cannot answer, with the loader's own words.
         """
-        models = {name: find_versions(base) for name, base in find_models(folder).items()}
+        return self.load_answering({name: find_versions(base) for name, base in find_models(folder).items()}, seconds)
+
+    def load_answering(self, models: Mapping[str, Mapping[int, Path]], seconds: float = 120) -> ServedModel:
+        """`load_models`, of which it returns the default one. Raises UserError, too, for one that cannot answer."""
         served = self.load_models(models, seconds)
         for name, model in served.items():
             if model.problems:
@@ -90,14 +98,16 @@ class ServingProcess(AbstractContextManager):
             name: {str(number): str(path.resolve()) for number, path in versions.items()}
             for name, versions in models.items()
         }
-        command = json.dumps({"default": next(iter(wanted)), "models": wanted})
-        try:
-            self._process.stdin.write(f"{command}\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise UserError(f"the model server ended\n{self._tail()}") from None
-        reply = self._reply(seconds)
+        reply = self._answer({"default": next(iter(wanted)), "models": wanted}, seconds)
         return {name: ServedModel(**model) for name, model in reply["models"].items()}
+
+    def weights(self, folder: Path) -> list[tuple[list[int], str, float]]:
+        """Of every variable of the SavedModel in `folder`: shape, digest, and sum of absolute values; sorted.
+
+        Raises UserError when they cannot be read.
+        """
+        self._wait_for_ports()
+        return [tuple(one) for one in self._answer({"weights": str(folder.resolve())}, 60)["weights"]]
 
     @property
     def url(self) -> str:
@@ -145,6 +155,14 @@ class ServingProcess(AbstractContextManager):
         if not self._ports:
             self._ports = self._reply(seconds)
         return self._ports
+
+    def _answer(self, command: dict[str, Any], seconds: float) -> dict[str, Any]:
+        try:
+            self._process.stdin.write(f"{json.dumps(command)}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise UserError(f"the model server ended\n{self._tail()}") from None
+        return self._reply(seconds)
 
     def _reply(self, seconds: float) -> dict[str, Any]:
         try:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rehearse.serving.process import ServedModel, ServingProcess
 
-_ROUTES = {"sagemaker": "/invocations"}
+_ROUTES = {"sagemaker": "/invocations", "vertex": "/v1/models/model:predict"}
 
 
-def serve(folder: Path, port: int, platform: str = "sagemaker") -> None:
+def serve(folder: Path, port: int, platform: str) -> None:
     """Serve the model of `folder` (what model.tar.gz would hold) and print how to ask it. Ends with KeyboardInterrupt.
 
     Refused requests are explained on standard error. Raises UserError when the endpoint would not start.

@@ -2,8 +2,8 @@
 """The server's process: `python -I main.py PLATFORM PORT`, started by `rehearse/serving/process.py`.
 
 Listens at once and imports TensorFlow meanwhile. Reads JSON lines from standard input, {"default": name, "models":
-{name: {version: folder} } }, loads what they say and answers each with a line on standard output. Ends with that input,
-so that it never outlives whoever started it.
+{name: {version: folder} } }, loads what they say and answers each with a line on standard output; {"weights": folder}
+asks for a model's variables. Ends with that input, so that it never outlives whoever started it.
 """
 
 import gc
@@ -46,6 +46,9 @@ def main(platform: str, port: int) -> int:
     load = _import_loader()
     while True:
         command = json.loads(commands.get())
+        if "weights" in command:
+            _reply(replies, **_weights(Path(command["weights"])))
+            continue
         outcome = _load(load, rest, command["models"])
         if "error" not in outcome:
             front.default_model = command["default"]
@@ -63,6 +66,15 @@ def _load(make_model: Any, rest: Rest, wanted: dict[str, dict[str, str]]) -> dic
     rest.models.update(models)
     described = {name: _described(versions) for name, versions in models.items()}
     return {"models": described}
+
+
+def _weights(folder: Path) -> dict[str, Any]:
+    from model_server.weights import describe
+
+    try:
+        return {"weights": describe(folder)}
+    except Exception as error:  # noqa: BLE001 - as for a model
+        return {"error": f"cannot read the variables of {folder}: {type(error).__name__}: {error}"}
 
 
 def _described(versions: dict[int, Any]) -> dict[str, Any]:

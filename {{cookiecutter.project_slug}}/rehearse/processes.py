@@ -19,6 +19,10 @@ from trainer.run import UserError
 _KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "TZ")
 
 
+# Set by whoever has had enough of all that `run` runs, in whatever thread.
+STOPPED = threading.Event()
+
+
 @dataclass(frozen=True)
 class Launch:
     """A command to start: its name in the log, its working directory and its whole environment."""
@@ -85,14 +89,20 @@ class Process:
 
 
 def run(
-    launches: Sequence[Launch], line: Callable[[str, str, str], None], *, deadline: float, grace: float, marker: str
+    launches: Sequence[Launch],
+    line: Callable[[str, str, str], None],
+    *,
+    deadline: float,
+    grace: float,
+    marker: str,
+    first_leads: bool = False,
 ) -> tuple[list[int | None], bool]:
     """Run all launches at once; return their exit codes and whether the deadline (of time.monotonic) ended them.
 
-    When one fails, its peers are ended: SIGTERM and, `grace` seconds later, SIGKILL. Whatever happens, an interrupt
-    included, nothing is left running: neither in the process groups nor, on Linux, outside of them with `marker` in
-    the environment. `line` gets a launch's name, the stream's name and the text of each line, in this thread. Raises
-    UserError for a command that cannot be started.
+    When one fails, or with `first_leads` when the first one ends, its peers are ended: SIGTERM and, `grace` seconds
+    later, SIGKILL. Whatever happens, an interrupt included, nothing is left running: neither in the process groups nor,
+    on Linux, outside of them with `marker` in the environment. `line` gets a launch's name, the stream's name and the
+    text of each line, in this thread. Raises UserError for a command that cannot be started.
     """
     said: queue.Queue = queue.Queue()
     processes: list[Process] = []
@@ -105,6 +115,8 @@ def run(
                 raise UserError(f"{launch.command[0]} cannot be started: {error}") from error
         while not all(process.over for process in processes) and time.monotonic() < give_up_at:
             now = time.monotonic()
+            if STOPPED.is_set():
+                raise UserError("stopped")
             if now >= deadline and kill_at == float("inf"):
                 late, kill_at = True, now + grace
                 _end(processes)
@@ -121,7 +133,8 @@ def run(
                 line(process.launch.name, stream, content)
                 continue
             process.note_end(content)
-            if process.exit_code and kill_at == float("inf"):
+            decides = process.exit_code or (first_leads and process is processes[0])
+            if decides and kill_at == float("inf"):
                 kill_at = time.monotonic() + grace
                 _end(processes)
     finally:
@@ -132,9 +145,9 @@ def run(
 
 
 def environment(root: Path, python: str) -> dict[str, str]:
-    """What a process gets before the platform says anything: no credentials, no home, the image's settings for Python.
+    """What a process gets before the platform says anything: no credentials, no home, settings for Python as in images.
 
-    `python`, a path, comes first on PATH. https://github.com/aws/deep-learning-containers (the Dockerfiles' ENV lines)
+    `python`, a path, comes first on PATH.
     """
     home, temporary = str(root / "home"), str(root / "tmp")
     return {
@@ -146,8 +159,6 @@ def environment(root: Path, python: str) -> dict[str, str]:
         "PYTHONIOENCODING": "UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        # Otherwise every AWS call of a script first looks for the credentials of an instance.
-        "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 

@@ -1,37 +1,7 @@
 # Owned by the template.
-"""What is wrong in a request body, and where."""
+"""SageMaker's own words."""
 
-from dataclasses import dataclass
-
-Path = tuple["str | int | Key", ...]
-
-
-class Key(str):
-    """A key of a map, in contrast to the name of a structure's member."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """`path` is the member, as in InputDataConfig[0].ChannelName; `cloud` is what SageMaker would say, if known."""
-
-    path: str
-    message: str
-    fix: str = ""
-    cloud: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
-
-
-def written(path: Path) -> str:
-    """A path as one writes it: InputDataConfig[0].ChannelName, HyperParameters["epochs"]."""
-    text = ""
-    for part in path:
-        if isinstance(part, Key):
-            text += f'["{part}"]'
-        else:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".") or "the request"
+from cloud.problem import Key, Path
 
 
 def refusal(path: Path, value: object, constraint: str) -> str:

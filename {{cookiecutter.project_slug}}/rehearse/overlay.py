@@ -2,7 +2,9 @@
 """Where a job's requirements are installed: an environment on top of the researcher's own, which stays as it is."""
 
 import os
+import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainer.run import UserError
@@ -26,10 +28,11 @@ if importlib.util.find_spec("pip") is None:
 """
 
 
-def create(folder: Path, python: str) -> str:
+def create(folder: Path, python: str, settings: Mapping[str, str] | None = None) -> str:
     """An environment in `folder` that sees `python`'s packages and has pip; returns its own interpreter.
 
-    Raises UserError when `python` has neither pip nor ensurepip.
+    `settings` are variables that its commands `pip` and `pip3` have, and nothing else gets. Raises UserError when
+    `python` has neither pip nor ensurepip.
     """
     done = subprocess.run(
         [python, "-c", _CREATE, str(folder)], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
@@ -39,7 +42,7 @@ def create(folder: Path, python: str) -> str:
         raise UserError(f"no environment for the job's requirements: {why}. Install pip beside {python}")
     own = folder / ("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
     if os.name != "nt":
-        _pip_commands(own)
+        _pip_commands(own, settings or {})
     return str(own)
 
 
@@ -64,9 +67,20 @@ def pip_settings(*, shown: bool = False) -> dict[str, str]:
     }
 
 
-def _pip_commands(python: Path) -> None:
-    # The image has these, and drivers of the SageMaker SDK look for them.
+def for_sdists() -> dict[str, str]:
+    """Settings for `create` with which pip builds source distributions without downloading setuptools for each.
+
+    A password in the caller's own settings is left out: these are written to a file.
+    """
+    home = {name: os.environ[name] for name in _HOME if name in os.environ}
+    # pip takes 0 for yes: the option's opposite is what it stores.
+    return {**home, **pip_settings(shown=True), "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def _pip_commands(python: Path, settings: Mapping[str, str]) -> None:
+    # The images have these, and drivers of the SageMaker SDK look for them.
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     for name in ("pip", "pip3"):
         script = python.with_name(name)
-        script.write_text(f'#!/bin/sh\nexec "{python}" -m pip "$@"\n', encoding="utf-8")
+        script.write_text(f'#!/bin/sh\n{exports}exec "{python}" -m pip "$@"\n', encoding="utf-8")
         script.chmod(0o755)

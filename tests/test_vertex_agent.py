@@ -1,0 +1,283 @@
+"""The agent executes CustomJob bodies as Vertex AI would, and leaves nothing running and nothing damaged."""
+
+import hashlib
+import json
+import os
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Command
+from tests.test_sagemaker_agent import is_running
+
+SEEN = """
+import json, os, sys
+seen = {"argv": sys.argv[1:], "cwd": os.listdir(), "path": sys.path, "python": sys.executable, "env": dict(os.environ)}
+print("seen " + json.dumps(seen), flush=True)
+"""
+BASE = "gs://bucket/jobs/a-job"
+SETUP = """
+from setuptools import find_packages, setup
+setup(name="tiny_trainer", version="1.0", packages=find_packages(), python_requires=">=3.10")
+"""
+
+
+class Bench:
+    """Buckets, and jobs on them."""
+
+    def __init__(self, folder: Path) -> None:
+        from rehearse.store import LocalStore
+
+        self.folder = folder
+        self.store = LocalStore(folder / "store")
+        (folder / "store" / "bucket").mkdir(parents=True)
+        self.runs = 0
+
+    def body(self, code: str = SEEN, *pools: int, args: list[str] | None = None, **members: Any) -> dict[str, Any]:
+        """A job whose container runs `code`; `pools` are replica counts, `members` go into its jobSpec."""
+        container = {
+            "imageUri": "docker.io/tensorflow/tensorflow:2.21.0",
+            "command": ["python", "-c", code],
+            "args": args or [],
+            "env": [{"name": "OWN", "value": "/gcs/bucket/own"}],
+        }
+        specs = [{"containerSpec": container, "replicaCount": count} if count else {} for count in pools or (1,)]
+        output = {"outputUriPrefix": BASE}
+        return {"displayName": "a-job", "jobSpec": {"workerPoolSpecs": specs, "baseOutputDirectory": output, **members}}
+
+    def run(self, body: Mapping[str, Any], **options: Any) -> Any:
+        from rehearse.vertex.agent import run_custom_job
+
+        self.runs += 1
+        return run_custom_job(body, self.store, self.folder / f"run-{self.runs}", grace=1, **options)
+
+    def sdist(self, files: Mapping[str, str]) -> str:
+        """A source distribution of these files, uploaded; returns its gs:// URI."""
+        uri = "gs://bucket/packages/tiny_trainer-1.0.tar.gz"
+        place = self.store.path(uri)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(place, "w:gz") as tar:
+            for name, text in {"setup.py": SETUP, **files}.items():
+                file = self.folder / "file"
+                file.write_text(text, encoding="utf-8")
+                tar.add(file, f"tiny_trainer-1.0/{name}")
+        return uri
+
+
+@pytest.fixture
+def bench(project: Path, tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def seen(log: str) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix("seen ")) for line in log.splitlines() if line.startswith("seen ")]
+
+
+def test_a_container_gets_the_variables_of_the_service_and_nothing_of_this_machine(
+    bench: Bench, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/key.json")
+    monkeypatch.setenv("PYTHONPATH", str(project))
+    body = bench.body(args=["--data=/gcs/bucket/data", "--text=x/gcs/bucket"])
+    result = bench.run(body)
+    assert (result.state, result.error) == ("JOB_STATE_SUCCEEDED", None), result.log
+    (found,) = seen(result.log)
+    environment, buckets = found["env"], bench.folder / "store"
+    assert environment["AIP_MODEL_DIR"] == f"{BASE}/model/"
+    assert environment["AIP_CHECKPOINT_DIR"] == f"{BASE}/checkpoints/"
+    assert environment["AIP_TENSORBOARD_LOG_DIR"] == f"{BASE}/logs/"
+    assert environment["CLOUD_ML_PROJECT_ID"].isdecimal() and environment["CLOUD_ML_JOB_ID"].isdecimal()
+    cluster = json.loads(environment["CLUSTER_SPEC"])
+    assert cluster["task"] == {"type": "workerpool0", "index": 0}
+    assert cluster["environment"] == "cloud" and cluster["job"] == body["jobSpec"]
+    absent = ("TF_CONFIG", "CLOUD_ML_TRIAL_ID", "CLOUD_ML_HP_METRIC_FILE", "GOOGLE_APPLICATION_CREDENTIALS")
+    assert not [name for name in (*absent, "PYTHONPATH") if name in environment]
+    assert not [name for name in environment if name.startswith(("PIP_", "SM_", "AWS_"))]
+    assert environment["OWN"] == f"{buckets}/bucket/own"
+    assert found["argv"] == [f"--data={buckets}/bucket/data", "--text=x/gcs/bucket"]
+    assert found["cwd"] == []
+    assert not [path for path in found["path"] if Path(path).is_relative_to(project)]
+    assert environment["HOME"] != os.environ.get("HOME")
+
+
+def test_a_job_without_an_output_directory_has_no_places(bench: Bench) -> None:
+    body = bench.body()
+    del body["jobSpec"]["baseOutputDirectory"]
+    result = bench.run(body)
+    assert not [name for name in seen(result.log)[0]["env"] if name.startswith("AIP_")]
+    assert result.model is None
+
+
+def test_several_replicas_have_addresses_of_each_other_and_roles_by_their_pool(bench: Bench) -> None:
+    result = bench.run(bench.body("import time\n" + SEEN + "time.sleep(0.5)", 1, 1, 1, 1))
+    assert result.state == "JOB_STATE_SUCCEEDED", result.log
+    found = {one["env"]["TF_CONFIG"]: json.loads(one["env"]["TF_CONFIG"]) for one in seen(result.log)}
+    assert sorted(config["task"]["type"] for config in found.values()) == ["chief", "evaluator", "ps", "worker"]
+    clusters = [config["cluster"] for config in found.values()]
+    assert all(cluster == clusters[0] for cluster in clusters)
+    assert sorted(clusters[0]) == ["chief", "ps", "worker"]
+    addresses = [address for hosts in clusters[0].values() for address in hosts]
+    assert len(set(addresses)) == 3 and all(address.startswith("127.0.0.1:") for address in addresses)
+    pools = json.loads(seen(result.log)[0]["env"]["CLUSTER_SPEC"])["cluster"]
+    assert sorted(pools) == [f"workerpool{number}" for number in range(4)]
+
+
+def test_an_empty_pool_keeps_the_place_of_the_workers(bench: Bench) -> None:
+    result = bench.run(bench.body("import time\n" + SEEN + "time.sleep(0.3)", 1, 0, 1))
+    assert [replica.name for replica in result.replicas] == ["workerpool0-0", "workerpool2-0"]
+    assert sorted(json.loads(seen(result.log)[0]["env"]["TF_CONFIG"])["cluster"]) == ["chief", "ps"]
+
+
+ENDS_BY_ROLE = """
+import json, os, sys, time
+role = json.loads(os.environ["TF_CONFIG"])["task"]["type"]
+if role == {role!r}:
+    time.sleep(0.5)
+    sys.exit({code})
+time.sleep(600)
+"""
+
+
+def test_a_replica_that_fails_ends_the_job_with_the_message_of_the_service(bench: Bench) -> None:
+    result = bench.run(bench.body(ENDS_BY_ROLE.format(role="worker", code=3), 1, 1))
+    assert result.state == "JOB_STATE_FAILED"
+    assert result.error.startswith("The replica workerpool1-0 exited with a non-zero status of 3. To find out more")
+    assert [replica.exit_code for replica in result.replicas] == [None, 3]
+    killed = bench.run(bench.body("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
+    assert "non-zero status of 137" in killed.error
+
+
+def test_the_job_is_over_when_its_chief_is(bench: Bench) -> None:
+    result = bench.run(bench.body(ENDS_BY_ROLE.format(role="chief", code=0), 1, 1))
+    assert result.state == "JOB_STATE_SUCCEEDED"
+    assert [replica.exit_code for replica in result.replicas] == [0, None]
+
+
+STARTS_A_CHILD = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("pid", child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_job_out_of_time_is_ended_with_all_that_it_started(bench: Bench) -> None:
+    result = bench.run(bench.body(STARTS_A_CHILD, scheduling={"timeout": "2s"}))
+    assert (result.state, result.limit) == ("JOB_STATE_CANCELLED", "timeout")
+    assert bench.run(bench.body(STARTS_A_CHILD), time_limit=1).limit == "time_limit"
+    pid = next(line.split()[1] for line in result.log.splitlines() if line.startswith("pid "))
+    assert not is_running(int(pid))
+
+
+REPORTS = """
+import os, pathlib
+file = pathlib.Path(os.environ["CLOUD_ML_HP_METRIC_FILE"])
+file.parent.mkdir(parents=True)
+file.write_text('{"checkpoint_path": "", "global_step": "1", "timestamp": 1.0, "trial": "7", "val_loss": "0.5"}\\n')
+"""
+
+
+def test_a_trial_reports_its_metric_in_the_file_of_the_service(bench: Bench) -> None:
+    result = bench.run(bench.body(SEEN + REPORTS), trial="7")
+    environment = seen(result.log)[0]["env"]
+    assert environment["CLOUD_ML_TRIAL_ID"] == "7"
+    assert json.loads(environment["CLUSTER_SPEC"])["task"]["trial"] == "7"
+    assert result.metrics == {"val_loss": [0.5]}
+    assert bench.run(bench.body(SEEN)).metrics == {}
+
+
+LOOKS = """
+import importlib.util
+print("lost:", importlib.util.find_spec("trainer.lost"))
+"""
+
+
+def test_the_executor_installs_the_package_and_runs_its_module_from_an_empty_folder(bench: Bench) -> None:
+    uri = bench.sdist({"trainer/__init__.py": "", "trainer/task.py": SEEN + LOOKS, "trainer/lost/module.py": ""})
+    spec = {
+        "executorImageUri": "us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest",
+        "packageUris": [uri],
+        "pythonModule": "trainer.task",
+        "args": ["--epochs=2"],
+    }
+    body = bench.body()
+    body["jobSpec"]["workerPoolSpecs"] = [{"pythonPackageSpec": spec, "replicaCount": 1}]
+    result = bench.run(body)
+    assert result.state == "JOB_STATE_SUCCEEDED", result.log
+    (found,) = seen(result.log)
+    assert found["argv"] == ["--epochs=2"] and found["cwd"] == []
+    assert result.log.count("Successfully installed tiny-trainer-1.0") == 2
+    assert "lost: None" in result.log
+
+
+def test_a_container_installs_from_the_mounted_bucket_and_gets_its_flags(bench: Bench, command: Command) -> None:
+    uri = bench.sdist({"trainer/__init__.py": "", "trainer/task.py": SEEN})
+    script = f'pip install {uri.replace("gs://", "/gcs/")} && exec python -m trainer.task "$@"'
+    body = bench.body(args=["one two", "--x=1"])
+    body["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["command"] = ["bash", "-c", script, "trainer"]
+    result = bench.run(body)
+    assert result.state == "JOB_STATE_SUCCEEDED", result.log
+    assert seen(result.log)[0]["argv"] == ["one two", "--x=1"]
+    absent = command(
+        sys.executable, "-c", "import importlib.metadata as m; m.version('tiny_trainer')", cwd=bench.folder
+    )
+    assert "PackageNotFoundError" in absent.stderr
+
+
+def test_what_is_written_in_no_place_of_the_bucket_is_noticed(bench: Bench) -> None:
+    code = """
+import os, pathlib
+place = pathlib.Path(os.environ["AIP_MODEL_DIR"])
+place.mkdir(parents=True)
+(place / "saved_model.pb").touch()
+"""
+    result = bench.run(bench.body(code))
+    assert result.model_files == ()
+    assert result.stray_places == ("workerpool0-0/work/gs:",)
+    assert result.stray_models == ("workerpool0-0/work/gs:/bucket/jobs/a-job/model/saved_model.pb",)
+
+
+def test_a_body_that_cannot_be_rehearsed_is_refused_and_its_neighbour_is_not(bench: Bench) -> None:
+    from trainer.run import UserError
+
+    body = bench.body("pass")
+    del body["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["command"]
+    with pytest.raises(UserError, match="command is missing"):
+        bench.run(body)
+    with pytest.raises(UserError, match=r"no jobSpec.workerPoolSpecs\[0\]"):
+        bench.run({"displayName": "x"})
+    assert bench.run(bench.body("pass")).state == "JOB_STATE_SUCCEEDED"
+
+
+def test_the_source_distribution_is_built_without_a_trace_in_the_project(project: Path, tmp_path: Path) -> None:
+    from cloud.vertex.package import build_sdist
+
+    def state() -> dict[str, str]:
+        return {
+            str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(project.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    before = state()
+    sdist = build_sdist(tmp_path, project)
+    assert state() == before
+    with tarfile.open(sdist) as tar:
+        names = [name.partition("/")[2] for name in tar.getnames()]
+    assert "src/trainer/task.py" in names and "src/requirements.txt" in names
+    assert not [name for name in names if name.startswith(("tests", "cloud", "rehearse", "data", "src/sagemaker"))]
+
+
+def test_a_setup_that_does_not_run_is_one_message(project: Path, tmp_path: Path) -> None:
+    from cloud.vertex.package import build_sdist
+    from trainer.run import UserError
+
+    (tmp_path / "src" / "trainer").mkdir(parents=True)
+    (tmp_path / "setup.py").write_text("import nothing_there\n", encoding="utf-8")
+    (tmp_path / "dist").mkdir()
+    with pytest.raises(UserError, match="ModuleNotFoundError: No module named 'nothing_there'"):
+        build_sdist(tmp_path / "dist", tmp_path)

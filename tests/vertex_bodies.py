@@ -1,0 +1,63 @@
+"""Bodies for Vertex AI that the tests share: of plain settings, of settings with everything, one of each kind."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+PLAIN: dict[str, Any] = {
+    "region": "us-central1", "project": "proj", "bucket": "bkt", "machine_type": "n1-standard-4", "timeout": 3600,
+}  # fmt: skip
+FULL: dict[str, Any] = {
+    "region": "us-central1", "project": "proj", "bucket": "bkt", "machine_type": "g2-standard-24",
+    "accelerator_type": "NVIDIA_L4", "accelerator_count": 2, "replica_count": 3, "boot_disk_gb": 200, "timeout": 60,
+    "package": "executor", "training_image": "us-docker.pkg.dev/vertex-ai/training/tf-gpu.2-17.py310:latest",
+    "serving": "prebuilt", "endpoint_machine_type": "n1-highmem-4", "min_replica_count": 2, "max_replica_count": 5,
+    "dedicated_endpoint": False, "service_account": "me@proj.iam.gserviceaccount.com",
+    "network": "projects/123/global/networks/default", "labels": {"team": "a-b", "größe": ""},
+    "kms_key": "projects/proj/locations/us-central1/keyRings/ring/cryptoKeys/key",
+}  # fmt: skip
+MODEL = "projects/proj/locations/us-central1/models/7"
+
+
+def modules() -> Any:
+    """The project's modules for Vertex AI, which the fixture `project` has made importable."""
+    from cloud.settings import Vertex
+    from cloud.vertex import images, locations, requests, rules, trials, validate
+    from trainer import run
+
+    return SimpleNamespace(
+        images=images, locations=locations, requests=requests, rules=rules, trials=trials, validate=validate,
+        settings=Vertex, run=run, UserError=run.UserError,
+    )  # fmt: skip
+
+
+def searched(run: Any) -> Any:
+    """Hyperparameters with a search space of each kind, and two without."""
+    tunable = run.tunable
+
+    @dataclass(frozen=True)
+    class Hyperparameters:
+        epochs: int = 2
+        learning_rate: float = tunable(0.01, low=1e-4, high=1, scale="log")
+        units: int | None = tunable(16, low=4.0, high=64)
+        batch_size: int = tunable(16, values=[32, 16, 8])
+        activation: str = tunable("relu", values=["relu", "it's"])
+        rate: float = 0.5
+
+    return Hyperparameters()
+
+
+def bodies(cloud: Any, **changes: Any) -> dict[str, dict[str, Any]]:
+    """A body of each kind."""
+    vertex, requests = cloud.settings(**{**PLAIN, **changes}), cloud.requests
+    objective = cloud.run.Objective("val_loss", "minimize")
+    return {
+        "CustomJob": requests.custom_job(vertex, "iris", "iris-1", {"epochs": 2}),
+        "HyperparameterTuningJob": requests.tuning_job(vertex, "iris", "iris-1", searched(cloud.run), objective),
+        "UploadModelRequest": requests.model(vertex, "iris-1", "gs://bkt/iris/jobs/iris-1/model"),
+        "Endpoint": requests.endpoint(vertex, "iris"),
+        "DeployModelRequest": requests.deploy_model(vertex, "iris-1", MODEL),
+        "BatchPredictionJob": requests.batch_prediction_job(
+            vertex, "iris-1", MODEL, ["gs://bkt/x.jsonl"], "gs://bkt/y"
+        ),
+    }

@@ -1,0 +1,198 @@
+# Owned by the template.
+"""Endpoints in a cloud: make, try, ask, remove. The same story for every platform."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from cloud import show, state
+from cloud.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
+from cloud.platform import NotFoundError, Part, Plan, Platform
+from rehearse.answers import difference, rows
+from trainer.run import UserError
+
+
+def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dry_run: bool) -> None:
+    """Make an endpoint of a job's model and try it. What was made is removed again when a later step fails."""
+    job = latest(platform, job_name, "training", "tuning")
+    if job.state != "succeeded":
+        raise UserError(f"the job {job.name} has no model to serve: it is {job.detail or job.state}")
+    with show.report(dry_run) as report:
+        plan = platform.plan_endpoint(report, job, endpoint)
+        found: dict[str, Any] = {}
+        if plan and not dry_run:
+            report.run(platform.name, "model", lambda: found.update(example=platform.example(job)))
+        report.finish(None)
+        if plan is None or not report.passed:
+            raise typer.Exit(1)
+    if dry_run:
+        show.requests(plan)
+        return
+    _make(platform, plan, found["example"])
+    show.say(
+        f"endpoint {plan.name} serves the model of {job.name}\n"
+        f"ask it:    {command(platform, 'predict')} request.json\n"
+        f"it costs {plan.cost}, until you remove it:\n"
+        f"remove it: {command(platform, 'delete')} {plan.name}"
+    )
+
+
+def predict(platform: Platform, source: str, endpoint: str | None) -> None:
+    """Print the answer of an endpoint to the request in a file, or on standard input for `-`."""
+    from predict import read_request
+
+    print(json.dumps(platform.predict(_name(platform, endpoint), read_request(source))), flush=True)
+
+
+def delete(platform: Platform, endpoint: str | None, *, dry_run: bool) -> None:
+    """Remove an endpoint with all that was made for it; what is gone already is no error."""
+    name = _name(platform, endpoint)
+    if dry_run:
+        for part in platform.parts(name):
+            show.say(f"would remove {part.what}")
+        return
+    if not sum(1 for _ in _remove(platform.parts(name))):
+        show.say(f"nothing is left of {name}")
+    state.forget(platform.name, "endpoint", name)
+
+
+def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: bool, wait: bool) -> None:
+    """Predict every line of a file of JSON lines, or of the objects below a URI."""
+    job = latest(platform, job_name, "training", "tuning")
+    place: Path | str = source if "://" in source else _json_lines(Path(source))
+    with show.report(dry_run) as report:
+        plan = platform.plan_batch(report, job, place)
+        report.finish(None)
+        if plan is None or not report.passed:
+            raise typer.Exit(1)
+    if dry_run:
+        show.requests(plan)
+        return
+    launch(platform, plan)
+    if not wait:
+        show.say(coming_back(platform, plan.kind, plan.name))
+        return
+    found = watch(platform, plan.kind, plan.name)
+    # What the job ran on costs nothing, but nobody needs it any more.
+    list(_remove(platform.parts(plan.name)))
+    answers = platform.answers(found)
+    show.say(f"answers: {answers}")
+    if isinstance(place, Path):
+        _fetch(platform, answers, place.with_name(f"{plan.name}.out"))
+
+
+def _make(platform: Platform, plan: Plan, example: dict[str, Any] | None) -> None:
+    state.remember(platform.name, "endpoint", plan.name)
+    try:
+        for step in plan.steps:
+            if step.last:
+                _wait(platform, plan.name)
+            upload(platform, step)
+            step.send()
+            show.say(f"made {step.what}")
+        _wait(platform, plan.name)
+        if example:
+            _try(platform, plan.name, example)
+    except KeyboardInterrupt:
+        show.say(_stopped(platform, plan))
+        raise typer.Exit(130) from None
+    except UserError as error:
+        show.say(f"failed: {str(error).splitlines()[0]}")
+        raise UserError(f"{error}\n{_undo(platform, plan)}") from error
+
+
+def _wait(platform: Platform, name: str) -> None:
+    with show.Waiting() as waiting:
+        patience, started = Patience(waiting), time.monotonic()
+        for pause in show.pauses():
+            found = patience.ask(lambda: platform.find(name, "endpoint"))
+            waiting.now(f"{name}: {found.detail or found.state}", show.clock(time.monotonic() - started))
+            if found.state == "serving":
+                return
+            if found.ended:
+                raise UserError(explained(platform, found, platform.log(found).new()[-10:]))
+            time.sleep(pause)
+
+
+def _try(platform: Platform, name: str, example: dict[str, Any]) -> None:
+    """Raise UserError when the endpoint answers otherwise than the trainer's own model did."""
+    answer = platform.predict(name, example["request"])
+    if example.get("response"):
+        problem = difference(rows(example["response"]), rows(answer))
+        if problem:
+            raise UserError(f"the endpoint answers otherwise than the model that was trained: {problem}")
+    found = "as the trainer has them" if example.get("response") else "answered"
+    show.say(f"asked it for {len(example['request']['instances'])} predictions: {found}")
+
+
+def _stopped(platform: Platform, plan: Plan) -> str:
+    """What Ctrl-C leaves: an endpoint that is being made can be removed only later, what came before it at once."""
+    try:
+        platform.find(plan.name, "endpoint")
+    except NotFoundError:
+        return f"stopped; {_undo(platform, plan)}"
+    except UserError as error:
+        show.say(str(error))
+    return f"stopped; what was begun goes on, and costs {plan.cost}\n{_removal(platform, plan.name)}"
+
+
+def _undo(platform: Platform, plan: Plan) -> str:
+    """Remove what was made; say what is left when that fails, too."""
+    show.say(f"removing what was made; if that is stopped, too, {_removal(platform, plan.name)}")
+    try:
+        removed = list(_remove(platform.parts(plan.name)))
+    except UserError as error:
+        return f"it could not be removed: {error}\nwhat is left may cost {plan.cost}:\n{_removal(platform, plan.name)}"
+    state.forget(platform.name, "endpoint", plan.name)
+    return f"removed again: {', '.join(removed)}" if removed else "nothing is left of it"
+
+
+def _remove(parts: Iterator[Part]) -> Iterator[str]:
+    for part in parts:
+        part.remove()
+        show.say(f"removed {part.what}")
+        yield part.what
+
+
+def _removal(platform: Platform, name: str) -> str:
+    return f"remove it: {command(platform, 'delete')} {name}"
+
+
+def _name(platform: Platform, endpoint: str | None) -> str:
+    if endpoint:
+        return endpoint
+    last = state.last(platform.name, "endpoint")
+    if last is None:
+        raise UserError(f"no endpoint was made from here; give its name: {command(platform, 'status')} lists all")
+    return last[1]
+
+
+def _json_lines(file: Path) -> Path:
+    """The file. Raises UserError, with the line, unless each of its lines is a row as JSON."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            count = 0
+            for count, line in enumerate(lines, 1):
+                try:
+                    json.loads(line)
+                except ValueError as error:
+                    raise UserError(f"{file}, line {count} is not JSON: {error}; write one row a line") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"no rows in {file}: {error}") from error
+    if not count:
+        raise UserError(f"{file} is empty; write one row a line, as JSON")
+    return file
+
+
+def _fetch(platform: Platform, answers: str, target: Path) -> None:
+    with target.open("wb") as merged:
+        for uri in sorted(platform.bucket.names(answers)):
+            part = target.with_suffix(".part")
+            platform.bucket.read(uri, part)
+            merged.write(part.read_bytes())
+            part.unlink()
+    show.say(f"fetched to {target}")

@@ -1,0 +1,221 @@
+# Owned by the template.
+"""What the commands need of a cloud. `cloud.<name>.platform.connect(settings)` makes the one called <name>."""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cloud.settings import Settings, load
+from trainer.run import UserError
+
+if TYPE_CHECKING:
+    # It brings rich, which few commands need.
+    from rehearse.report import Report
+
+PLATFORMS = [
+    name for name in ("sagemaker", "vertex") if Path(__file__).with_name(name).joinpath("platform.py").is_file()
+]
+
+
+class UnreachableError(UserError):
+    """No answer: no connection, or a service that is down. What was begun in the cloud goes on; ask again."""
+
+
+class NotFoundError(UserError):
+    """The cloud has nothing of that name."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """An operation by the cloud's own name, and the exact body that it receives."""
+
+    operation: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to make: `what` in words; `send` sends `request` and returns at once.
+
+    `uploads`, contents or files by their URI, go before it. `last`: the endpoint has to serve first.
+    """
+
+    what: str
+    request: Request
+    send: Callable[[], None]
+    uploads: Mapping[str, bytes | Path] = field(default_factory=dict)
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that exists in the cloud, and how to remove it; removing what is gone already is no error."""
+
+    what: str
+    remove: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Something to make in the cloud: a job of a kind (training, tuning, batch) or an endpoint.
+
+    `cost` is what costs money while it exists, in words.
+    """
+
+    kind: str
+    name: str
+    steps: Sequence[Step]
+    cost: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What the cloud says of a job or an endpoint.
+
+    `state` is waiting, running, succeeded, failed or stopped, of an endpoint: waiting, serving, failed or removing;
+    `detail` the cloud's own words for it, `reason` why it failed; `model` the URI of what a job left; `address` a page
+    in the cloud's console.
+    """
+
+    kind: str
+    name: str
+    state: str
+    detail: str = ""
+    reason: str = ""
+    cost: str = ""
+    seconds: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    model: str | None = None
+    address: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more by itself."""
+        return self.state not in ("waiting", "running", "removing")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a tuning job searches: trials in all, at a time, and the cloud's name of a strategy (empty: its default)."""
+
+    trials: int
+    parallel: int
+    strategy: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of this machine and its place in the bucket."""
+
+    uri: str
+    file: Path
+    size: int
+
+
+class Bucket(Protocol):
+    """The bucket of settings.toml. Whatever a cloud refuses is raised as UserError."""
+
+    name: str
+
+    def require(self) -> None:
+        """Raise UserError unless the bucket exists, can be used, and lies in the job's region."""
+
+    def create(self) -> bool:
+        """Make the bucket, private, in the job's region; return False when it is there already and ours."""
+
+    def unchanged(self, items: Sequence[Item]) -> set[str]:
+        """The URIs of the items whose object has the file's size and checksum."""
+
+    def upload(self, items: Sequence[Item], sent: Callable[[int], None]) -> None:
+        """Send files in parallel; `sent` is told how many bytes more (or, before a repetition, fewer) have gone."""
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Make a small object."""
+
+    def read(self, uri: str, file: Path) -> None:
+        """Fetch an object. Raises NotFoundError."""
+
+    def names(self, uri: str) -> list[str]:
+        """The URIs of the objects below a folder, at most a thousand."""
+
+
+class Log(Protocol):
+    """The log of a job, as it grows."""
+
+    def new(self) -> list[str]:
+        """The lines that have come since the last call."""
+
+
+class Platform(Protocol):
+    """One cloud. Nothing is sent before a method of a command that changes something is called."""
+
+    name: str
+    title: str
+    bucket: Bucket
+
+    def channel(self, name: str) -> str:
+        """The URI of the folder of a channel's data, such as "train"."""
+
+    def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
+        """The training job, or with `search` the tuning job, checked as the rehearsal does; None when a check failed.
+
+        Asks nobody: works without account and network.
+        """
+
+    def check_job(self, report: "Report") -> None:
+        """Check what only the cloud knows: credentials, bucket and region, the data in it."""
+
+    def plan_endpoint(self, report: "Report", job: State, name: str | None) -> Plan | None:
+        """An endpoint (None: with a new name) for the model that `job` left, checked; None when a check failed."""
+
+    def example(self, job: State) -> dict[str, Any] | None:
+        """The `request` that the trainer left with the model and its `response`; None when there is none.
+
+        Raises UserError for a model that no endpoint can serve.
+        """
+
+    def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
+        """A batch prediction of `source`, a local file of JSON lines or the URI of a folder; None: a check failed."""
+
+    def find(self, name: str, kind: str = "") -> State:
+        """A job or, with kind "endpoint", an endpoint. Raises NotFoundError and UnreachableError."""
+
+    def running(self) -> list[State]:
+        """The project's endpoints and unfinished jobs: what costs money now."""
+
+    def log(self, state: State) -> Log:
+        """The log of a job."""
+
+    def stop(self, state: State) -> None:
+        """End a job; what it has trained so far may be lost."""
+
+    def parts(self, endpoint: str) -> Iterator[Part]:
+        """What exists of an endpoint, in the order in which it has to be removed."""
+
+    def predict(self, endpoint: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The endpoint's answer to `{"instances": [...]}`, as `{"predictions": [...]}`."""
+
+    def answers(self, batch: State) -> str:
+        """The URI of the folder of a batch prediction's answers."""
+
+    def advice(self, state: State, log: Sequence[str]) -> str:
+        """The likely cause of a failure and what to do, in words; empty when nothing is known."""
+
+    def check_account(self, report: "Report") -> str:
+        """What setup looks at: each missing thing a finding. Returns the policy to ask an administrator for."""
+
+    def plan_setup(self) -> Plan:
+        """What setup creates when asked: bucket and identity of the jobs; its steps wait until they are done."""
+
+    def setup_result(self) -> dict[str, str]:
+        """The lines of settings.toml that what setup created is called by."""
+
+
+def connect(name: str, settings: Settings | None = None) -> Platform:
+    """The platform `name`, with settings.toml. Raises UserError when it has no section of that name."""
+    settings = settings or load()
+    if getattr(settings, name) is None:
+        raise UserError(f"settings.toml has no section [{name}]")
+    return importlib.import_module(f"cloud.{name}.platform").connect(settings)

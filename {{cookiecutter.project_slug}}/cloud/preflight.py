@@ -1,0 +1,25 @@
+# Owned by the template.
+"""What is asked of a cloud before a job is sent: is the bucket there, in the job's region, and the data in it."""
+
+from cloud import uploads
+from cloud.platform import Platform
+from cloud.settings import Settings
+from rehearse.report import Finding, Report
+
+
+def check_job(report: Report, platform: Platform, settings: Settings) -> None:
+    """Check the bucket and its region, which takes credentials, and the data in it."""
+    if report.run(platform.name, "bucket", platform.bucket.require):
+        report.run(platform.name, "data in bucket", lambda: _check_data(platform, settings))
+
+
+def _check_data(platform: Platform, settings: Settings) -> list[Finding]:
+    wanted = uploads.items(platform, settings)
+    there = platform.bucket.unchanged(wanted)
+    missing = [item.uri for item in wanted if item.uri not in there]
+    empty = [name for name, _ in settings.data if not platform.bucket.names(platform.channel(name))]
+    fix = f"python -m cloud {platform.name} upload"
+    if empty:
+        return [Finding(f"no data at {platform.channel(name)}", fix) for name in empty]
+    shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    return [Finding(f"other data than here: {shown}", fix, warning=True)] if missing else []

@@ -1,0 +1,208 @@
+# Owned by the template.
+"""SageMaker's endpoints: model, configuration, endpoint, autoscaling; and batch transform, which needs a model only."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from cloud import show
+from cloud.platform import NotFoundError, Part, Plan, Request, State, Step
+from cloud.sagemaker import images, requests, rules, scaling, validate
+from cloud.sagemaker.client import Clients
+from cloud.sagemaker.jobs import address, create
+from cloud.sagemaker.locations import job_name, name_prefix
+from cloud.sagemaker.storage import S3Bucket
+from cloud.settings import Settings
+from rehearse.answers import parse
+from rehearse.report import Finding, Report
+from trainer.run import UserError
+
+# Source: InvokeEndpoint: the body of a real-time endpoint, in bytes; a serverless one takes 4 MB.
+LARGEST = {False: 6 * 1024 * 1024, True: 4 * 1024 * 1024}
+_STATES = {
+    "Creating": "waiting", "Updating": "waiting", "SystemUpdating": "waiting", "RollingBack": "waiting",
+    "InService": "serving", "Failed": "failed", "OutOfService": "failed", "UpdateRollbackFailed": "failed",
+    "Deleting": "removing",
+}  # fmt: skip
+Body = dict[str, Any]
+
+
+class Endpoints:
+    """The endpoints of one settings.toml. An endpoint's model and configuration have its name."""
+
+    def __init__(self, clients: Clients, settings: Settings, bucket: S3Bucket) -> None:
+        self._clients, self._bucket = clients, bucket
+        self._slug, self._cloud = settings.name, settings.sagemaker
+
+    def plan(self, report: Report, job: State, name: str | None) -> Plan | None:
+        """The bodies for an endpoint of the model that `job` left, checked; None when a check failed."""
+        name = name or job_name(self._slug, datetime.now(timezone.utc))
+        bodies: dict[str, Body] = {}
+
+        def check_request() -> list[Finding]:
+            bodies["CreateModel"] = requests.model(self._cloud, name, self._model_of(job))
+            bodies["CreateEndpointConfig"] = requests.endpoint_config(self._cloud, name, name)
+            bodies["CreateEndpoint"] = requests.endpoint(self._cloud, name, name)
+            together = rules.endpoint_problems(bodies["CreateModel"], bodies["CreateEndpointConfig"])
+            return self._findings(bodies) + [Finding(str(one), one.fix, one.cloud) for one in together]
+
+        report.run("sagemaker", "image", self._check_image)
+        if not report.run("sagemaker", "request", check_request):
+            return None
+        if not report.run("sagemaker", "name", lambda: self._check_name(name)):
+            return None
+        steps = [create(self._clients, operation, name, body) for operation, body in bodies.items()]
+        return Plan("endpoint", name, [*steps, *self._scaling(name)], self._cost())
+
+    def plan_batch(self, report: Report, job: State, source: Path | str) -> Plan | None:
+        """The bodies for a batch transform of local JSON lines, or of what is below an s3:// URI."""
+        name = job_name(self._slug, datetime.now(timezone.utc))
+        places = requests.places_of(self._cloud, self._slug)
+        uploads: dict[str, bytes | Path] = {places.batch(name): source} if isinstance(source, Path) else {}
+        rows = next(iter(uploads), str(source))
+        bodies: dict[str, Body] = {}
+
+        def check_request() -> list[Finding]:
+            bodies["CreateModel"] = requests.model(self._cloud, name, self._model_of(job))
+            bodies["CreateTransformJob"] = requests.transform_job(
+                self._cloud, name, name, rows, places.predictions(name)
+            )
+            return self._findings(bodies)
+
+        report.run("sagemaker", "image", self._check_image)
+        if not report.run("sagemaker", "request", check_request):
+            return None
+        steps = [create(self._clients, operation, name, body) for operation, body in bodies.items()]
+        steps[0] = Step(steps[0].what, steps[0].request, steps[0].send, uploads)
+        instances = f"{self._cloud.endpoint_instance_count} x {self._cloud.endpoint_instance_type}"
+        return Plan("batch", name, steps, f"{instances} by the second, until all rows are answered")
+
+    def example(self, job: State) -> dict[str, Any] | None:
+        """The trainer's request and answer from the model's archive. Raises UserError where no endpoint would start."""
+        from rehearse.archives import unpack
+        from rehearse.serving.archive import find_models
+
+        with tempfile.TemporaryDirectory(prefix="model-") as temporary:
+            folder = Path(temporary)
+            archive = folder / "model.tar.gz"
+            try:
+                self._bucket.read(self._model_of(job), archive)
+            except NotFoundError as error:
+                raise UserError(f"{error}\nthe job {job.name} left no model at {self._model_of(job)}") from error
+            unpack(archive, folder / "model")
+            find_models(folder / "model")
+            for file in sorted((folder / "model").rglob("assets.extra/example.json"), reverse=True):
+                return json.loads(file.read_text(encoding="utf-8"))
+        return None
+
+    def find(self, name: str) -> State:
+        """An endpoint. Raises NotFoundError."""
+        found = self._clients.call("sagemaker", "describe_endpoint", EndpointName=name)
+        return State(
+            "endpoint",
+            name,
+            _STATES.get(found["EndpointStatus"], "waiting"),
+            found["EndpointStatus"],
+            found.get("FailureReason", ""),
+            self._cost(found.get("ProductionVariants")),
+            address=address(self._clients.region, f"endpoints/{name}"),
+        )
+
+    def running(self) -> Iterator[State]:
+        """The project's endpoints."""
+        begin = name_prefix(self._slug)
+        for found in self._clients.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=begin):
+            status, name = found["EndpointStatus"], found["EndpointName"]
+            yield State("endpoint", name, _STATES.get(status, "waiting"), status, cost=self._cost())
+
+    def parts(self, name: str) -> Iterator[Part]:
+        """What exists of an endpoint: itself, and the configuration and the model of its name."""
+        for kind in ("Endpoint", "EndpointConfig", "Model"):
+            members = {f"{kind}Name": name}
+            snake = {"Endpoint": "endpoint", "EndpointConfig": "endpoint_config", "Model": "model"}[kind]
+            try:
+                found = self._clients.call("sagemaker", f"describe_{snake}", **members)
+            except NotFoundError:
+                continue
+            if found.get("EndpointStatus") == "Deleting":
+                continue
+
+            def remove(kind: str = snake, members: dict[str, str] = members) -> None:
+                if kind == "endpoint":
+                    self._settle(name)
+                try:
+                    self._clients.call("sagemaker", f"delete_{kind}", **members)
+                except NotFoundError:
+                    # Somebody else was faster.
+                    return
+
+            yield Part(f"{snake.replace('_', ' ')} {name}", remove)
+
+    def predict(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The endpoint's answer to a request of rows."""
+        body = json.dumps(request).encode()
+        largest = LARGEST[self._cloud.serverless is not None]
+        if len(body) > largest:
+            raise UserError(
+                f"the request has {show.size(len(body))}; an endpoint takes {show.size(largest)}: ask in parts, or all "
+                "at once with python -m cloud sagemaker batch"
+            )
+        answer = self._clients.call(
+            "sagemaker-runtime", "invoke_endpoint", EndpointName=name, ContentType="application/json", Body=body
+        )
+        return parse(answer["Body"].read().decode())
+
+    def _settle(self, name: str) -> None:
+        """Wait until an endpoint can be removed: SageMaker refuses that while it is being made."""
+        for pause in show.pauses():
+            found = self.find(name)
+            if found.state != "waiting":
+                return
+            show.say(f"{name} is {found.detail}; it can be removed then")
+            time.sleep(pause)
+
+    def _scaling(self, name: str) -> Iterator[Step]:
+        bodies = scaling.bodies(self._cloud, name)
+        if bodies is None:
+            return
+        target, policy = bodies
+        for operation, body in (("RegisterScalableTarget", target), ("PutScalingPolicy", policy)):
+            call = {"RegisterScalableTarget": "register_scalable_target", "PutScalingPolicy": "put_scaling_policy"}
+
+            def send(call: str = call[operation], body: Body = body) -> None:
+                self._clients.call("application-autoscaling", call, **body)
+
+            what = "the bounds of its scaling" if operation == "RegisterScalableTarget" else "the rule of its scaling"
+            yield Step(what, Request(operation, body), send, last=True)
+
+    def _check_name(self, name: str) -> list[Finding]:
+        there = [part.what for part in self.parts(name)]
+        fix = f"choose another --endpoint, or remove it: python -m cloud sagemaker delete {name}"
+        return [Finding(f"there is already: {', '.join(there)}", fix)] if there else []
+
+    def _check_image(self) -> list[Finding]:
+        uri = requests.inference_image(self._cloud)
+        problem = images.patch_problem(uri, datetime.now(timezone.utc).date())
+        return [Finding(problem, warning=True)] if problem else []
+
+    def _findings(self, bodies: Mapping[str, Body]) -> list[Finding]:
+        return [
+            Finding(str(one), one.fix, one.cloud)
+            for operation, body in bodies.items()
+            for one in validate.problems(operation, body, self._cloud.region)
+        ]
+
+    def _model_of(self, job: State) -> str:
+        return job.model or requests.places_of(self._cloud, self._slug).model(job.name)
+
+    def _cost(self, variants: list[Body] | None = None) -> str:
+        serverless = self._cloud.serverless is not None
+        count, kind = self._cloud.endpoint_instance_count, self._cloud.endpoint_instance_type
+        if variants:
+            serverless = bool(variants[0].get("CurrentServerlessConfig"))
+            count = variants[0].get("CurrentInstanceCount") or count
+        return "by the request" if serverless else f"{count} x {kind} by the second"

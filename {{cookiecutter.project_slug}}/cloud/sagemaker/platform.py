@@ -1,0 +1,98 @@
+# Owned by the template.
+"""Amazon SageMaker, as the commands of `python -m cloud sagemaker` need it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud import preflight, source
+from cloud.platform import Log, Part, Plan, Search, State
+from cloud.sagemaker import accounts, endpoints, jobs, requests
+from cloud.sagemaker.client import Clients
+from cloud.sagemaker.errors import advice
+from cloud.sagemaker.storage import S3Bucket
+from cloud.settings import Rehearsal, Settings
+
+if TYPE_CHECKING:
+    from rehearse.report import Report
+
+
+class SageMakerPlatform:
+    """Amazon SageMaker with one settings.toml. See cloud.platform.Platform for what each method does."""
+
+    name = "sagemaker"
+    title = "Amazon SageMaker"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._cloud = settings, settings.sagemaker
+        self._clients = Clients(self._cloud.region)
+        self.bucket = S3Bucket(self._clients, self._cloud.bucket)
+        self._jobs = jobs.Jobs(self._clients, settings)
+        self._endpoints = endpoints.Endpoints(self._clients, settings, self.bucket)
+
+    def channel(self, name: str) -> str:
+        return requests.places_of(self._cloud, self._settings.name).channel(name)
+
+    def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
+        from rehearse.sagemaker.rehearsal import check
+
+        tuning = None if search is None else _tuning(search)
+        # What travels is the job as it is, without what a rehearsal changes.
+        whole = self._settings.model_copy(update={"rehearsal": Rehearsal()})
+        checked = check(report, whole, argv, tuning)
+        return self._jobs.plan(checked[1], source.archive()) if checked else None
+
+    def check_job(self, report: "Report") -> None:
+        preflight.check_job(report, self, self._settings)
+
+    def plan_endpoint(self, report: "Report", job: State, name: str | None) -> Plan | None:
+        return self._endpoints.plan(report, job, name)
+
+    def example(self, job: State) -> dict[str, Any] | None:
+        return self._endpoints.example(job)
+
+    def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
+        return self._endpoints.plan_batch(report, job, source)
+
+    def find(self, name: str, kind: str = "") -> State:
+        return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
+
+    def running(self) -> list[State]:
+        return [*self._endpoints.running(), *self._jobs.running()]
+
+    def log(self, state: State) -> Log:
+        return jobs.CloudWatchLog(self._clients, state)
+
+    def stop(self, state: State) -> None:
+        self._jobs.stop(state)
+
+    def parts(self, endpoint: str) -> Iterator[Part]:
+        return self._endpoints.parts(endpoint)
+
+    def predict(self, endpoint: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return self._endpoints.predict(endpoint, request)
+
+    def answers(self, batch: State) -> str:
+        return requests.places_of(self._cloud, self._settings.name).predictions(batch.name)
+
+    def advice(self, state: State, log: Sequence[str]) -> str:
+        return advice("\n".join([state.detail, state.reason, *log]))
+
+    def check_account(self, report: "Report") -> str:
+        return accounts.check(report, self._clients, self._settings, self.bucket)
+
+    def plan_setup(self) -> Plan:
+        return accounts.plan(self._clients, self._settings)
+
+    def setup_result(self) -> dict[str, str]:
+        return accounts.result(self._clients, self._settings)
+
+
+def connect(settings: Settings) -> SageMakerPlatform:
+    """SageMaker with these settings; asks nobody."""
+    return SageMakerPlatform(settings)
+
+
+def _tuning(search: Search) -> dict[str, Any]:
+    strategy = {"strategy": search.strategy} if search.strategy else {}
+    return {"max_jobs": search.trials, "parallel": search.parallel, **strategy}

@@ -1,0 +1,153 @@
+# Owned by the template.
+"""What people see: bodies as JSON, a line that says where things are, bytes that have gone. Plain lines in a log."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from cloud.platform import Plan, State
+    from rehearse.report import Report
+
+
+def say(text: str) -> None:
+    """A message for people."""
+    print(text, flush=True)
+
+
+def requests(plan: "Plan") -> None:
+    """The exact bodies on standard output, each as JSON; what they are on standard error."""
+    for step in plan.steps:
+        print(step.request.operation, file=sys.stderr, flush=True)
+        print(json.dumps(step.request.body, indent=2), flush=True)
+    print("not sent: --dry-run", file=sys.stderr, flush=True)
+
+
+def report(dry_run: bool = False) -> "Report":
+    """A report of checks, away from standard output when that has the bodies."""
+    from rich.console import Console
+
+    from rehearse.report import Report
+
+    return Report(Console(stderr=dry_run))
+
+
+def state(found: "State") -> str:
+    """A job or an endpoint in one line."""
+    seconds = "" if found.seconds is None else clock(found.seconds)
+    numbers = " ".join(f"{name}={value:.6g}" for name, value in found.metrics.items())
+    return "  ".join(filter(None, [found.name, found.kind, found.detail or found.state, seconds, numbers]))
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03 or 02:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+class Waiting:
+    """A line that changes in a terminal, above which other lines are printed; in a log, only what is new."""
+
+    def __init__(self) -> None:
+        self._status: Any = None
+        self._shown = ""
+
+    def __enter__(self) -> Self:
+        if sys.stdout.isatty():
+            from rich.console import Console
+
+            self._status = Console(highlight=False, soft_wrap=True).status("")
+            self._status.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._status:
+            self._status.stop()
+
+    def line(self, text: str) -> None:
+        """A line that stays, such as one of a log."""
+        if self._status:
+            self._status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            say(text)
+
+    def now(self, text: str, moving: str = "") -> None:
+        """What goes on: `text` is printed once in a log, `moving` (a clock, a metric) is for terminals only."""
+        if self._status:
+            from rich.markup import escape
+
+            self._status.update(escape(f"{text}  {moving}"))
+        elif text != self._shown:
+            say(text)
+        self._shown = text
+
+
+class Bytes:
+    """How many bytes of a whole have gone: a bar in a terminal, a line every few seconds in a log."""
+
+    SECONDS = 5
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._gone = what, total, 0
+        self._lock = threading.Lock()
+        self._printed = self._started = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        if sys.stdout.isatty():
+            from rich import progress
+
+            columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+                       progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]  # fmt: skip
+            self._bar = progress.Progress(*columns)
+            self._task = self._bar.add_task(self._what, total=self._total)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        done = "done" if error is None else "not finished"
+        say(f"{self._what}: {size(self._gone)} in {seconds:.1f} s, {size(self._gone / seconds)}/s, {done}")
+
+    def add(self, count: int) -> None:
+        """`count` bytes more have gone; fewer than none before a repetition."""
+        with self._lock:
+            self._gone += count
+            now = time.monotonic()
+            if self._bar:
+                self._bar.update(self._task, completed=self._gone)
+            elif now - self._printed > self.SECONDS:
+                self._printed = now
+                say(f"{self._what}: {size(self._gone)} of {size(self._total)}")
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that suits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def pauses() -> Iterable[float]:
+    """Seconds to wait between questions: short at first, never more than five."""
+    seconds = 0.3
+    while True:
+        yield seconds
+        seconds = min(seconds * 1.3, 5.0)
+
+
+def listed(lines: Iterable[str], mark: Callable[[str], str] = str) -> str:
+    """Lines below each other, indented."""
+    return "\n".join(f"  {mark(line)}" for line in lines)

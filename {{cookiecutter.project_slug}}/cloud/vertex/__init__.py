@@ -1,0 +1,2 @@
+# Owned by the template.
+"""What Google Vertex AI is asked for, as request bodies."""

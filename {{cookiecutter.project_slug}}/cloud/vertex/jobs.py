@@ -1,0 +1,192 @@
+# Owned by the template.
+"""Vertex AI's custom, tuning and batch prediction jobs: sent, found, stopped."""
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from cloud.platform import NotFoundError, Plan, Request, State, Step, UnreachableError
+from cloud.settings import Settings, Vertex
+from cloud.vertex import requests
+from cloud.vertex.client import Client
+from cloud.vertex.package import build_sdist
+
+Body = dict[str, Any]
+# What Vertex AI calls each kind of job, its collection, and the page of the console.
+KINDS = {
+    "training": ("CustomJob", "customJobs", "training"),
+    "tuning": ("HyperparameterTuningJob", "hyperparameterTuningJobs", "training"),
+    "batch": ("BatchPredictionJob", "batchPredictionJobs", "batch-predictions"),
+}
+_STATES = {
+    "JOB_STATE_QUEUED": "waiting", "JOB_STATE_PENDING": "waiting", "JOB_STATE_PAUSED": "waiting",
+    "JOB_STATE_RUNNING": "running", "JOB_STATE_UPDATING": "running", "JOB_STATE_CANCELLING": "running",
+    "JOB_STATE_SUCCEEDED": "succeeded", "JOB_STATE_PARTIALLY_SUCCEEDED": "succeeded", "JOB_STATE_FAILED": "failed",
+    "JOB_STATE_EXPIRED": "failed", "JOB_STATE_CANCELLED": "stopped",
+}  # fmt: skip
+_ATTEMPTS = 4
+
+
+class Jobs:
+    """The jobs of one settings.toml. What they are called is their display name; Vertex AI numbers them."""
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client, self._slug, self._cloud = client, settings.name, settings.vertex
+        self._resources: dict[tuple[str, str], str] = {}
+
+    def plan(self, body: Body) -> Plan:
+        """How a training or tuning job's body is sent, with the source distribution that it names."""
+        kind = "training" if "jobSpec" in body else "tuning"
+        name = body["displayName"]
+        source = requests.places_of(self._cloud, self._slug).source(name)
+        with tempfile.TemporaryDirectory(prefix="sdist-") as folder:
+            sdist = build_sdist(Path(folder)).read_bytes()
+        each = _cost(self._cloud)
+        cost = each if kind == "training" else f"{body['maxTrialCount']} trainings, each {each}"
+        return Plan(kind, name, [self.create(kind, body, {source: sdist})], cost)
+
+    def create(self, kind: str, body: Body, uploads: Mapping[str, bytes | Path]) -> Step:
+        """The step that sends a job."""
+        what, collection, _ = KINDS[kind]
+        request = Request(f"{collection}.create", body)
+        return Step(f"{what} {body['displayName']}", request, lambda: self._send(kind, body), uploads)
+
+    def find(self, name: str, kind: str = "") -> State:
+        """A job by its name; without a kind, of any. Raises NotFoundError."""
+        for one in [kind] if kind else KINDS:
+            found = self.resource(one, name)
+            if found:
+                return self._state(one, name, found)
+        raise NotFoundError(f"Vertex AI has no job {name!r} in {self._client.region}")
+
+    def resource(self, kind: str, name: str) -> Body | None:
+        """The job as Vertex AI has it; None when there is none."""
+        known = self._resources.get((kind, name))
+        if known:
+            return self._client.call("aiplatform", "GET", f"/v1/{known}")
+        if '"' in name or "\\" in name:
+            return None
+        for found in self._list(kind, f'display_name="{name}"'):
+            self._resources[kind, name] = found["name"]
+            return found
+        return None
+
+    def stop(self, state: State) -> None:
+        """End a job."""
+        found = self.resource(state.kind, state.name)
+        if found:
+            self._client.call("aiplatform", "POST", f"/v1/{found['name']}:cancel", {})
+
+    def running(self) -> Iterator[State]:
+        """The project's jobs that have not ended."""
+        live = " OR ".join(f'state="{name}"' for name, state in _STATES.items() if state in ("waiting", "running"))
+        for kind in KINDS:
+            for found in self._list(kind, live):
+                if found["displayName"].startswith(prefix(self._slug)):
+                    yield self._state(kind, found["displayName"], found)
+
+    def _list(self, kind: str, wanted: str) -> Iterator[Body]:
+        collection = KINDS[kind][1]
+        return self._client.pages(f"/v1/{requests.parent(self._cloud)}/{collection}", collection, filter=wanted)
+
+    def _send(self, kind: str, body: Body) -> None:
+        """Create a job once: names are not unique, so an answer that was lost is looked for before another try."""
+        path = f"/v1/{requests.parent(self._cloud)}/{KINDS[kind][1]}"
+        for attempt in range(_ATTEMPTS):
+            try:
+                made = self._client.call("aiplatform", "POST", path, body, repeat=False)
+            except UnreachableError:
+                if self.resource(kind, body["displayName"]):
+                    return
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.3 * 3**attempt)
+            else:
+                self._resources[kind, body["displayName"]] = made["name"]
+                return
+
+    def _state(self, kind: str, name: str, found: Body) -> State:
+        status = found.get("state", "JOB_STATE_UNSPECIFIED")
+        state = _STATES.get(status, "waiting")
+        detail, metrics, place = status, {}, _output(found.get("jobSpec"))
+        if kind == "tuning":
+            detail, metrics, place = _trials(found, status)
+        if kind == "batch" and found.get("completionStats"):
+            stats = found["completionStats"]
+            detail += f", {stats.get('successfulCount', 0)} rows answered, {stats.get('failedCount', 0)} not"
+        return State(
+            kind,
+            name,
+            state,
+            detail,
+            (found.get("error") or {}).get("message", ""),
+            _cost(self._cloud) if state in ("waiting", "running") else "",
+            _seconds(found),
+            metrics,
+            f"{place}/model" if place and state == "succeeded" else None,
+            address(found["name"], KINDS[kind][2]),
+        )
+
+
+def prefix(slug: str) -> str:
+    """How the names of the project's jobs and endpoints begin."""
+    return f"{slug.replace('_', '-')}-"
+
+
+def address(resource: str, page: str) -> str:
+    """The page of a job or an endpoint in the console."""
+    _, project, _, region, _, number = resource.split("/")
+    return f"https://console.cloud.google.com/agent-platform/locations/{region}/{page}/{number}?project={project}"
+
+
+def machines(count: int, kind: str, accelerators: int, accelerator: str) -> str:
+    """What is paid for, in words."""
+    return f"{count} x {kind}" + (f" with {accelerators} x {accelerator}" if accelerators else "")
+
+
+def _cost(cloud: Vertex) -> str:
+    what = machines(cloud.replica_count, cloud.machine_type, cloud.accelerator_count, cloud.accelerator_type)
+    return f"{what} by the second, for at most {cloud.timeout} s"
+
+
+def _output(spec: Body | None) -> str:
+    return ((spec or {}).get("baseOutputDirectory") or {}).get("outputUriPrefix", "").rstrip("/")
+
+
+def _trials(found: Body, status: str) -> tuple[str, dict[str, float], str]:
+    """How far a tuning job is, the best metric, and the output of the best trial."""
+    trials = found.get("trials") or []
+    done = [one for one in trials if one.get("state") == "SUCCEEDED" and one.get("finalMeasurement")]
+    failed = sum(one.get("state") == "INFEASIBLE" for one in trials)
+    detail = f"{status}, {len(done)} of {found.get('maxTrialCount', '?')} trials done"
+    detail += f", {failed} failed" if failed else ""
+    if not done:
+        return detail, {}, ""
+    metric = found["studySpec"]["metrics"][0]
+    sign = -1 if metric.get("goal") == "MINIMIZE" else 1
+
+    def value(trial: Body) -> float:
+        measured = trial["finalMeasurement"].get("metrics") or ()
+        return next((float(one["value"]) for one in measured if one["metricId"] == metric["metricId"]), -sign * 1e300)
+
+    best = max(done, key=lambda trial: sign * value(trial))
+    tuned = " ".join(f"{one['parameterId']}={one['value']}" for one in best.get("parameters") or ())
+    base = _output(found.get("trialJobSpec"))
+    detail += f", best: trial {best['id']} {tuned}".rstrip()
+    return detail, {metric["metricId"]: value(best)}, f"{base}/{best['id']}" if base else ""
+
+
+def _seconds(found: Body) -> float | None:
+    begun = _time(found.get("startTime") or found.get("createTime"))
+    ended = _time(found.get("endTime")) or datetime.now(timezone.utc)
+    return (ended - begun).total_seconds() if begun else None
+
+
+def _time(text: str | None) -> datetime | None:
+    """A time of Google's, whose fractions may have nine digits."""
+    found = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text or "")
+    return datetime.fromisoformat(f"{found[0]}+00:00") if found else None

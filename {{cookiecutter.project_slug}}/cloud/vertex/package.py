@@ -1,0 +1,46 @@
+# Owned by the template.
+"""The source distribution that Vertex AI installs, built as its documentation says: python setup.py sdist.
+
+https://cloud.google.com/vertex-ai/docs/training/create-python-pre-built-container
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cloud import ROOT, source
+from trainer.run import UserError
+
+# What setuptools reads beside src/.
+_BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README*", "LICENSE*", "*requirements*.txt")
+
+
+def build_sdist(folder: Path, project: Path = ROOT) -> Path:
+    """Build the project's source distribution in the empty `folder`; returns its file, whatever setuptools called it.
+
+    Nothing is written into the project: the build runs in a copy of what travels. Raises UserError when it fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="sdist-") as temporary:
+        copy = Path(temporary)
+        for file in [*source.files(project / "src"), *(found for name in _BUILD_FILES for found in project.glob(name))]:
+            target = copy / file.relative_to(project)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "setup.py", "-q", "sdist", "--formats", "gztar", "--dist-dir", folder],
+            cwd=copy,
+            # The folder of the project must not be on the path: the copy is what is built.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    built = list(folder.glob("*.tar.gz"))
+    if done.returncode or len(built) != 1:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        hint = "; pip install setuptools" if "No module named 'setuptools'" in done.stderr else ""
+        raise UserError(f"setup.py builds no source distribution: {said[-1] if said else 'it says nothing'}{hint}")
+    return built[0]

@@ -1,0 +1,104 @@
+# Owned by the template.
+"""Google Vertex AI, as the commands of `python -m cloud vertex` need it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud import preflight
+from cloud.platform import Log, Part, Plan, Search, State
+from cloud.settings import Rehearsal, Settings
+from cloud.vertex import accounts, endpoints, jobs, logs, requests
+from cloud.vertex.client import Client
+from cloud.vertex.errors import advice
+from cloud.vertex.setup import Setup
+from cloud.vertex.storage import GoogleBucket
+
+if TYPE_CHECKING:
+    from rehearse.report import Report
+
+
+class VertexPlatform:
+    """Google Vertex AI with one settings.toml. See cloud.platform.Platform for what each method does."""
+
+    name = "vertex"
+    title = "Google Vertex AI"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._cloud = settings, settings.vertex
+        self._client = Client(self._cloud)
+        self.bucket = GoogleBucket(self._client, self._cloud.bucket)
+        self._jobs = jobs.Jobs(self._client, settings)
+        self._endpoints = endpoints.Endpoints(self._client, settings, self.bucket, self._jobs)
+
+    def channel(self, name: str) -> str:
+        return requests.places_of(self._cloud, self._settings.name).channel(name)
+
+    def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
+        from rehearse.vertex.rehearsal import check
+
+        # What travels is the job as it is, without what a rehearsal changes.
+        whole = self._settings.model_copy(update={"rehearsal": Rehearsal()})
+        checked = check(report, whole, argv, None if search is None else _tuning(search))
+        plans: list[Plan] = []
+        if checked and report.run(self.name, "package", lambda: plans.append(self._jobs.plan(checked[1]))):
+            return plans[0]
+        return None
+
+    def check_job(self, report: "Report") -> None:
+        preflight.check_job(report, self, self._settings)
+
+    def plan_endpoint(self, report: "Report", job: State, name: str | None) -> Plan | None:
+        return self._endpoints.plan(report, job, name)
+
+    def example(self, job: State) -> dict[str, Any] | None:
+        return self._endpoints.example(job)
+
+    def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
+        return self._endpoints.plan_batch(report, job, source)
+
+    def find(self, name: str, kind: str = "") -> State:
+        return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
+
+    def running(self) -> list[State]:
+        return [*self._endpoints.running(), *self._jobs.running()]
+
+    def log(self, state: State) -> Log:
+        if state.kind == "endpoint":
+            return logs.CloudLog(self._client, logs.endpoint_filter(state.name))
+        found = self._jobs.resource(state.kind, state.name)
+        return logs.CloudLog(self._client, logs.job_filter(found["name"].rpartition("/")[2]) if found else "")
+
+    def stop(self, state: State) -> None:
+        self._jobs.stop(state)
+
+    def parts(self, endpoint: str) -> Iterator[Part]:
+        return self._endpoints.parts(endpoint)
+
+    def predict(self, endpoint: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return self._endpoints.predict(endpoint, request)
+
+    def answers(self, batch: State) -> str:
+        return self._endpoints.answers(batch)
+
+    def advice(self, state: State, log: Sequence[str]) -> str:
+        return advice("\n".join([state.reason, *log]))
+
+    def check_account(self, report: "Report") -> str:
+        return accounts.Account(self._client, self._settings, self.bucket).check(report)
+
+    def plan_setup(self) -> Plan:
+        return Setup(self._client, self._settings).plan()
+
+    def setup_result(self) -> dict[str, str]:
+        return Setup(self._client, self._settings).result()
+
+
+def connect(settings: Settings) -> VertexPlatform:
+    """Vertex AI with these settings; asks nobody."""
+    return VertexPlatform(settings)
+
+
+def _tuning(search: Search) -> dict[str, Any]:
+    strategy = {"algorithm": search.strategy} if search.strategy else {}
+    return {"max_trials": search.trials, "parallel": search.parallel, **strategy}

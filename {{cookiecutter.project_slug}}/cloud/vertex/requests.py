@@ -1,0 +1,290 @@
+# Owned by the template: edit `settings.toml` and `src/trainer/model.py` instead.
+"""The bodies of the requests that Google Vertex AI receives, as its REST API has them. Pure functions: nothing is read,
+sent or changed.
+
+Members that settings.toml leaves empty are left out.
+"""
+
+import dataclasses
+import math
+import shlex
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloud.settings import Vertex
+from cloud.vertex.images import image_uri
+from cloud.vertex.locations import Locations, mounted
+from trainer.run import UserError
+
+MODULE = "trainer.task"
+CHANNELS = ("train", "eval")
+# The name under which TensorFlow Serving serves a project's model.
+SERVED_NAME = "model"
+PORT = 8080
+Body = dict[str, Any]
+
+
+def parent(settings: Vertex) -> str:
+    """What a request belongs to, the first part of its URL. Raises UserError if settings.toml names no project."""
+    return f"projects/{_needed(settings, 'project')}/locations/{settings.region}"
+
+
+def custom_job(
+    settings: Vertex, slug: str, name: str, hyperparameters: Mapping[str, Any], *, source_job: str | None = None
+) -> Body:
+    """The CustomJob that trains: its display name is `name` (`locations.job_name`).
+
+    `source_job` is the job whose source distribution is installed, this one if none is named. Raises UserError for a
+    value that cannot be a hyperparameter, and for a bucket that is missing.
+    """
+    return {
+        "displayName": name,
+        "jobSpec": _job_spec(settings, slug, name, flags(hyperparameters), source_job or name),
+        **_labels_and_key(settings),
+    }
+
+
+def tuning_job(
+    settings: Vertex,
+    slug: str,
+    name: str,
+    hyperparameters: Any,
+    objective: Any,
+    *,
+    source_job: str | None = None,
+    max_trials: int = 10,
+    parallel: int = 2,
+    algorithm: str = "",
+) -> Body:
+    """The HyperparameterTuningJob. `algorithm` is GRID_SEARCH, RANDOM_SEARCH, or empty for Bayesian optimisation.
+
+    `hyperparameters` is an instance of model.py's dataclass: what `tunable` gave a search space becomes a parameter,
+    the rest stays as it is. `objective` is model.py's OBJECTIVE. Raises UserError if nothing is tunable.
+    """
+    fixed = dataclasses.asdict(hyperparameters)
+    types = typing.get_type_hints(type(hyperparameters))
+    searched = [item for item in dataclasses.fields(hyperparameters) if "search" in item.metadata]
+    if not searched:
+        raise UserError("model.py: no hyperparameter is tunable(): nothing to search")
+    for item in searched:
+        del fixed[item.name]
+    return {
+        "displayName": name,
+        "studySpec": {
+            "metrics": [{"metricId": objective.metric, "goal": objective.goal.upper()}],
+            "parameters": [_parameter(item.name, item.metadata["search"], types[item.name]) for item in searched],
+            **_given(algorithm=algorithm),
+        },
+        "maxTrialCount": max_trials,
+        "parallelTrialCount": parallel,
+        "trialJobSpec": _job_spec(settings, slug, name, flags(fixed), source_job or name),
+        **_labels_and_key(settings),
+    }
+
+
+def model(settings: Vertex, name: str, artifact: str) -> Body:
+    """The UploadModelRequest for the model at `artifact`, a gs:// URI (`locations.Locations.model`)."""
+    return {
+        "model": {
+            "displayName": name,
+            "artifactUri": artifact,
+            "containerSpec": _serving_container(settings),
+            **_labels_and_key(settings),
+        },
+    }
+
+
+def endpoint(settings: Vertex, name: str) -> Body:
+    """The Endpoint that a model is deployed to."""
+    return {
+        "displayName": name,
+        **_given(dedicatedEndpointEnabled=settings.dedicated_endpoint),
+        **_labels_and_key(settings),
+    }
+
+
+def deploy_model(settings: Vertex, name: str, model_name: str) -> Body:
+    """The DeployModelRequest, which gives the endpoint's traffic to the model projects/.../models/... ."""
+    return {
+        "deployedModel": {
+            "model": model_name,
+            "displayName": name,
+            "dedicatedResources": {
+                "machineSpec": _endpoint_machine(settings),
+                "minReplicaCount": settings.min_replica_count,
+                "maxReplicaCount": settings.max_replica_count,
+            },
+            **_given(serviceAccount=settings.service_account),
+        },
+        # "0" stands for the model of this request, which has no id yet.
+        "trafficSplit": {"0": 100},
+    }
+
+
+def batch_prediction_job(settings: Vertex, name: str, model_name: str, input_data: Sequence[str], output: str) -> Body:
+    """The BatchPredictionJob: every line of the objects `input_data`, gs:// URIs of .jsonl files, is an instance.
+
+    The answers are put below `output`, a gs:// URI.
+    """
+    source, destination = {"uris": list(input_data)}, {"outputUriPrefix": output}
+    return {
+        "displayName": name,
+        "model": model_name,
+        "inputConfig": {"instancesFormat": "jsonl", "gcsSource": source},
+        "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": destination},
+        "dedicatedResources": {
+            "machineSpec": _endpoint_machine(settings),
+            "startingReplicaCount": settings.min_replica_count,
+            "maxReplicaCount": settings.max_replica_count,
+        },
+        **_given(serviceAccount=settings.service_account),
+        **_labels_and_key(settings),
+    }
+
+
+def places_of(settings: Vertex, slug: str) -> Locations:
+    """Where the project's objects are. Raises UserError if settings.toml names no bucket."""
+    return Locations(_needed(settings, "bucket"), slug)
+
+
+def training_image(settings: Vertex) -> str:
+    """The image that the training job runs in."""
+    kind = "container" if settings.package == "container" else "prebuilt"
+    return settings.training_image or image_uri(settings.region, "training", kind, _accelerator(settings))
+
+
+def serving_image(settings: Vertex) -> str:
+    """The image that answers requests. Raises UserError if it is in a project that settings.toml does not name."""
+    if settings.serving_image:
+        return settings.serving_image
+    accelerator = "gpu" if settings.endpoint_accelerator_count else "cpu"
+    if settings.serving == "prebuilt":
+        return image_uri(settings.region, "serving", "prebuilt", accelerator)
+    repository = f"{settings.region}-docker.pkg.dev/{_needed(settings, 'project')}/{settings.repository}"
+    return image_uri(settings.region, "serving", "container", accelerator, repository)
+
+
+def flags(hyperparameters: Mapping[str, Any]) -> list[str]:
+    """Each hyperparameter as `--name=value`, of which `trainer.run.parse_flags` makes exactly the value again.
+
+    An optional text can be None but not "", "null" or "None", which mean it on every platform.
+    Raises UserError for NaN, infinities, and what is no bool, int, float, str or None.
+    """
+    return [f"--{name.replace('_', '-')}={_encoded(name, value)}" for name, value in hyperparameters.items()]
+
+
+def _job_spec(settings: Vertex, slug: str, name: str, arguments: Sequence[str], source_job: str) -> Body:
+    """What a training job and the trials of a tuning job have in common."""
+    places = places_of(settings, slug)
+    args = [f"--{channel}-data={places.channel(channel)}" for channel in CHANNELS]
+    if settings.serving == "prebuilt":
+        args.append("--model-layout=flat")
+    pool = {
+        "machineSpec": {
+            "machineType": settings.machine_type,
+            **_given(acceleratorType=settings.accelerator_type, acceleratorCount=settings.accelerator_count),
+        },
+        "diskSpec": {"bootDiskType": settings.boot_disk_type, "bootDiskSizeGb": settings.boot_disk_gb},
+        **_package(settings, places.source(source_job), [*args, *arguments]),
+    }
+    # The first pool is the chief, which is always one machine; the second are the workers.
+    workers = [{**pool, "replicaCount": settings.replica_count - 1}] if settings.replica_count > 1 else []
+    return {
+        "workerPoolSpecs": [{**pool, "replicaCount": 1}, *workers],
+        "scheduling": {"timeout": f"{settings.timeout}s"},
+        "baseOutputDirectory": {"outputUriPrefix": places.output(name)},
+        **_given(serviceAccount=settings.service_account, network=settings.network),
+    }
+
+
+def _package(settings: Vertex, source: str, args: Sequence[str]) -> Body:
+    """How a worker pool installs and runs the source distribution at `source`."""
+    image = training_image(settings)
+    if settings.package == "executor":
+        spec = {"executorImageUri": image, "packageUris": [source], "pythonModule": MODULE, "args": list(args)}
+        return {"pythonPackageSpec": spec}
+    # Tuning appends its flags to `args`, so they go through "$@"; the text after the script is bash's $0.
+    # exec: the service's SIGTERM reaches Python and not the shell.
+    script = f'pip install {shlex.quote(mounted(source))} && exec python -m {MODULE} "$@"'
+    container = {"imageUri": image, "command": ["bash", "-c"], "args": [script, "trainer", *args]}
+    return {"containerSpec": container}
+
+
+def _serving_container(settings: Vertex) -> Body:
+    image = serving_image(settings)
+    if settings.serving == "prebuilt":
+        return {"imageUri": image}
+    # The service replaces $(AIP_STORAGE_URI) by the place of its own copy of the artifact.
+    # Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/ModelContainerSpec
+    args = [
+        f"--rest_api_port={PORT}",
+        "--port=8500",
+        f"--model_name={SERVED_NAME}",
+        "--model_base_path=$(AIP_STORAGE_URI)",
+    ]
+    return {
+        "imageUri": image,
+        "args": args,
+        "ports": [{"containerPort": PORT}],
+        "predictRoute": f"/v1/models/{SERVED_NAME}:predict",
+        "healthRoute": f"/v1/models/{SERVED_NAME}",
+    }
+
+
+def _parameter(name: str, search: Mapping[str, Any], kind: Any) -> Body:
+    """The search space of one hyperparameter; the service passes its choice on as `--name=value`."""
+    values = search.get("values")
+    if values is not None and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
+        numbers = {"values": sorted(float(one) for one in values)}
+        return {"parameterId": name, "discreteValueSpec": numbers}
+    if values is not None:
+        texts = {"values": [_encoded(name, one) for one in values]}
+        return {"parameterId": name, "categoricalValueSpec": texts}
+    whole = int in (kind, *typing.get_args(kind))
+    low, high = (int(search[end]) if whole else float(search[end]) for end in ("low", "high"))
+    return {
+        "parameterId": name,
+        "integerValueSpec" if whole else "doubleValueSpec": {"minValue": low, "maxValue": high},
+        "scaleType": "UNIT_LOG_SCALE" if search["scale"] == "log" else "UNIT_LINEAR_SCALE",
+    }
+
+
+def _encoded(name: str, value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
+        return str(value)
+    raise UserError(f"the hyperparameter {name} cannot be {value!r}")
+
+
+def _endpoint_machine(settings: Vertex) -> Body:
+    return {
+        "machineType": settings.endpoint_machine_type,
+        **_given(
+            acceleratorType=settings.endpoint_accelerator_type, acceleratorCount=settings.endpoint_accelerator_count
+        ),
+    }
+
+
+def _accelerator(settings: Vertex) -> str:
+    return "gpu" if settings.accelerator_count else "cpu"
+
+
+def _labels_and_key(settings: Vertex) -> Body:
+    key = _given(kmsKeyName=settings.kms_key)
+    return _given(labels=dict(settings.labels), encryptionSpec=key)
+
+
+def _given(**members: Any) -> Body:
+    """The members that have a value: the API takes an empty one for a mistake, or for its default."""
+    return {name: value for name, value in members.items() if value}
+
+
+def _needed(settings: Vertex, name: str) -> str:
+    value = getattr(settings, name)
+    if not value:
+        raise UserError(f"settings.toml: [vertex] {name} is empty, and a job needs it")
+    return value

@@ -1,0 +1,207 @@
+# Owned by the template.
+"""Files to Cloud Storage, in parallel: large ones in parts, which a second run does not send again.
+
+The parts are those of https://cloud.google.com/storage/docs/multipart-uploads, of which the service itself keeps the
+list: nothing has to be remembered here. A resumable session's address, the other way, would let anybody write.
+"""
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from cloud.platform import Item, NotFoundError
+from cloud.vertex.client import CONNECTIONS, Client
+from trainer.run import UserError
+
+_PART = 8 * 1024 * 1024
+# Source: storage/quotas, XML API multipart uploads.
+_MOST_PARTS = 10_000
+_BLOCK = 256 * 1024
+
+
+def part_size(size: int) -> int:
+    """Bytes of a part of a file of that size: always the same, so that parts can be compared."""
+    return max(_PART, -(-size // _MOST_PARTS))
+
+
+def key_of(uri: str, bucket: str) -> str:
+    """The name of the object at a gs:// URI of the bucket. Raises UserError for another bucket's."""
+    prefix = f"gs://{bucket}/"
+    if not uri.startswith(prefix):
+        raise UserError(f"{uri} is not in the bucket of settings.toml, {bucket}")
+    return uri.removeprefix(prefix)
+
+
+def checksum(file: Path, start: int = 0, size: int | None = None) -> str:
+    """The CRC32C of `size` bytes (None: all) from `start`, as Cloud Storage writes it."""
+    from google_crc32c import Checksum
+
+    digest = Checksum()
+    for block in _blocks(file, start, size):
+        digest.update(block)
+    return base64.b64encode(digest.digest()).decode()
+
+
+class Uploads:
+    """The uploads of one call, while they run; `bucket` is google-cloud-storage's."""
+
+    def __init__(self, client: Client, bucket: Any, sent: Callable[[int], None]) -> None:
+        self._client, self._bucket, self._sent = client, bucket, sent
+        self._address = f"{client.address('storage')}/{bucket.name}"
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(CONNECTIONS)
+
+    def run(self, items: Sequence[Item]) -> None:
+        """Send everything, or raise the first error; then what is under way ends at once."""
+        try:
+            begun = self._each(self._begin, [item for item in items if item.size > _PART])
+            # Large files first: the small ones fill the gaps.
+            work: list[Callable[[], None]] = [
+                *(lambda one=one, number=number: self._part(one, number) for one in begun for number in one.missing),
+                *(lambda item=item: self._whole(item) for item in items if item.size <= _PART),
+            ]
+            self._each(lambda call: call(), work)
+            self._each(self._complete, begun)
+        finally:
+            self._stopped.set()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _each(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        futures = [self._pool.submit(call, item) for item in items]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        failed = [future for future in done if future.exception()]
+        if failed:
+            # Threads that are under way stop at their next block.
+            self._stopped.set()
+            failed[0].result()
+        return [future.result() for future in futures]
+
+    def _whole(self, item: Item) -> None:
+        if self._stopped.is_set():
+            return
+        with self._client.explained(f"sending {item.file.name}"):
+            blob = self._bucket.blob(key_of(item.uri, self._bucket.name))
+            blob.upload_from_filename(str(item.file), checksum="crc32c")
+        self._sent(item.size)
+
+    def _begin(self, item: Item) -> "_Large":
+        """The upload of a large file that was cut off, if there is one, else a new one."""
+        key, size = key_of(item.uri, self._bucket.name), part_size(item.size)
+        url = f"{self._address}/{quote(key)}"
+        numbers = range(1, -(-item.size // size) + 1)
+        # Source: storage/docs/xml-api/get-bucket-list-multipart-uploads
+        for found in self._ask("GET", f"{self._address}?uploads", prefix=key).findall("{*}Upload"):
+            if found.findtext("{*}Key") == key:
+                upload = _Large(item, url, found.findtext("{*}UploadId") or "", size)
+                upload.there.update(self._there(upload))
+                upload.missing += [number for number in numbers if number not in upload.there]
+                missing = sum(upload.bytes_of(number) for number in upload.missing)
+                self._sent(item.size - missing)
+                return upload
+        made = self._ask("POST", f"{url}?uploads").findtext("{*}UploadId") or ""
+        return _Large(item, url, made, size, missing=list(numbers))
+
+    def _there(self, upload: "_Large") -> Iterator[tuple[int, str]]:
+        """Number and tag of the parts that arrived, unless the file has changed there."""
+        marker = "0"
+        while marker:
+            page = self._ask("GET", upload.url, **{"uploadId": upload.id, "part-number-marker": marker})
+            for part in page.findall("{*}Part"):
+                number, tag = int(part.findtext("{*}PartNumber") or 0), part.findtext("{*}ETag") or ""
+                # It protects nothing: it finds changes.
+                digest = hashlib.md5(usedforsecurity=False)
+                for block in _blocks(upload.item.file, (number - 1) * upload.size, upload.size):
+                    digest.update(block)
+                if tag.strip('"') == digest.hexdigest():
+                    yield number, tag
+            marker = page.findtext("{*}NextPartNumberMarker") if page.findtext("{*}IsTruncated") == "true" else ""
+
+    def _part(self, upload: "_Large", number: int) -> None:
+        start, size = (number - 1) * upload.size, upload.bytes_of(number)
+        content = _Content(upload.item.file, start, size, self._count)
+        crc = checksum(upload.item.file, start, size)
+        answer = self._client.send(
+            "PUT", upload.url, content, {"x-goog-hash": f"crc32c={crc}"},
+            doing=f"sending {upload.item.file.name}", query={"partNumber": number, "uploadId": upload.id},
+        )  # fmt: skip
+        upload.there[number] = answer.headers["ETag"]
+
+    def _complete(self, upload: "_Large") -> None:
+        whole = ElementTree.Element("CompleteMultipartUpload")
+        for number in sorted(upload.there):
+            part = ElementTree.SubElement(whole, "Part")
+            ElementTree.SubElement(part, "PartNumber").text = str(number)
+            ElementTree.SubElement(part, "ETag").text = upload.there[number]
+        doing = f"sending {upload.item.file.name}"
+        try:
+            self._client.send(
+                "POST", upload.url, ElementTree.tostring(whole), {"Content-Type": "application/xml"}, doing=doing,
+                query={"uploadId": upload.id},
+            )  # fmt: skip
+        except NotFoundError:
+            # The answer to an earlier attempt may have been lost: the object tells.
+            pass
+        with self._client.explained(doing):
+            stored = self._bucket.get_blob(key_of(upload.item.uri, self._bucket.name))
+        if stored is None or stored.crc32c != checksum(upload.item.file):
+            raise UserError(f"{upload.item.file} is not in the bucket as it is here: did it change? send it again")
+
+    def _ask(self, method: str, url: str, **query: str) -> ElementTree.Element:
+        answer = self._client.send(method, url, doing=f"uploading to {self._bucket.name}", query=query)
+        return ElementTree.fromstring(answer.content)
+
+    def _count(self, count: int) -> None:
+        if self._stopped.is_set():
+            raise UserError("the upload was stopped")
+        self._sent(count)
+
+
+@dataclass
+class _Large:
+    """A file that goes in parts of `size` bytes: the tags of those that are `there`, and the numbers of the others."""
+
+    item: Item
+    url: str
+    id: str
+    size: int
+    there: dict[int, str] = field(default_factory=dict)
+    missing: list[int] = field(default_factory=list)
+
+    def bytes_of(self, number: int) -> int:
+        """The size of a part, which is less for the last one."""
+        return min(self.size, self.item.size - (number - 1) * self.size)
+
+
+class _Content:
+    """A part of a file that is counted as it goes, and read anew when it is sent again."""
+
+    def __init__(self, file: Path, start: int, size: int, count: Callable[[int], None]) -> None:
+        self._file, self._start, self._size, self._count = file, start, size, count
+        self._sent = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._count(-self._sent)
+        self._sent = 0
+        for block in _blocks(self._file, self._start, self._size):
+            yield block
+            self._sent += len(block)
+            self._count(len(block))
+
+
+def _blocks(file: Path, start: int, size: int | None) -> Iterator[bytes]:
+    with file.open("rb") as content:
+        content.seek(start)
+        left = size
+        while block := content.read(_BLOCK if left is None else min(_BLOCK, left)):
+            yield block
+            left = None if left is None else left - len(block)

@@ -1,0 +1,117 @@
+# Owned by the template.
+"""Runs the jobs of all platforms side by side, and compares what came of them."""
+
+import json
+import tempfile
+import types
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from cloud.settings import Settings
+from rehearse import processes
+from rehearse.answers import TOLERANCE, difference, rows
+from rehearse.endpoint_checks import Form, ask
+from rehearse.report import Finding, Report
+from rehearse.serving.process import ServingProcess
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that its platform's endpoint serves: the SavedModel's folder, and a request that works."""
+
+    platform: str
+    server: ServingProcess
+    predict_url: str
+    model: Path
+    request: dict[str, Any]
+
+
+class Rehearsal(Protocol):
+    """The module `rehearsal` of a platform."""
+
+    def filled(self, settings: Settings) -> Settings:
+        """`settings` with what they do not say yet."""
+
+    def check(
+        self, report: Report, settings: Settings, argv: Sequence[str]
+    ) -> tuple[types.ModuleType, dict[str, Any]] | None:
+        """The static checks; model.py and the job's request body, or None when one failed."""
+
+    def run(
+        self, report: Report, settings: Settings, page: types.ModuleType, body: Mapping[str, Any], stack: ExitStack
+    ) -> Served | None:
+        """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped."""
+
+
+def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
+    """Check for every platform what is cheap; if nothing fails, run and compare what they make of it."""
+    checked = []
+    for one in rehearsals:
+        full = one.filled(settings)
+        checked.append((one, full, one.check(report, full, argv)))
+    if all(found for _, _, found in checked):
+        run_all(report, [partial(one.run, report, full, *found) for one, full, found in checked])
+
+
+def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:
+    """Run every platform's job and endpoint side by side, then compare the models of two.
+
+    Each of `runs` leaves its endpoint open until the stack that it gets ends, and answers None if it failed.
+    """
+    processes.STOPPED.clear()
+    with ExitStack() as stack, ThreadPoolExecutor(len(runs)) as pool:
+        running = [pool.submit(run, stack) for run in runs]
+        try:
+            served = [one.result() for one in running]
+        except BaseException:
+            # An interrupt reaches this thread only, and the jobs are in others.
+            processes.STOPPED.set()
+            raise
+        if len(served) == 2 and all(served):
+            report.run("all", "same weights", lambda: compare_weights(*served))
+            report.run("all", "same answers", lambda: compare_answers(*served))
+
+
+def temporary_folder(stack: ExitStack) -> Path:
+    """A folder of its own, until `stack` ends."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True)))
+
+
+def compare_weights(one: Served, other: Served) -> list[Finding] | str:
+    """The same seed, data and hyperparameters make the same model on both platforms."""
+    ours, theirs = (served.server.weights(served.model) for served in (one, other))
+    count = f"{len(ours)} variables"
+    if ours == theirs:
+        return f"{count}, bit for bit"
+    close = [shape for shape, _, _ in ours] == [shape for shape, _, _ in theirs] and all(
+        abs(left - right) <= TOLERANCE * max(1.0, abs(left))
+        for left, right in zip(_sums(ours), _sums(theirs), strict=True)
+    )
+    if close:
+        return f"{count}, but for rounding"
+    return [
+        Finding(
+            f"the same hyperparameters made different models on {one.platform} and {other.platform}",
+            "look for what depends on the time, on a random number without a seed, or on the entry file",
+        )
+    ]
+
+
+def compare_answers(one: Served, other: Served) -> list[Finding] | str:
+    """Both endpoints answer the same request with the same numbers."""
+    body = json.dumps({"instances": one.request["instances"]})
+    form = Form("instances", "application/json", body)
+    ours, theirs = (rows(ask(served.predict_url, form).json()) for served in (one, other))
+    found = difference(ours, theirs)
+    if found:
+        return [Finding(f"the endpoints answer differently: {found}", "rehearse each platform alone, and compare")]
+    return f"{len(ours)} rows"
+
+
+def _sums(weights: list[tuple[list[int], str, float]]) -> list[float]:
+    return [total for _, _, total in sorted(weights, key=lambda one: (one[0], one[2]))]

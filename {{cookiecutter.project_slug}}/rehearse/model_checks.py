@@ -1,0 +1,73 @@
+# Owned by the template.
+"""What every platform's rehearsal asks of a job's log and of the model that it left."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rehearse.report import Finding
+from rehearse.serving.export_checks import machine_paths, python_only_ops
+from rehearse.serving.process import ServedModel
+
+LAST_LINES = 12
+# What a SavedModel consists of.
+SAVED_MODEL = r"(saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|(variables|assets|assets\.extra)/.+)"
+
+
+def log_end(log: str) -> str:
+    """The last lines of a job's log, with a heading."""
+    return "\n".join(["the log ends:", *log.splitlines()[-LAST_LINES:]]) if log else "the log is empty"
+
+
+def missing_module(log: str) -> str | None:
+    """What to do about a module that the job did not find; None if that was not it."""
+    missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", log)
+    return f"add {missing[1]} to src/requirements.txt, or the file to src/" if missing else None
+
+
+def check_metrics(patterns: Mapping[str, str], found: Mapping[str, float], otherwise: str) -> list[Finding] | str:
+    """Every metric that the job should print, by its regular expression, was printed; `otherwise` says what follows."""
+    findings = [
+        Finding(
+            f"no line of the log has the metric {name}: none matches {pattern}",
+            "print whole lines such as epoch=1 val_accuracy=0.9, as src/trainer/reporting.py does, and flush them",
+            otherwise,
+        )
+        for name, pattern in patterns.items()
+        if name not in found
+    ]
+    return findings or ", ".join(f"{name}={value:g}" for name, value in found.items())
+
+
+def check_files(names: Iterable[str], expected: str, holder: str, fix: str, otherwise: str) -> list[Finding]:
+    """Files among the model's `names` that are no part of a model: those that `expected` does not match."""
+    junk = [name for name in names if not re.fullmatch(expected, name)]
+    shown = ", ".join(junk[:5]) + (f" and {len(junk) - 5} more" if len(junk) > 5 else "")
+    return [Finding(f"{holder} holds what is no model: {shown}", fix, otherwise)] if junk else []
+
+
+def check_export(model: Path, places: Iterable[Path]) -> list[Finding]:
+    """Paths of this machine, and Python code, in the exports below `model`."""
+    findings = [
+        Finding(f"the export holds a path of this machine: {place}", "make it a part of the model")
+        for place in machine_paths(model, places)
+    ]
+    for base in model.rglob("saved_model.pb"):
+        if operations := python_only_ops(base.parent):
+            findings.append(
+                Finding(
+                    f"the model's graph holds Python code, which TensorFlow Serving has not: {', '.join(operations)}",
+                    "replace tf.py_function and tf.numpy_function by TensorFlow operations",
+                    "No OpKernel was registered to support Op 'EagerPyFunc'",
+                )
+            )
+    return findings
+
+
+def example(model: Path, served: ServedModel) -> dict[str, Any]:
+    """The request that the trainer left with its model, and its answer; else one that fits the signature, and none."""
+    for file in sorted(model.rglob("assets.extra/example.json"), reverse=True):
+        return json.loads(file.read_text(encoding="utf-8"))
+    return {"request": served.examples.get("serving_default") or next(iter(served.examples.values())), "response": None}

@@ -1,0 +1,24 @@
+# Owned by the template.
+"""What the platforms' tables of images and checks of requests say, in the report's words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from cloud.problem import Problem
+from rehearse.report import Finding
+from rehearse.source_checks import Image
+
+
+def image_of(known: Any) -> Image | None:
+    """What the source checks have to know of a platform's training image; None if its packages are not listed."""
+    if known is None or known.packages is None:
+        return None
+    lines = known.packages.read_text(encoding="utf-8").splitlines()
+    packages = frozenset(line.partition("==")[0].lower() for line in lines if not line.startswith("#"))
+    major, minor = known.python.split(".")
+    return Image(f"the training image {known.tensorflow}", (int(major), int(minor)), packages)
+
+
+def request_findings(kind: str, problems: Iterable[Problem]) -> list[Finding]:
+    """What is wrong in a request; `kind` is its name in the platform's API."""
+    return [Finding(f"{kind}, {problem}", problem.fix, problem.cloud) for problem in problems]

@@ -1,0 +1,2 @@
+# Owned by the template.
+"""What Vertex AI does with a job and a model, on this machine."""

@@ -1,0 +1,241 @@
+# Owned by the template.
+"""Runs a custom job with the agent, and its model with the endpoint's container, and says what would fail."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloud import ROOT
+from rehearse import endpoint_checks, model_checks
+from rehearse.both import Served
+from rehearse.report import Finding, Report
+from rehearse.serving.archive import find_versions
+from rehearse.serving.process import ServedModel, ServingProcess
+from rehearse.store import LocalStore
+from rehearse.vertex import request_forms
+from rehearse.vertex.agent import run_custom_job
+from rehearse.vertex.outcome import JobResult
+
+PLATFORM = "vertex"
+# Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, variables of a container
+# whose model names no routes.
+PREBUILT_ROUTE = "/v1/endpoints/1234/deployedModels/5678"
+
+
+UNHEALTHY = (
+    "Model server never became ready. Please validate that your model file or container configuration are valid."
+)
+# In bytes. Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
+SHARED_LIMIT, DEDICATED_LIMIT = 1536 * 1024, 10 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job to run, and how its model is to be served.
+
+    `metrics` are those that it should print, `objective` the one that tuning looks at. `container` is the model's
+    containerSpec; `dedicated` is the kind of the endpoint. `trial` is the number of a tuning job's trial.
+    """
+
+    body: Mapping[str, Any]
+    container: Mapping[str, Any]
+    dedicated: bool
+    metrics: Sequence[str]
+    objective: str
+    time_limit: float
+    trial: str | None = None
+
+    @property
+    def health(self) -> str:
+        """The container's health route."""
+        return self.container.get("healthRoute", PREBUILT_ROUTE)
+
+    @property
+    def predict(self) -> str:
+        """The container's predict route."""
+        return self.container.get("predictRoute", f"{PREBUILT_ROUTE}:predict")
+
+    @property
+    def limit(self) -> int:
+        """The largest request and response, in bytes."""
+        return DEDICATED_LIMIT if self.dedicated else SHARED_LIMIT
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the container wants saved_model.pb itself in the artifact's folder: Google's does."""
+        return "predictRoute" not in self.container
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the container's process is told."""
+        return {
+            "AIP_HEALTH_ROUTE": self.health,
+            "AIP_PREDICT_ROUTE": self.predict,
+            "AIP_MODE": "PREDICTION",
+            "PAYLOAD_LIMIT": str(self.limit),
+        }
+
+
+def rehearse_job(report: Report, task: Task, store: LocalStore, folder: Path, stack: ExitStack) -> Served | None:
+    """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would."""
+    results: list[JobResult] = []
+    served: list[ServedModel] = []
+    versions: dict[int, Path] = {}
+
+    def train() -> list[Finding] | str:
+        limit = task.time_limit
+        results.append(run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2))
+        return _check_end(results[0], task)
+
+    # The server imports TensorFlow while the job trains.
+    server = stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
+    if not report.run(PLATFORM, "train", train):
+        return None
+    result = results[0]
+    report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task))
+    if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions)):
+        return None
+    report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, folder))
+    if not report.run(PLATFORM, "load", lambda: served.append(server.load_answering({_name(task): versions}))):
+        return None
+    report.run(PLATFORM, "health", lambda: endpoint_checks.check_health(f"{server.url}{task.health}", UNHEALTHY))
+    model = versions[max(versions)]
+    example, url = model_checks.example(model, served[0]), f"{server.url}{task.predict}"
+    forms = list(request_forms.right(example["request"]))
+    report.run(PLATFORM, "limits", lambda: _check_limits(task, forms, len(example["request"]["instances"])))
+    report.run(PLATFORM, "predictions", lambda: endpoint_checks.check_answers(url, forms, example["response"]))
+    wrong = request_forms.wrong(example["request"], task.limit)
+    report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
+    return Served(PLATFORM, server, url, model, example["request"])
+
+
+def _name(task: Task) -> str:
+    """The name under which TensorFlow Serving is told to serve the model."""
+    told = (re.fullmatch(r"--model_name=(.+)", arg) for arg in task.container.get("args") or ())
+    return next((match[1] for match in told if match), "model")
+
+
+def _check_end(result: JobResult, task: Task) -> list[Finding] | str:
+    if result.state == "JOB_STATE_SUCCEEDED":
+        return f"{result.state}; {result.overhead_seconds:.1f} s of it were the agent's"
+    tail = model_checks.log_end(result.log)
+    if result.state == "JOB_STATE_CANCELLED":
+        return [_out_of_time(result, task, tail)]
+    name = next(replica for replica in result.replicas if replica.exit_code).name
+    said = [line.strip() for line in result.log.splitlines() if line.strip()]
+    # A message of the trainer's own says it all; a stack trace needs its last lines.
+    message = next((line for line in reversed(said) if line.startswith("error: ")), None)
+    headline = message or (said[-1] if said else "it printed nothing")
+    cloud = f"{result.error}" if message else f"{result.error}\n{tail}"
+    return [Finding(f"{name}: {headline.removeprefix('error: ')}", _advice(result), cloud)]
+
+
+def _out_of_time(result: JobResult, task: Task, tail: str) -> Finding:
+    timeout = (task.body["jobSpec"].get("scheduling") or {}).get("timeout", "604800s")
+    if result.limit == "timeout":
+        what = f"the job's timeout, {timeout}, is over"
+        return Finding(what, "raise timeout in [vertex] of settings.toml, or train less", tail)
+    return Finding(
+        "the program had not ended when the rehearsal's time_limit was over",
+        "look for a loop without an end; if it only needs longer, raise [rehearsal] time_limit in settings.toml",
+        f"it would be paid for until its timeout, {timeout}\n{tail}",
+    )
+
+
+def _advice(result: JobResult) -> str:
+    if re.search(r"['\"]gs:/[^/]", result.log) or result.stray_places:
+        return "keep gs:// a text and use tf.io.gfile: pathlib and os.path make gs:/ of it"
+    if re.search(r"No such file or directory: b?['\"]/gcs", result.log):
+        return "read and write gs://... with tf.io.gfile: it is the same place, and a rehearsal has no folder /gcs"
+    again = "correct it and rehearse again: python -m rehearse vertex"
+    return model_checks.missing_module(result.log) or again
+
+
+def _check_metrics(result: JobResult, task: Task) -> list[Finding] | str:
+    patterns = {name: rf"\b{re.escape(name)}=([0-9.eE+-]+)" for name in task.metrics}
+    values = {name: re.findall(pattern, result.log) for name, pattern in patterns.items()}
+    found = {name: float(numbers[-1]) for name, numbers in values.items() if numbers}
+    answer = model_checks.check_metrics(patterns, found, "the job succeeds, and its log does not say how good it is")
+    if task.trial is None or task.objective in result.metrics:
+        return answer
+    unreported = Finding(
+        f"nothing was reported for tuning: no line of CLOUD_ML_HP_METRIC_FILE has {task.objective}",
+        "write it after every epoch, as src/trainer/reporting.py does",
+        "the tuning service learns nothing from the trial",
+    )
+    return [unreported, *(answer if isinstance(answer, list) else ())]
+
+
+def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path]) -> list[Finding] | str:
+    """Find the version that the container would serve; the layouts of the two containers exclude each other."""
+    if result.stray_places:
+        return [
+            Finding(
+                f"the job wrote into {', '.join(result.stray_places)}, a folder of the container that nobody keeps",
+                "keep gs:// a text and use tf.io.gfile: pathlib and os.path make gs:/ of it",
+            )
+        ]
+    found = [name for name in result.model_files if name.endswith("saved_model.pb")]
+    if result.model is None or not found:
+        stray = f"; it wrote {', '.join(result.stray_models)}, which nobody keeps" if result.stray_models else ""
+        return [
+            Finding(
+                f"the job succeeded without a model in AIP_MODEL_DIR{stray}",
+                "export to os.environ['AIP_MODEL_DIR'], as src/trainer/task.py does",
+                "the job is JOB_STATE_SUCCEEDED all the same; there is nothing to upload",
+            )
+        ]
+    if is_flat:
+        versions.update({1: result.model} if "saved_model.pb" in found else {})
+    else:
+        numbered = find_versions(result.model)
+        versions.update({number: place for number, place in numbered.items() if (place / "saved_model.pb").is_file()})
+    if versions:
+        return f"{', '.join(found)}: {len(result.model_files)} files"
+    wanted = "saved_model.pb itself" if is_flat else "a numbered folder, such as 1/saved_model.pb,"
+    container, layout = ("the prebuilt container", "flat") if is_flat else ("TensorFlow Serving", "versioned")
+    return [
+        Finding(
+            f"the model is in the wrong layout: {container} wants {wanted} in AIP_MODEL_DIR; the job left "
+            f"{', '.join(found)}",
+            f"run the job with --model-layout={layout}, or choose the other container: serving in [vertex] of "
+            "settings.toml",
+            "the model is uploaded, and never deployed"
+            if is_flat
+            else "No versions of servable model found under base path",
+        )
+    ]
+
+
+def _check_artifact(result: JobResult, is_flat: bool, folder: Path) -> list[Finding]:
+    expected = model_checks.SAVED_MODEL if is_flat else f"[0-9]+/{model_checks.SAVED_MODEL}"
+    return [
+        *model_checks.check_files(
+            result.model_files,
+            expected,
+            "AIP_MODEL_DIR",
+            "write checkpoints to AIP_CHECKPOINT_DIR, other files to AIP_TENSORBOARD_LOG_DIR",
+            "every machine of the endpoint downloads it; a numbered folder would be taken for a version",
+        ),
+        *model_checks.check_export(result.model, [ROOT, folder, Path.home()]),
+    ]
+
+
+def _check_limits(task: Task, forms: Sequence[endpoint_checks.Form], rows: int) -> list[Finding] | str:
+    size = len(forms[0].body.encode())
+    kind = "a dedicated" if task.dedicated else "a shared"
+    most = f"{task.limit / 1024 / 1024:g} MB"
+    if size <= task.limit:
+        return f"{kind} endpoint takes {most}: about {rows * task.limit // size} rows a request"
+    return [
+        Finding(
+            f"a request of {rows} rows has {size / 1024 / 1024:.1f} MB; {kind} endpoint takes {most}",
+            "send fewer rows at a time"
+            if task.dedicated
+            else "write dedicated_endpoint = true in [vertex] of settings.toml, or send fewer rows at a time",
+            f"400 Request payload size exceeds the limit: {task.limit} bytes.",
+        )
+    ]

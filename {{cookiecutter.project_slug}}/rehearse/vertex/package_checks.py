@@ -1,0 +1,235 @@
+# Owned by the template.
+"""What is wrong with the source distribution: in the source tree everything works, in a clean place it does not."""
+
+import ast
+import email.parser
+import importlib.metadata
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from cloud import source
+from cloud.vertex.package import build_sdist
+from rehearse import overlay, processes
+from rehearse.import_checks import IMAGE_OWNED
+from rehearse.report import Finding
+from rehearse.source_checks import Image, Source, project_name
+from trainer.run import UserError
+
+PACKAGE = "trainer"
+
+
+def check_modules(code: Source) -> list[Finding]:
+    """Folders and files of the package that an installed package would not have, or that nobody could import."""
+    folders = sorted({folder for file in _modules(code) for folder in file.parents if _in_package(folder)})
+    findings = []
+    for folder in folders:
+        shown = project_name(folder)
+        if not (folder / "__init__.py").exists():
+            inside = ".".join(folder.relative_to(source.SOURCE).parts)
+            findings.append(
+                Finding(
+                    f"{shown}/ has no __init__.py: the source distribution leaves the folder out, and pip says nothing",
+                    f"add an empty {shown}/__init__.py",
+                    f"ModuleNotFoundError: No module named '{inside}'",
+                )
+            )
+    for path in [*folders, *_modules(code)]:
+        if not path.stem.isidentifier():
+            better = path.name.replace("-", "_").replace(" ", "_")
+            findings.append(
+                Finding(
+                    f"{project_name(path)}: {path.stem!r} is no name that Python can import",
+                    f"rename it to {better}",
+                    f"SyntaxError, or No module named {path.stem}",
+                )
+            )
+    return findings
+
+
+def check_imports_inside(code: Source) -> list[Finding]:
+    """Imports that the source tree satisfies and the installed package does not: from beside or above the package."""
+    findings = []
+    for file in _modules(code):
+        for node in ast.walk(code.trees.get(file, ast.Module([], []))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                found = _relative_finding(file, node)
+            elif isinstance(node, ast.Import):
+                found = next(filter(None, (_outside_finding(alias.name) for alias in node.names)), None)
+            elif isinstance(node, ast.ImportFrom):
+                found = _outside_finding(node.module or "")
+            else:
+                continue
+            if found:
+                found.detail = f"{project_name(file)}, line {node.lineno}: {found.detail}"
+                findings.append(found)
+    return findings
+
+
+def check_sdist(code: Source, image: Image | None, folder: Path, built: list[Path]) -> list[Finding] | str:
+    """Build the source distribution and install it from an empty folder into a clean environment, both in `folder`.
+
+    Its file is appended to `built`. As the executor does at first: without what it requires. Raises UserError when it
+    cannot be built or installed.
+    """
+    for name in ("sdist", "empty", "home", "tmp"):
+        (folder / name).mkdir(parents=True)
+    sdist = build_sdist(folder / "sdist")
+    built.append(sdist)
+    metadata = _metadata(sdist)
+    findings = list(_image_findings(metadata, image)) if image else []
+    if findings:
+        return findings
+    installed = _install(sdist, folder)
+    count = sum(file.is_file() for file in installed.rglob("*"))
+    found = [*_requirement_findings(installed.parent, metadata["Name"]), *_left_out(code, installed)]
+    return found or f"{sdist.name}, {sdist.stat().st_size / 1000:.0f} kB, {count} files"
+
+
+def _modules(code: Source) -> list[Path]:
+    return [file for file in code.files if file.suffix == ".py" and _in_package(file)]
+
+
+def _in_package(path: Path) -> bool:
+    return path.is_relative_to(source.SOURCE / PACKAGE)
+
+
+def _relative_finding(file: Path, node: ast.ImportFrom) -> Finding | None:
+    written = f"from {'.' * node.level}{node.module or ''} import"
+    package = file.relative_to(source.SOURCE).parent.parts
+    if node.level > len(package):
+        return Finding(
+            f"{written}: above the package there is nothing to import from",
+            "move what it names into src/trainer, and import it from there",
+            "ImportError: attempted relative import beyond top-level package",
+        )
+    place = source.SOURCE.joinpath(*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+    if node.module and not place.is_dir() and not place.with_suffix(".py").is_file():
+        missing = ".".join(place.relative_to(source.SOURCE).parts)
+        return Finding(
+            f"{written}: there is no {project_name(place)}.py",
+            "correct the name, or add the file",
+            f"ModuleNotFoundError: No module named '{missing}'",
+        )
+    return None
+
+
+def _outside_finding(module: str) -> Finding | None:
+    top = module.partition(".")[0]
+    beside = source.SOURCE / top
+    if top == PACKAGE or not (beside.is_dir() or beside.with_suffix(".py").is_file()):
+        return None
+    found = f"src/{top}" if beside.is_dir() else f"src/{top}.py"
+    return Finding(
+        f"import {top}: {found} is beside the package, and the source distribution holds src/trainer only",
+        f"move it to src/trainer, and write from trainer import {top}",
+        f"ModuleNotFoundError: No module named '{top}'",
+    )
+
+
+def _metadata(sdist: Path) -> Message:
+    with tarfile.open(sdist) as tar:
+        name = next(name for name in tar.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
+        return email.parser.BytesParser().parsebytes(tar.extractfile(name).read())
+
+
+def _requirement_findings(site_packages: Path, name: str) -> Iterator[Finding]:
+    # Of the installed package: a source distribution's own metadata has it only since setuptools 68.
+    (installed,) = importlib.metadata.distributions(path=[str(site_packages)], name=name)
+    required = [Requirement(text) for text in installed.requires or ()]
+    for requirement in required:
+        if canonicalize_name(requirement.name) in IMAGE_OWNED:
+            yield Finding(
+                f"setup.py: install_requires has {requirement}, which would replace the image's own {requirement.name}",
+                "delete it: the image brings it",
+            )
+    named = {canonicalize_name(requirement.name) for requirement in required}
+    for missing in sorted(_declared() - named):
+        yield Finding(
+            f"setup.py: install_requires lacks {missing}, which src/requirements.txt has",
+            "let setup.py read src/requirements.txt",
+            f"ModuleNotFoundError: No module named '{missing}'",
+        )
+
+
+def _image_findings(metadata: Message, image: Image) -> Iterator[Finding]:
+    wanted = SpecifierSet(metadata.get("Requires-Python") or "")
+    if not wanted.contains(f"{image.version}.99"):
+        yield Finding(
+            f"setup.py: python_requires is {wanted}, and {image.name} runs Python {image.version}",
+            f'write python_requires=">={image.version}"',
+            f"ERROR: Package {metadata['Name']!r} requires a different Python: {image.version} not in '{wanted}'",
+        )
+    if canonicalize_name(metadata["Name"]) in image.packages:
+        yield Finding(
+            f"setup.py: name is {metadata['Name']}, as that of a library in {image.name}, which pip would replace",
+            "give it another name",
+        )
+
+
+def _declared() -> set[str]:
+    lines = (source.SOURCE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = (line.partition("#")[0].strip() for line in lines)
+    return {canonicalize_name(Requirement(line).name) for line in wanted if line and not line.startswith("-")}
+
+
+def _install(sdist: Path, folder: Path) -> Path:
+    """The installed package's folder."""
+    python = overlay.create(folder / "environment", sys.executable)
+    flags = ["--quiet", "--upgrade", "--force-reinstall", "--no-deps"]
+    done = subprocess.run(
+        [python, "-m", "pip", "install", *flags, str(sdist)],
+        cwd=folder / "empty",
+        env={**processes.environment(folder, python), **overlay.for_sdists()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise UserError(f"pip does not install {sdist.name}: {said[-1] if said else 'it says nothing'}")
+    found = list((folder / "environment").glob(f"**/site-packages/{PACKAGE}"))
+    if not found:
+        raise UserError(
+            f"{sdist.name} installs, and holds no package {PACKAGE}: packages in setup.py finds none. "
+            "Is there a src/trainer/__init__.py?"
+        )
+    return found[0]
+
+
+def _left_out(code: Source, installed: Path) -> list[Finding]:
+    """Files of src/trainer that the installed package does not have; a failure where the code names them."""
+    texts = {
+        node.value
+        for tree in code.trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    findings = []
+    for file in filter(_in_package, code.files):
+        name = file.relative_to(source.SOURCE / PACKAGE)
+        if (installed / name).exists():
+            continue
+        is_used = file.suffix == ".py" or any(text.endswith(file.name) for text in texts)
+        what = "" if is_used else "; no code names it"
+        findings.append(
+            Finding(
+                f"{project_name(file)} is not in the source distribution{what}",
+                "see packages in setup.py"
+                if file.suffix == ".py"
+                else f"add a line to MANIFEST.in: include {project_name(file)}",
+                f"FileNotFoundError: [Errno 2] No such file or directory: '.../{PACKAGE}/{name.as_posix()}'"
+                if is_used
+                else "",
+                warning=not is_used,
+            )
+        )
+    return findings

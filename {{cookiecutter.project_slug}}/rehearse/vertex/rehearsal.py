@@ -1,0 +1,153 @@
+# Owned by the template.
+"""The rehearsal of Vertex AI: the cheap checks, the package, then the very job, then the endpoint of its model."""
+
+import shutil
+import types
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from cloud.settings import Settings, Vertex
+from cloud.vertex import images, requests, validate
+from cloud.vertex.locations import job_name
+from cloud.vertex.trials import trial
+from rehearse import checks
+from rehearse.both import Served, run_all, temporary_folder
+from rehearse.platform_checks import image_of, request_findings
+from rehearse.report import Finding, Report
+from rehearse.source_checks import Source
+from rehearse.store import LocalStore
+from rehearse.table_checks import find_data
+from rehearse.vertex import package_checks
+from rehearse.vertex.gcs_checks import check_gcs
+from rehearse.vertex.job import PLATFORM, Task, rehearse_job
+from trainer.run import UserError
+
+
+def filled(settings: Settings) -> Settings:
+    """`settings` with what they do not say yet: a rehearsal asks nobody."""
+    cloud = settings.vertex
+    if cloud is None:
+        raise UserError("settings.toml has no [vertex]")
+    missing = {"bucket": cloud.bucket or "rehearsal-bucket", "project": cloud.project or "rehearsal-project"}
+    return settings.model_copy(update={"vertex": cloud.model_copy(update=missing)})
+
+
+def check(
+    report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
+) -> tuple[types.ModuleType, dict[str, Any]] | None:
+    """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
+
+    The job is a custom job or, with the options of `requests.tuning_job`, a tuning job.
+    """
+    cloud = settings.vertex
+    found: dict[str, Any] = {}
+    has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
+    importable = checks.check_source(report, PLATFORM, found.get("image"))
+    code = Source()
+    has_modules = report.run(PLATFORM, "modules", lambda: package_checks.check_modules(code))
+    has_imports = report.run(PLATFORM, "package imports", lambda: package_checks.check_imports_inside(code))
+    report.run(PLATFORM, "gs://", lambda: check_gcs(code))
+    if not (importable and has_modules and has_imports):
+        return None
+    page, hyperparameters = checks.check_model(report, PLATFORM, settings, argv)
+    if page is None:
+        return None
+    name = job_name(settings.name, datetime.now(timezone.utc))
+
+    def check_request() -> list[Finding]:
+        if tuning is None:
+            kind = "CustomJob"
+            found["body"] = requests.custom_job(cloud, settings.name, name, hyperparameters)
+        else:
+            kind, values = "HyperparameterTuningJob", page.Hyperparameters(**hyperparameters)
+            found["body"] = requests.tuning_job(cloud, settings.name, name, values, page.OBJECTIVE, **tuning)
+        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name)
+
+    if has_images:
+        report.run(PLATFORM, "request", check_request)
+    return (page, found["body"]) if report.passed else None
+
+
+def run(
+    report: Report, settings: Settings, page: types.ModuleType, body: Mapping[str, Any], stack: ExitStack
+) -> Served | None:
+    """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
+    cloud, objective = settings.vertex, page.OBJECTIVE.metric
+    image = image_of(images.known_image(requests.training_image(cloud)))
+    folder = temporary_folder(stack)
+    built: list[Path] = []
+    if not report.run(
+        PLATFORM, "package", lambda: package_checks.check_sdist(Source(), image, folder / "package", built)
+    ):
+        return None
+    store = LocalStore(folder / "store")
+    _upload(store, settings, body["displayName"], built[0])
+    metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
+    task = _task(settings, body, metrics, objective)
+    return rehearse_job(report, task, store, folder / "job", stack)
+
+
+def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
+    """Rehearse a CustomJob or HyperparameterTuningJob body from elsewhere; gs:// is below `store`.
+
+    Of a tuning job, one trial is run, with the middle of every range.
+    """
+    full = filled(settings)
+    kind = "CustomJob" if "jobSpec" in body else "HyperparameterTuningJob"
+    if not report.run(PLATFORM, "request", lambda: _findings(kind, dict(body), full.vertex)):
+        return
+    metric = body["studySpec"]["metrics"][0]["metricId"] if kind == "HyperparameterTuningJob" else ""
+    task = _task(full, trial(body) if metric else body, [], metric, "1" if metric else None)
+    run_all(
+        report, [lambda stack: rehearse_job(report, task, LocalStore(store), temporary_folder(stack) / "job", stack)]
+    )
+
+
+def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:
+    uris, today = (requests.training_image(cloud), requests.serving_image(cloud)), datetime.now(timezone.utc).date()
+    found["image"] = image_of(images.known_image(uris[0]))
+    gone = [images.availability_problem(uri, today) for uri in uris]
+    aged = [images.patch_problem(uri, today) for uri in uris]
+    if found["image"] is None:
+        aged.append(f"the packages in {uris[0]} are not known: imports and syntax are not checked")
+    return [
+        *(Finding(problem) for problem in gone if problem),
+        *(Finding(problem, warning=True) for problem in aged if problem),
+    ]
+
+
+def _findings(kind: str, body: dict[str, Any], cloud: Vertex) -> list[Finding]:
+    return request_findings(kind, validate.problems(kind, body, cloud.region))
+
+
+def _hosting_findings(cloud: Vertex, name: str) -> list[Finding]:
+    model = f"{requests.parent(cloud)}/models/{name}"
+    return [
+        *_findings("UploadModelRequest", requests.model(cloud, name, f"gs://{cloud.bucket}/model"), cloud),
+        *_findings("Endpoint", requests.endpoint(cloud, name), cloud),
+        *_findings("DeployModelRequest", requests.deploy_model(cloud, name, model), cloud),
+    ]
+
+
+def _task(
+    settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str, number: str | None = None
+) -> Task:
+    cloud = settings.vertex
+    container = requests.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
+    limit = settings.rehearsal.time_limit
+    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, limit, number)
+
+
+def _upload(store: LocalStore, settings: Settings, name: str, sdist: Path) -> None:
+    """Put into `store` what an upload would put into the bucket. Copies: what a job overwrites is not the original."""
+    places = requests.places_of(settings.vertex, settings.name)
+    files = {places.source(name): sdist}
+    for channel, location in settings.data:
+        files |= {f"{places.channel(channel)}/{key}": file for key, file in find_data(location).items()}
+    for uri, file in files.items():
+        target = store.path(uri)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)

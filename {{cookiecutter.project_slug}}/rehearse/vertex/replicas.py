@@ -1,0 +1,125 @@
+# Owned by the template.
+"""What Vertex AI prepares for every replica before its container starts: the environment, and /gcs, relocated.
+
+https://cloud.google.com/vertex-ai/docs/training/code-requirements, .../distributed-training
+"""
+
+import json
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.run import UserError, join
+
+# Of no project in particular. The service gives the number, not the name.
+PROJECT_NUMBER = "111122223333"
+JOB_ID = "1234567890123456789"
+# Pools by their position: what TensorFlow calls them.
+ROLES = ("chief", "worker", "ps", "evaluator")
+_GCS = re.compile(r"(?<![\w./-])/gcs/")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One container: its folder, what it runs and the variables that the service and the request set."""
+
+    name: str
+    root: Path
+    pool: Mapping[str, Any]
+    variables: dict[str, str]
+    metric_file: Path
+
+    @property
+    def work(self) -> Path:
+        """Its working directory: empty, where the container's is /."""
+        return self.root / "work"
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.root / "log.txt"
+
+
+def lay_out(spec: Mapping[str, Any], buckets: Path, folder: Path, trial: str | None) -> list[Replica]:
+    """Every replica of a CustomJobSpec, its folders made below `folder`; `buckets` is what is /gcs in a container.
+
+    Raises UserError for a used `folder`, and for a job without pools.
+    """
+    pools = [(number, pool) for number, pool in enumerate(spec.get("workerPoolSpecs") or ()) if pool]
+    if not pools or pools[0][0]:
+        raise UserError("the request has no jobSpec.workerPoolSpecs[0]")
+    sizes = {number: int(pool.get("replicaCount", 1)) for number, pool in pools}
+    addresses = _addresses(sum(sizes.values()))
+    hosts = {number: [addresses.pop() for _ in range(size)] for number, size in sizes.items()}
+    replicas = []
+    for number, pool in pools:
+        for index in range(sizes[number]):
+            name = f"workerpool{number}-{index}"
+            root = folder / name
+            if root.exists():
+                raise UserError(f"{root} is there already: give every run a folder of its own")
+            for part in ("home", "tmp", "work"):
+                (root / part).mkdir(parents=True)
+            metric_file = root / "tmp" / "hypertune" / "output.metrics"
+            variables = _variables(spec, hosts, number, index, trial)
+            if trial is not None:
+                variables |= {"CLOUD_ML_TRIAL_ID": trial, "CLOUD_ML_HP_METRIC_FILE": str(metric_file)}
+            own = {one["name"]: relocate(one.get("value", ""), buckets) for one in task(pool).get("env") or ()}
+            replicas.append(Replica(name, root, pool, {**variables, **own}, metric_file))
+    return replicas
+
+
+def task(pool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pool's containerSpec or pythonPackageSpec. Raises UserError when it has neither."""
+    found = pool.get("containerSpec") or pool.get("pythonPackageSpec")
+    if not found:
+        raise UserError("a worker pool needs either containerSpec or pythonPackageSpec")
+    return found
+
+
+def relocate(text: str, buckets: Path) -> str:
+    """`text` with `buckets` for /gcs, where that begins a path."""
+    return _GCS.sub(lambda _: f"{buckets.as_posix()}/", text)
+
+
+def model_place(spec: Mapping[str, Any]) -> str | None:
+    """The gs:// URI of AIP_MODEL_DIR, without the slash at its end; None without a baseOutputDirectory."""
+    base = (spec.get("baseOutputDirectory") or {}).get("outputUriPrefix")
+    return join(base, "model") if base else None
+
+
+def _variables(
+    spec: Mapping[str, Any], hosts: Mapping[int, Sequence[str]], number: int, index: int, trial: str | None
+) -> dict[str, str]:
+    base = (spec.get("baseOutputDirectory") or {}).get("outputUriPrefix")
+    numbered = {"trial": trial} if trial is not None else {}
+    pools = {f"workerpool{pool}": list(addresses) for pool, addresses in hosts.items()}
+    own = {"type": f"workerpool{number}", "index": index, **numbered}
+    variables = {
+        "CLOUD_ML_PROJECT_ID": PROJECT_NUMBER,
+        "CLOUD_ML_JOB_ID": JOB_ID,
+        "CLUSTER_SPEC": _described(pools, own, spec),
+    }
+    if base:
+        places = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
+        variables |= {variable: join(base, name, "") for variable, name in places.items()}
+    if sum(map(len, hosts.values())) > 1:
+        # An evaluator is not part of TensorFlow's cluster.
+        cluster = {ROLES[pool]: list(addresses) for pool, addresses in hosts.items() if ROLES[pool] != "evaluator"}
+        variables["TF_CONFIG"] = _described(cluster, {"type": ROLES[number], "index": index, **numbered}, spec)
+    return variables
+
+
+def _described(cluster: Mapping[str, Any], own: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    return json.dumps({"cluster": cluster, "environment": "cloud", "task": own, "job": spec})
+
+
+def _addresses(count: int) -> list[str]:
+    """Addresses on this machine that nobody uses: the cloud's names of hosts do not resolve here."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]

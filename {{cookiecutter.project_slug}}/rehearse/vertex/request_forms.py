@@ -1,0 +1,30 @@
+# Owned by the template.
+"""The forms of a request to a Vertex AI endpoint: those that it takes, and some that it has to refuse."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rehearse.answers import columns
+from rehearse.endpoint_checks import Form
+
+JSON = "application/json"
+
+
+def right(request: dict[str, Any]) -> Iterator[Form]:
+    """Every form of a request's rows: the API lets no columns and no signature's name through."""
+    instances = request["instances"]
+    yield Form("instances", JSON, json.dumps({"instances": instances}))
+    parameters = {"unused": 1}
+    yield Form("instances with parameters", JSON, json.dumps({"instances": instances, "parameters": parameters}))
+
+
+def wrong(request: dict[str, Any], limit: int) -> Iterator[Form]:
+    """Requests that get an error; one of them has more bytes than `limit`."""
+    instances = request["instances"]
+    body = json.dumps({"instances": instances})
+    yield Form("broken JSON", JSON, '{"instances": [', 400)
+    yield Form("columns", JSON, json.dumps({"inputs": columns(instances)}), 400)
+    yield Form("an unknown input", JSON, json.dumps({"instances": [{"no_such_input": 1}]}), 400)
+    yield Form("no rows", JSON, json.dumps({"instances": []}), 400)
+    yield Form("a request over the limit", JSON, body + " " * (limit + 1 - len(body)), 400)
