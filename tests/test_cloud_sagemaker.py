@@ -217,8 +217,9 @@ def content(desk: Desk, name: str = "large.csv") -> bytes:
     return desk.aws.client("s3").get_object(Bucket=bucket_of(desk), Key=key)["Body"].read()
 
 
-def parts_sent(desk: Desk, since: int) -> int:
-    return sum("partNumber=" in label for label in desk.aws.seen[since:])
+def parts_sent(desk: Desk, since: int) -> set[int]:
+    """The numbers of the parts that were sent since so many requests."""
+    return {int(found[1]) for label in desk.aws.seen[since:] if (found := re.search(r"partNumber=(\d+)", label))}
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -226,7 +227,6 @@ def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(new_desk
     file = large_file(new_desk, 4)
     # The last part does not arrive, however often it is sent.
     new_desk.aws.fail("partNumber=5", "SlowDown", status=503)
-    new_desk.aws.fail("partNumber=4", "", status=0, times=0)
     first = len(new_desk.aws.seen)
     s3 = new_desk.aws.client("s3")
 
@@ -240,11 +240,12 @@ def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(new_desk
 
     said = new_desk.stop_when(four_arrived, "upload", how=how)
     assert how == signal.SIGKILL or "to go on: python -m cloud sagemaker upload" in said.lower()
-    assert parts_sent(new_desk, first) >= 5
+    assert parts_sent(new_desk, first) >= {1, 2, 3, 4}
     new_desk.aws.faults.clear()
     second = len(new_desk.aws.seen)
     new_desk.run("upload")
-    assert parts_sent(new_desk, second) == 1
+    # What the first run had begun to send may still come in.
+    assert parts_sent(new_desk, second) == {5}
     assert content(new_desk) == file.read_bytes()
     assert not s3.list_multipart_uploads(Bucket=bucket_of(new_desk)).get("Uploads")
     assert "3 of 3 files are there already" in new_desk.run("upload")

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import Command
 from tests.emulators.faults import Fault
 from tests.emulators.google import NUMBER, PROJECT, SERVICES, GoogleServer
 from tests.emulators.vertex import Predict, VertexServer
@@ -615,3 +616,63 @@ def test_sums_are_those_that_cloud_storage_has(project: Path, tmp_path: Path) ->
 def _written(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     return file
+
+
+SCRIPT = "infra/vertex.sh"
+
+
+def script(project: Path, command: Command, tmp_path: Path, *words: str, there: bool = False) -> list[str]:
+    """The gcloud commands that infra/vertex.sh really runs, with a gcloud that notes them; `there` is what it finds."""
+    fake = tmp_path / "bin" / "gcloud"
+    fake.parent.mkdir(exist_ok=True)
+    notes = tmp_path / "notes"
+    notes.write_text("")
+    found = 0 if there else 1
+    fake.write_text(f'#!/bin/sh\necho "$*" >> {notes}\ncase "$*" in *" describe "*) exit {found};; esac\n')
+    fake.chmod(0o755)
+    path = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    done = command("bash", project / SCRIPT, *words, cwd=tmp_path, environment=path)
+    assert done.returncode == 0, done.stderr
+    return notes.read_text(encoding="utf-8").splitlines()
+
+
+WORDS = ("--project", "proj", "--region", "us-central1", "--bucket", "bkt", "--user", "you@proj.com")
+
+
+def test_the_script_makes_and_grants_what_setup_does(project: Path, command: Command, tmp_path: Path) -> None:
+    from cloud.vertex import roles
+
+    made = script(project, command, tmp_path, *WORDS, "--apply")
+    granted = [line.split() for line in made if "add-iam-policy-binding" in line]
+    found: dict[tuple[str, str], list[str]] = {}
+    for words in granted:
+        where = words[0] if words[0] == "projects" else words[1]
+        who = words[words.index("--member") + 1].partition(":")[0]
+        found.setdefault((where, who), []).append(words[words.index("--role") + 1])
+    assert found == {
+        ("projects", "serviceAccount"): list(roles.JOBS_IN_PROJECT),
+        ("buckets", "serviceAccount"): list(roles.JOBS_IN_BUCKET),
+        ("projects", "user"): list(roles.PEOPLE_IN_PROJECT),
+        ("buckets", "user"): list(roles.PEOPLE_IN_BUCKET),
+        ("service-accounts", "user"): list(roles.PEOPLE_ON_ACCOUNT),
+    }
+    [enabled] = [line for line in made if line.startswith("services enable")]
+    assert [word for word in enabled.split() if "." in word] == [f"{api}.googleapis.com" for api in roles.APIS]
+    [bucket] = [line for line in made if "buckets create" in line]
+    for flag in ("--location us-central1", "--uniform-bucket-level-access", "--public-access-prevention"):
+        assert flag in bucket
+    again = script(project, command, tmp_path, *WORDS, "--apply", there=True)
+    assert not [line for line in again if " create " in line]
+
+
+def test_the_script_makes_nothing_unless_asked(project: Path, command: Command, tmp_path: Path) -> None:
+    assert script(project, command, tmp_path, *WORDS) == []
+    refused = command("bash", project / SCRIPT, "--project", "proj", cwd=tmp_path)
+    assert (refused.returncode, "usage:" in refused.stderr) == (2, True)
+    unknown = command("bash", project / SCRIPT, "--force", cwd=tmp_path)
+    assert (unknown.returncode, "--force is not known" in unknown.stderr) == (2, True)
+
+
+def test_the_script_is_clean(project: Path, command: Command) -> None:
+    done = command(Path(sys.executable).with_name("shellcheck"), "--severity", "style", project / SCRIPT, cwd=project)
+    assert (done.returncode, done.stdout) == (0, "")

@@ -1,17 +1,16 @@
 """The real SageMaker SDK is the oracle: same image URIs, and what it would send is recorded, valid and rehearsable."""
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, TEMPLATE, Command
+from tests.conftest import TEMPLATE, Command
+from tests.oracles import environment
 
 # A bare s3fs, which the SDK asks for, sends resolvers back to the year 2020.
 REQUIREMENTS = ["sagemaker==3.27.0", "s3fs>=2024"]
@@ -108,16 +107,7 @@ print(os.environ.get("AWS_PROFILE"), os.environ.get("AWS_ACCESS_KEY_ID"))
 @pytest.fixture(scope="session")
 def sdk() -> Path:
     """The interpreter of an environment that has the SDK; made once, in build/."""
-    digest = hashlib.sha256("\n".join([*REQUIREMENTS, sys.version]).encode()).hexdigest()[:12]
-    folder = ROOT / "build" / "oracles" / f"sdk-{digest}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, *REQUIREMENTS], check=True)
-        (folder / "complete").touch()
-    return python
+    return environment("sdk", REQUIREMENTS)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,8 @@
 """The agent calls and reports on scripts as the training toolkit itself does, installed beside and run for real."""
 
-import hashlib
 import json
 import re
-import shutil
 import subprocess
-import sys
 import tarfile
 from inspect import getmembers, isclass
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.oracles import environment
 
 # setuptools, because a setup.py beside the script is installed without the network.
 REQUIREMENTS = ["sagemaker-training==5.1.4", "setuptools==80.*"]
@@ -80,26 +77,19 @@ class Seen(NamedTuple):
 @pytest.fixture(scope="session")
 def toolkit_python() -> Path:
     """An interpreter with the toolkit, made once for all sessions: build/ is not in git."""
-    key = hashlib.sha256(json.dumps([REQUIREMENTS, REQUIREMENTS_ALONE, sys.version]).encode()).hexdigest()[:12]
-    folder = ROOT / "build" / "oracles" / f"toolkit-{key}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        uv = [sys.executable, "-m", "uv"]
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder], check=True)
-        subprocess.run([*uv, "pip", "install", "-q", "--python", python, *REQUIREMENTS], check=True)
-        subprocess.run([*uv, "pip", "install", "-q", "--no-deps", "--python", python, *REQUIREMENTS_ALONE], check=True)
-        # Of TensorFlow, the toolkit uses the names of the exceptions only; importing it takes seconds.
-        from tensorflow.python.framework import errors_impl
+    return environment("toolkit", REQUIREMENTS, alone=REQUIREMENTS_ALONE, finish=_stand_in_for_tensorflow)
 
-        names = [name for name, value in getmembers(errors_impl) if isclass(value)]
-        package = next(folder.glob("lib/python*/site-packages")) / "tensorflow" / "python" / "framework"
-        package.mkdir(parents=True)
-        (package / "errors_impl.py").write_text("\n".join(f"class {name}: pass" for name in names))
-        for part in (package, package.parent, package.parent.parent):
-            (part / "__init__.py").touch()
-        (folder / "complete").touch()
-    return python
+
+def _stand_in_for_tensorflow(folder: Path) -> None:
+    # Of TensorFlow, the toolkit uses the names of the exceptions only; importing it takes seconds.
+    from tensorflow.python.framework import errors_impl
+
+    names = [name for name, value in getmembers(errors_impl) if isclass(value)]
+    package = next(folder.glob("lib/python*/site-packages")) / "tensorflow" / "python" / "framework"
+    package.mkdir(parents=True)
+    (package / "errors_impl.py").write_text("\n".join(f"class {name}: pass" for name in names))
+    for part in (package, package.parent, package.parent.parent):
+        (part / "__init__.py").touch()
 
 
 class Pair:

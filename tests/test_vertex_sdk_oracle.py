@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT, TEMPLATE
 from tests.emulators.vertex import VertexServer
-from tests.oracles_vertex import vertex_python
+from tests.oracles import aiplatform
 from tests.vertex_bodies import FULL, PLAIN, modules, searched
 
 # As VertexServer names the model that `SDK` uploads.
@@ -168,7 +168,7 @@ DIFFERENCES = {
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    return vertex_python()
+    return aiplatform()
 
 
 @pytest.fixture(scope="module")

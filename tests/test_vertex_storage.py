@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Command
-from tests.oracles_vertex import vertex_python
+from tests.oracles import aiplatform
 
 FILES = r"""
 import tensorflow as tf
@@ -198,7 +198,7 @@ def test_the_private_key_does_not_stay_and_nothing_leads_out_of_the_folder(stora
 def test_google_cloud_storage_uploads_lists_and_downloads_with_checksums(
     project: Path, command: Command, tmp_path: Path
 ) -> None:
-    python = vertex_python()
+    python = aiplatform()
     # The server makes checksums where the library for them is, which is where the client is.
     script = (
         "import sys\nsys.dont_write_bytecode = True\n"

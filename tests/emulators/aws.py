@@ -67,6 +67,7 @@ class FakeAws:
         self.endpoints_end: tuple[str, str] = ("InService", "")
         self.answer: Callable[[bytes], bytes] | None = None
         self.jobs: dict[tuple[str, str], Job] = {}
+        self._servers: dict[str, Any] = {}
         self._threads: list[threading.Thread] = []
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 
@@ -88,10 +89,10 @@ class FakeAws:
     def __exit__(self, *_: object) -> None:
         for job in self.jobs.values():
             job.stopped.set()
-            if job.server:
-                job.server.stop()
         for thread in self._threads:
             thread.join(60)
+        for server in self._servers.values():
+            server.stop()
         self._door.shutdown()
         self._door.server_close()
         self._moto.stop()
@@ -226,8 +227,6 @@ class FakeAws:
             return _refusal("ValidationException", f'Could not find endpoint "{body["EndpointName"]}".')
         if job.facts["EndpointStatus"] == "Creating":
             return _refusal("ValidationException", "Cannot update in-progress endpoint")
-        if job.server:
-            job.server.stop()
         del self.jobs["Endpoint", body["EndpointName"]]
         return {}
 
@@ -357,24 +356,25 @@ class FakeAws:
         rows = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         kind = body["TransformInput"]["ContentType"]
         answer = httpx.post(f"{server.url}/invocations", content=rows, headers={"Content-Type": kind}, timeout=60)
-        server.stop()
         out = body["TransformOutput"]["S3OutputPath"].split("/", 3)[3]
         s3.put_object(Bucket=bucket, Key=f"{out}/{key.rpartition('/')[2]}.out", Body=answer.content)
         body.update({"TransformEndTime": time.time(), "TransformJobStatus": "Completed"})
 
     def _model_server(self, model: str) -> Any:
+        """A server of the model's archive; the same archive is served once."""
         from rehearse.archives import unpack
         from rehearse.serving.process import ServingProcess
 
         uri = self.client("sagemaker").describe_model(ModelName=model)["PrimaryContainer"]["ModelDataUrl"]
-        bucket, _, key = uri[5:].partition("/")
-        folder = self.folder / f"served-{model}"
-        folder.mkdir()
-        self.client("s3").download_file(bucket, key, str(folder / "model.tar.gz"))
-        unpack(folder / "model.tar.gz", folder / "model")
-        server = ServingProcess("sagemaker")
-        server.load(folder / "model")
-        return server
+        if uri not in self._servers:
+            bucket, _, key = uri[5:].partition("/")
+            folder = self.folder / f"served-{model}"
+            folder.mkdir()
+            self.client("s3").download_file(bucket, key, str(folder / "model.tar.gz"))
+            unpack(folder / "model.tar.gz", folder / "model")
+            self._servers[uri] = ServingProcess("sagemaker")
+            self._servers[uri].load(folder / "model")
+        return self._servers[uri]
 
     def _invoke(self, name: str, headers: dict[str, str], body: bytes) -> Answer:
         job = self.jobs.get(("Endpoint", name))
