@@ -225,7 +225,8 @@ def parts_sent(desk: Desk, since: int) -> set[int]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(new_desk: Desk, how: int) -> None:
     file = large_file(new_desk, 4)
-    # The last part does not arrive, however often it is sent.
+    # The last part does not arrive, however often it is sent; that takes longer than the signal does.
+    new_desk.aws.slow = ("partNumber=5", 5)
     new_desk.aws.fail("partNumber=5", "SlowDown", status=503)
     first = len(new_desk.aws.seen)
     s3 = new_desk.aws.client("s3")
@@ -242,6 +243,7 @@ def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(new_desk
     assert how == signal.SIGKILL or "to go on: python -m cloud sagemaker upload" in said.lower()
     assert parts_sent(new_desk, first) >= {1, 2, 3, 4}
     new_desk.aws.faults.clear()
+    new_desk.aws.slow = ("", 0)
     second = len(new_desk.aws.seen)
     new_desk.run("upload")
     # What the first run had begun to send may still come in.

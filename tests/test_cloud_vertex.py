@@ -9,184 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from tests.conftest import Command
 from tests.emulators.faults import Fault
-from tests.emulators.google import NUMBER, PROJECT, SERVICES, GoogleServer
-from tests.emulators.vertex import Predict, VertexServer
+from tests.emulators.google import PROJECT
+from tests.emulators.vertex import Predict
+from tests.google_desk import BUCKET, Body, Desk, FakeGoogle, make_desk, until
 
-BUCKET = "iris-of-mine"
 PART = 8 * 1024 * 1024
-SECRET = "ya29.a-token-that-nobody-must-see"
-Body = dict[str, Any]
-
-
-class FakeGoogle:
-    """Cloud Storage, Vertex AI and the services around them; jobs are done by the rehearsal's agent."""
-
-    def __init__(self, folder: Path) -> None:
-        from tests.emulators.gcs import StorageServer
-
-        self.folder = folder
-        self.storage = StorageServer(folder / "buckets")
-        self.around = GoogleServer()
-        self.vertex = VertexServer(self._execute, self._serve)
-        # What becomes of jobs and deployments: "run", or a function instead; a text is why a deployment fails.
-        self.job: Callable[[Body, Callable[[str], None]], str] | None = None
-        self.refusal = ""
-        self.wrong = False
-        self._server: Any = None
-
-    def close(self) -> None:
-        for server in (self.storage, self.around, self.vertex):
-            server.server_close()
-        if self._server:
-            self._server.stop()
-
-    def mend(self) -> None:
-        """No troubles any more."""
-        for server in (self.storage, self.around, self.vertex):
-            server.troubles.faults.clear()
-            server.troubles.latency = 0.0
-        self.job, self.refusal, self.wrong = None, "", False
-        self.vertex.resources.clear()
-        self.vertex.operations.clear()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """By which the commands find it."""
-        overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": self.around.url for name in SERVICES}
-        vertex = {"CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": self.vertex.url}
-        return {**overrides, **vertex, "STORAGE_EMULATOR_HOST": self.storage.url}
-
-    def _execute(self, job: Body) -> str:
-        from rehearse.store import LocalStore
-        from rehearse.vertex.agent import run_custom_job
-
-        number = job["name"].rpartition("/")[2]
-
-        def log(line: str) -> None:
-            self.around.log(number, line)
-
-        if self.job:
-            return self.job(job, log)
-        if "jobSpec" in job:
-            body = {key: value for key, value in job.items() if key != "name"}
-            done = run_custom_job(body, LocalStore(self.storage.objects.root), self.folder / number, on_line=log)
-            return done.error or ""
-        return self._batch(job) if "inputConfig" in job else ""
-
-    def _batch(self, job: Body) -> str:
-        predict = self._serve(self.vertex.resources[job["model"]])
-        root = self.storage.objects.root
-        [rows] = job["inputConfig"]["gcsSource"]["uris"]
-        lines = (root / rows.removeprefix("gs://")).read_text(encoding="utf-8").splitlines()
-        folder = f"{job['outputConfig']['gcsDestination']['outputUriPrefix']}/prediction-model-2026"
-        place = root / folder.removeprefix("gs://")
-        place.mkdir(parents=True)
-        (place / "prediction.errors_stats-00000-of-00001").write_text("")
-        for number, line in enumerate(lines):
-            _, content = predict({"instances": [json.loads(line)]})
-            answer = {"instance": json.loads(line), "prediction": content["predictions"][0]}
-            file = place / f"prediction.results-{number:05}-of-{len(lines):05}"
-            file.write_text(json.dumps(answer) + "\n")
-        job["outputInfo"] = {"gcsOutputDirectory": folder}
-        job["completionStats"] = {"successfulCount": str(len(lines))}
-        return ""
-
-    def _serve(self, model: Body) -> Predict:
-        from rehearse.serving.archive import find_versions
-        from rehearse.serving.process import ServingProcess
-
-        if self.refusal:
-            raise ValueError(self.refusal)
-        container = model["containerSpec"]
-        if self._server is None:
-            routes = {"AIP_HEALTH_ROUTE": container["healthRoute"], "AIP_PREDICT_ROUTE": container["predictRoute"]}
-            self._server = ServingProcess("vertex", environment=routes)
-        place = self.storage.objects.root / model["artifactUri"].removeprefix("gs://")
-        self._server.load_answering({"model": find_versions(place)})
-
-        def predict(body: Body) -> tuple[int, Body]:
-            found = httpx.post(f"{self._server.url}{container['predictRoute']}", json=body, timeout=60)
-            content = found.json()
-            if self.wrong:
-                content["predictions"].reverse()
-            return found.status_code, content
-
-        return predict
-
-
-@dataclasses.dataclass
-class Desk:
-    """A project folder and the Google that its commands talk to."""
-
-    folder: Path
-    google: FakeGoogle
-
-    def run(self, *words: str, code: int = 0, text: str | None = None, **environment: str) -> str:
-        """What a command prints; it has to end with `code`, and neither secret nor traceback may be in it."""
-        done = subprocess.run(
-            [sys.executable, "-m", "cloud", "vertex", *words], cwd=self.folder, env=self.environment(**environment),
-            input=text, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        said = done.stdout + done.stderr
-        assert "Traceback" not in said, said
-        assert SECRET not in said, said
-        assert (done.returncode, said) == (code, said)
-        # One screen.
-        assert len(said.splitlines()) < 60 or code == 0
-        return said
-
-    def stop_when(self, seen: Callable[[], bool], *words: str, how: int = signal.SIGINT) -> str:
-        """What a command prints that gets a signal as soon as `seen` says so; Ctrl-C has to end it with 130."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cloud", "vertex", *words], cwd=self.folder, env=self.environment(),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        until(lambda: seen() or process.poll() is not None)
-        process.send_signal(how)
-        said = process.communicate(timeout=60)[0]
-        if how == signal.SIGINT:
-            assert "Traceback" not in said, said
-            assert (process.returncode, said) == (130, said)
-        return said
-
-    def environment(self, **more: str) -> dict[str, str]:
-        unwanted = ("PYTEST", "COV", "CLOUDSDK", "GOOGLE", "STORAGE_EMULATOR")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        return {**clean, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200", **self.google.environment, **more}
-
-    def change(self, old: str, new: str) -> None:
-        """Replace a text in settings.toml."""
-        file = self.folder / "settings.toml"
-        text = file.read_text(encoding="utf-8")
-        assert old in text
-        file.write_text(text.replace(old, new), encoding="utf-8")
-
-    def objects(self, bucket: str = BUCKET) -> dict[str, int]:
-        """Name and size of what is in the bucket."""
-        root = self.google.storage.objects.root / bucket
-        return {file.relative_to(root).as_posix(): file.stat().st_size for file in root.rglob("*") if file.is_file()}
-
-    def left(self) -> list[str]:
-        """The models and endpoints that exist."""
-        return [*self.google.vertex.names("models"), *self.google.vertex.names("endpoints")]
-
-
-def until(seen: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until `seen` says so."""
-    deadline = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -194,12 +27,6 @@ def google(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     fake = FakeGoogle(tmp_path_factory.mktemp("google"))
     yield fake
     fake.close()
-
-
-def make_desk(project: Path, folder: Path, google: FakeGoogle, bucket: str = BUCKET) -> Desk:
-    desk = Desk(Path(shutil.copytree(project, folder)), google)
-    desk.change('project = ""\nbucket = ""', f'project = "{PROJECT}"\nbucket = "{bucket}"')
-    return desk
 
 
 @pytest.fixture(scope="module")
@@ -395,18 +222,8 @@ def test_connections_that_break_in_mid_upload_are_made_again(project: Path, desk
     ("fault", "said"),
     [
         (
-            Fault("POST .*customJobs", 401, "Request had invalid authentication credentials."),
-            "auth application-default",
-        ),
-        (
             Fault("POST .*customJobs", 403, "Permission 'aiplatform.customJobs.create' denied on resource"),
             "the permission aiplatform.customJobs.create is missing",
-        ),
-        (
-            Fault(
-                "POST .*customJobs", 403, "Vertex AI API has not been used in project proj before or it is disabled."
-            ),
-            "gcloud services enable aiplatform.googleapis.com",
         ),
         (
             Fault(
@@ -425,6 +242,22 @@ def test_a_job_that_is_refused_is_not_there_and_says_what_to_do(desk: Desk, faul
     assert said in desk.run("train", code=1)
     assert len(desk.google.vertex.jobs) == jobs
     assert len(list((desk.folder / "runs" / "cloud" / "vertex" / "training").glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "said"),
+    [
+        (401, "Request had invalid authentication credentials.", "gcloud auth application-default login"),
+        (
+            403,
+            "Vertex AI API has not been used in project proj before or it is disabled.",
+            "gcloud services enable aiplatform.googleapis.com",
+        ),
+    ],
+)
+def test_a_question_that_is_refused_says_what_to_do(desk: Desk, status: int, message: str, said: str) -> None:
+    desk.google.vertex.troubles.faults.append(Fault("GET .*customJobs", status, message))
+    assert said in desk.run("status", code=1)
 
 
 def test_a_job_whose_answer_is_lost_is_not_sent_twice(desk: Desk) -> None:
@@ -523,85 +356,6 @@ def test_an_endpoint_that_is_still_being_made_can_be_removed(desk: Desk) -> None
         desk.google.vertex.serve = real
 
 
-def test_without_credentials_and_with_bad_ones_it_says_how_to_log_in(desk: Desk, tmp_path: Path) -> None:
-    nobody = {name: "" for name in desk.google.environment}
-    nobody |= {"HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path), "NO_GCE_CHECK": "true"}
-    said = desk.run("upload", code=1, **nobody)
-    assert "nobody is logged in on this machine" in said
-    assert "gcloud auth application-default login" in said
-    file = tmp_path / "account.json"
-    file.write_text(json.dumps(service_account(desk.google.around.url)))
-    said = desk.run("upload", code=1, **nobody, GOOGLE_APPLICATION_CREDENTIALS=str(file))
-    assert "your session has ended, or the credentials are wrong" in said
-    assert "PRIVATE" not in said
-
-
-def service_account(url: str) -> dict[str, str]:
-    """The key file of an account that nobody knows."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    return {
-        "type": "service_account", "client_email": "me@proj.iam.gserviceaccount.com", "private_key": pem,
-        "private_key_id": "1", "project_id": PROJECT, "token_uri": f"{url}/token",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "url"),
-    [
-        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM", "https://aiplatform.example.com"),
-        ("STORAGE_EMULATOR_HOST", "http://127.0.0.1.example.com:80"),
-    ],
-)
-def test_nobody_gets_the_credentials_by_an_address(desk: Desk, name: str, url: str) -> None:
-    said = desk.run("upload", code=1, **{name: url})
-    assert f"{name} is" in said
-    assert "only a server on this machine" in said
-
-
-def test_setup_names_what_is_missing_and_makes_it_when_asked(project: Path, desk: Desk, tmp_path: Path) -> None:
-    around = desk.google.around
-    fresh = make_desk(project, tmp_path / "fresh", desk.google, "")
-    around.denied = {"aiplatform.endpoints.deploy"}
-    said = fresh.run("setup", code=1)
-    for missing in (
-        "not enabled: aiplatform.googleapis.com", "missing: aiplatform.endpoints.deploy", "names no bucket",
-        "names no service_account", "there is no repository docker-hub", "roles/storage.objectUser on gs://",
-        "quotas           ",
-    ):  # fmt: skip
-        assert missing in said
-    made = len(around.requests)
-    bodies = fresh.run("setup", "--create", "--dry-run")
-    assert '"publicAccessPrevention": "enforced"' in bodies
-    assert not [one for one in around.requests[made:] if "POST" in one]
-    around.denied = set()
-    around.limits = {"custom_model_training_cpus": 42, "custom_model_serving_cpus": 1}
-    said = fresh.run("setup", "--create")
-    bucket = f"{PROJECT}-iris-classifier"
-    email = f"iris-classifier-vertex@{PROJECT}.iam.gserviceaccount.com"
-    lines = said.partition("[vertex]:\n")[2].splitlines()
-    assert lines == [f'bucket = "{bucket}"', f'service_account = "{email}"', 'repository = "docker-hub"']
-    member = [f"serviceAccount:{email}"]
-    assert {"role": "roles/logging.logWriter", "members": member} in around.policy["bindings"]
-    assert around.policy["bindings"][0]["role"] == "roles/owner"
-    granted = desk.google.storage.policies[bucket]["bindings"]
-    assert [one["members"] for one in granted] == [member, member]
-    policy = json.dumps(around.policy["bindings"])
-    fresh.run("setup", "--create")
-    assert json.dumps(around.policy["bindings"]) == policy
-    fresh.change(f'project = "{PROJECT}"\nbucket = ""\n', "\n".join([f'project = "{PROJECT}"', *lines]) + "\n")
-    said = fresh.run("setup", code=1)
-    assert "custom_model_serving_cpus: 1 in us-central1, and settings.toml wants 2" in said
-    assert said.count("FAILED") == 2
-    around.limits["custom_model_serving_cpus"] = 8
-    assert f"projects/{NUMBER}" in fresh.run("setup")
-
-
 def test_sums_are_those_that_cloud_storage_has(project: Path, tmp_path: Path) -> None:
     from cloud.vertex.transfers import checksum, part_size
 
@@ -616,63 +370,3 @@ def test_sums_are_those_that_cloud_storage_has(project: Path, tmp_path: Path) ->
 def _written(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     return file
-
-
-SCRIPT = "infra/vertex.sh"
-
-
-def script(project: Path, command: Command, tmp_path: Path, *words: str, there: bool = False) -> list[str]:
-    """The gcloud commands that infra/vertex.sh really runs, with a gcloud that notes them; `there` is what it finds."""
-    fake = tmp_path / "bin" / "gcloud"
-    fake.parent.mkdir(exist_ok=True)
-    notes = tmp_path / "notes"
-    notes.write_text("")
-    found = 0 if there else 1
-    fake.write_text(f'#!/bin/sh\necho "$*" >> {notes}\ncase "$*" in *" describe "*) exit {found};; esac\n')
-    fake.chmod(0o755)
-    path = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
-    done = command("bash", project / SCRIPT, *words, cwd=tmp_path, environment=path)
-    assert done.returncode == 0, done.stderr
-    return notes.read_text(encoding="utf-8").splitlines()
-
-
-WORDS = ("--project", "proj", "--region", "us-central1", "--bucket", "bkt", "--user", "you@proj.com")
-
-
-def test_the_script_makes_and_grants_what_setup_does(project: Path, command: Command, tmp_path: Path) -> None:
-    from cloud.vertex import roles
-
-    made = script(project, command, tmp_path, *WORDS, "--apply")
-    granted = [line.split() for line in made if "add-iam-policy-binding" in line]
-    found: dict[tuple[str, str], list[str]] = {}
-    for words in granted:
-        where = words[0] if words[0] == "projects" else words[1]
-        who = words[words.index("--member") + 1].partition(":")[0]
-        found.setdefault((where, who), []).append(words[words.index("--role") + 1])
-    assert found == {
-        ("projects", "serviceAccount"): list(roles.JOBS_IN_PROJECT),
-        ("buckets", "serviceAccount"): list(roles.JOBS_IN_BUCKET),
-        ("projects", "user"): list(roles.PEOPLE_IN_PROJECT),
-        ("buckets", "user"): list(roles.PEOPLE_IN_BUCKET),
-        ("service-accounts", "user"): list(roles.PEOPLE_ON_ACCOUNT),
-    }
-    [enabled] = [line for line in made if line.startswith("services enable")]
-    assert [word for word in enabled.split() if "." in word] == [f"{api}.googleapis.com" for api in roles.APIS]
-    [bucket] = [line for line in made if "buckets create" in line]
-    for flag in ("--location us-central1", "--uniform-bucket-level-access", "--public-access-prevention"):
-        assert flag in bucket
-    again = script(project, command, tmp_path, *WORDS, "--apply", there=True)
-    assert not [line for line in again if " create " in line]
-
-
-def test_the_script_makes_nothing_unless_asked(project: Path, command: Command, tmp_path: Path) -> None:
-    assert script(project, command, tmp_path, *WORDS) == []
-    refused = command("bash", project / SCRIPT, "--project", "proj", cwd=tmp_path)
-    assert (refused.returncode, "usage:" in refused.stderr) == (2, True)
-    unknown = command("bash", project / SCRIPT, "--force", cwd=tmp_path)
-    assert (unknown.returncode, "--force is not known" in unknown.stderr) == (2, True)
-
-
-def test_the_script_is_clean(project: Path, command: Command) -> None:
-    done = command(Path(sys.executable).with_name("shellcheck"), "--severity", "style", project / SCRIPT, cwd=project)
-    assert (done.returncode, done.stdout) == (0, "")

@@ -85,6 +85,8 @@ def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
     assert "val_rmse=" in details["metrics"]
     assert "application/jsonlines" in details["predictions"]
     assert not list((tmp_path / "home").iterdir())
+    # What the cloud commands ask before they send a job.
+    assert list(json.loads((project / "runs" / "rehearsed.json").read_text(encoding="utf-8"))) == ["sagemaker"]
 
 
 def test_an_image_that_is_no_longer_patched_is_a_warning_that_says_what_to_choose(copy: Path, command: Command) -> None:

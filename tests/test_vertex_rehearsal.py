@@ -29,7 +29,7 @@ SEEN_AT_ONCE = [
     Mistake("a machine type that is none", "request", change("settings.toml", "n1-standard-4", "n1-standrad-4"),
             ["CustomJob", "n1-standrad-4", "n1-standard-4"]),
     Mistake("a bucket in another region", "request",
-            change("settings.toml", "\nmachine_type", '\nbucket = "data-europe-west4"\nmachine_type'),
+            change("settings.toml", 'bucket = ""\nmachine_type', 'bucket = "data-europe-west4"\nmachine_type'),
             ["europe-west4", "us-central1"]),
     Mistake("syntax that is too new for the image", "code",
             add("src/trainer/extra.py", "type Number = int | float"),

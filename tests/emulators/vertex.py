@@ -185,7 +185,10 @@ class VertexServer(ThreadingHTTPServer):
             raise _missing(deployed["model"])
         model = self.resources[deployed["model"]]
         name = f"{endpoint}/operations/{number}"
-        about = {"@type": f"{TYPE}DeployModelOperationMetadata", "genericMetadata": {"createTime": f"2026-{number}"}}
+        about = {
+            "@type": f"{TYPE}DeployModelOperationMetadata",
+            "genericMetadata": {"createTime": f"2026-01-01T00:00:00.{number:0>6}Z"},
+        }
         self.operations[name] = {"name": name, "done": False, "metadata": about}
 
         def deploy() -> None:

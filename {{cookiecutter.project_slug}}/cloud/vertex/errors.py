@@ -19,7 +19,10 @@ PASSING = (408, 500, 502, 503, 504)
 # A part of a failure's reason or log, and what it usually means.
 _CAUSES = (
     (r"No module named '([\w.]+)'", "add {0} to src/requirements.txt, or the file to src/, and rehearse again"),
-    (r"exceed quota limits|[Qq]uota", f"ask for more quota, or choose another machine_type or region: {SETUP}"),
+    (
+        r"exceed quota limits|[Qq]uota exceeded",
+        f"ask for more quota, or choose another machine_type or region: {SETUP}",
+    ),
     (
         r"RESOURCE_EXHAUSTED|STOCKOUT|[Ii]nsufficient resources|does not have enough resources",
         "Google has none of these machines free now: try again later, another machine_type or another region",
@@ -29,11 +32,20 @@ _CAUSES = (
         "the machine's memory is full: a smaller batch size, or a larger machine_type in settings.toml",
     ),
     (r"No space left on device", "raise boot_disk_gb in settings.toml"),
-    (r"[Tt]imeout|DEADLINE_EXCEEDED|timed out", "raise timeout in settings.toml, or train less"),
+    (r"DEADLINE_EXCEEDED|timed out|exceeded .*timeout", "raise timeout in settings.toml, or train less"),
     (r"No such file or directory: .*/gcs/|NOT_FOUND.*gs://|No such object", "send the data: " + _UPLOAD),
-    (r"[Mm]odel server (never|exited)|health", "rehearse the endpoint of this model: python -m rehearse vertex"),
-    (r"[Ii]mage|docker\.pkg\.dev|docker\.io", f"look at the image and the repository in settings.toml: {SETUP}"),
-    (r"PERMISSION_DENIED|[Pp]ermission|does not have .* access", f"the service account lacks a permission: {SETUP}"),
+    (
+        r"[Mm]odel server (?:never|exited)|health check",
+        "rehearse the endpoint of this model: python -m rehearse vertex",
+    ),
+    (
+        r"[Ii]mage .*(?:not found|denied|pull)|pull.* image|ErrImagePull",
+        f"look at the image and the repository in settings.toml: {SETUP}",
+    ),
+    (
+        r"PERMISSION_DENIED|[Pp]ermission .*denied|does not have .* access",
+        f"the service account lacks a permission: {SETUP}",
+    ),
     (r"[Ii]nternal error", "a fault of Google's: send the job again"),
     (r"non-zero status", "run the same job here, where it can be debugged: python -m rehearse vertex"),
 )

@@ -24,6 +24,8 @@ _PART = 8 * 1024 * 1024
 # Source: storage/quotas, XML API multipart uploads.
 _MOST_PARTS = 10_000
 _BLOCK = 256 * 1024
+# Seconds that a small file may need with its repetitions; the library's own two minutes would hold up Ctrl-C.
+_PATIENCE = 30
 
 
 def part_size(size: int) -> int:
@@ -86,9 +88,11 @@ class Uploads:
     def _whole(self, item: Item) -> None:
         if self._stopped.is_set():
             return
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
         with self._client.explained(f"sending {item.file.name}"):
             blob = self._bucket.blob(key_of(item.uri, self._bucket.name))
-            blob.upload_from_filename(str(item.file), checksum="crc32c")
+            blob.upload_from_filename(str(item.file), checksum="crc32c", retry=DEFAULT_RETRY.with_timeout(_PATIENCE))
         self._sent(item.size)
 
     def _begin(self, item: Item) -> "_Large":

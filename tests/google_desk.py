@@ -1,0 +1,189 @@
+"""A project folder and a Google on loopback, as the tests of `python -m cloud vertex` need them."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.emulators.google import PROJECT, SERVICES, GoogleServer
+from tests.emulators.vertex import Predict, VertexServer
+
+BUCKET = "iris-of-mine"
+SECRET = "ya29.a-token-that-nobody-must-see"
+Body = dict[str, Any]
+
+
+class FakeGoogle:
+    """Cloud Storage, Vertex AI and the services around them; jobs are done by the rehearsal's agent."""
+
+    def __init__(self, folder: Path) -> None:
+        from tests.emulators.gcs import StorageServer
+
+        self.folder = folder
+        self.storage = StorageServer(folder / "buckets")
+        self.around = GoogleServer()
+        self.vertex = VertexServer(self._execute, self._serve)
+        # What becomes of jobs and deployments: "run", or a function instead; a text is why a deployment fails.
+        self.job: Callable[[Body, Callable[[str], None]], str] | None = None
+        self.refusal = ""
+        self.wrong = False
+        self._server: Any = None
+
+    def close(self) -> None:
+        for server in (self.storage, self.around, self.vertex):
+            server.server_close()
+        if self._server:
+            self._server.stop()
+
+    def mend(self) -> None:
+        """No troubles any more."""
+        for server in (self.storage, self.around, self.vertex):
+            server.troubles.faults.clear()
+            server.troubles.latency = 0.0
+        self.job, self.refusal, self.wrong = None, "", False
+        self.vertex.resources.clear()
+        self.vertex.operations.clear()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """By which the commands find it."""
+        overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": self.around.url for name in SERVICES}
+        vertex = {"CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": self.vertex.url}
+        return {**overrides, **vertex, "STORAGE_EMULATOR_HOST": self.storage.url}
+
+    def _execute(self, job: Body) -> str:
+        from rehearse.store import LocalStore
+        from rehearse.vertex.agent import run_custom_job
+
+        number = job["name"].rpartition("/")[2]
+
+        def log(line: str) -> None:
+            self.around.log(number, line)
+
+        if self.job:
+            return self.job(job, log)
+        if "jobSpec" in job:
+            body = {key: value for key, value in job.items() if key != "name"}
+            done = run_custom_job(body, LocalStore(self.storage.objects.root), self.folder / number, on_line=log)
+            return done.error or ""
+        return self._batch(job) if "inputConfig" in job else ""
+
+    def _batch(self, job: Body) -> str:
+        predict = self._serve(self.vertex.resources[job["model"]])
+        root = self.storage.objects.root
+        [rows] = job["inputConfig"]["gcsSource"]["uris"]
+        lines = (root / rows.removeprefix("gs://")).read_text(encoding="utf-8").splitlines()
+        folder = f"{job['outputConfig']['gcsDestination']['outputUriPrefix']}/prediction-model-2026"
+        place = root / folder.removeprefix("gs://")
+        place.mkdir(parents=True)
+        (place / "prediction.errors_stats-00000-of-00001").write_text("")
+        for number, line in enumerate(lines):
+            _, content = predict({"instances": [json.loads(line)]})
+            answer = {"instance": json.loads(line), "prediction": content["predictions"][0]}
+            file = place / f"prediction.results-{number:05}-of-{len(lines):05}"
+            file.write_text(json.dumps(answer) + "\n")
+        job["outputInfo"] = {"gcsOutputDirectory": folder}
+        job["completionStats"] = {"successfulCount": str(len(lines))}
+        return ""
+
+    def _serve(self, model: Body) -> Predict:
+        from rehearse.serving.archive import find_versions
+        from rehearse.serving.process import ServingProcess
+
+        if self.refusal:
+            raise ValueError(self.refusal)
+        container = model["containerSpec"]
+        if self._server is None:
+            routes = {"AIP_HEALTH_ROUTE": container["healthRoute"], "AIP_PREDICT_ROUTE": container["predictRoute"]}
+            self._server = ServingProcess("vertex", environment=routes)
+        place = self.storage.objects.root / model["artifactUri"].removeprefix("gs://")
+        self._server.load_answering({"model": find_versions(place)})
+
+        def predict(body: Body) -> tuple[int, Body]:
+            found = httpx.post(f"{self._server.url}{container['predictRoute']}", json=body, timeout=60)
+            content = found.json()
+            if self.wrong:
+                content["predictions"].reverse()
+            return found.status_code, content
+
+        return predict
+
+
+@dataclasses.dataclass
+class Desk:
+    """A project folder and the Google that its commands talk to."""
+
+    folder: Path
+    google: FakeGoogle
+
+    def run(self, *words: str, code: int = 0, text: str | None = None, **environment: str) -> str:
+        """What a command prints; it has to end with `code`, and neither secret nor traceback may be in it."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cloud", "vertex", *words], cwd=self.folder, env=self.environment(**environment),
+            input=text, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        assert "Traceback" not in said, said
+        assert SECRET not in said, said
+        assert (done.returncode, said) == (code, said)
+        # One screen.
+        assert len(said.splitlines()) < 60 or code == 0
+        return said
+
+    def stop_when(self, seen: Callable[[], bool], *words: str, how: int = signal.SIGINT) -> str:
+        """What a command prints that gets a signal as soon as `seen` says so; Ctrl-C has to end it with 130."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cloud", "vertex", *words], cwd=self.folder, env=self.environment(),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        until(lambda: seen() or process.poll() is not None)
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[0]
+        if how == signal.SIGINT:
+            assert "Traceback" not in said, said
+            assert (process.returncode, said) == (130, said)
+        return said
+
+    def environment(self, **more: str) -> dict[str, str]:
+        unwanted = ("PYTEST", "COV", "CLOUDSDK", "GOOGLE", "STORAGE_EMULATOR")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+        return {**clean, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200", **self.google.environment, **more}
+
+    def change(self, old: str, new: str) -> None:
+        """Replace a text in settings.toml."""
+        file = self.folder / "settings.toml"
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def objects(self, bucket: str = BUCKET) -> dict[str, int]:
+        """Name and size of what is in the bucket."""
+        root = self.google.storage.objects.root / bucket
+        return {file.relative_to(root).as_posix(): file.stat().st_size for file in root.rglob("*") if file.is_file()}
+
+    def left(self) -> list[str]:
+        """The models and endpoints that exist."""
+        return [*self.google.vertex.names("models"), *self.google.vertex.names("endpoints")]
+
+
+def until(seen: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until `seen` says so."""
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+def make_desk(project: Path, folder: Path, google: FakeGoogle, bucket: str = BUCKET) -> Desk:
+    desk = Desk(Path(shutil.copytree(project, folder)), google)
+    desk.change('project = ""\nbucket = ""', f'project = "{PROJECT}"\nbucket = "{bucket}"')
+    return desk
