@@ -32,7 +32,7 @@ MACHINES = {
 }
 
 ACCELERATORS = QUESTIONS["accelerator"]
-# Each machine with the Python of the training image, and each Python on one machine; GPUs where there are wheels for them.
+# Each machine with the Python of the training image, each Python on one machine, and GPUs where wheels are or are not.
 TARGETS = [
     *(("3.12", machine, "cpu") for machine in MACHINES),
     *((python, "Linux x86_64", "cpu") for python in ("3.10", "3.11", "3.13")),
