@@ -1,57 +1,31 @@
-"""Removes what the answers do not ask for, by one table, and prints the next steps."""
+"""Adds the package `onstage`, removes what the answers do not ask for, by one table, and prints the next steps."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
-CONTEXT = json.loads(r"""{{ cookiecutter | tojson }}""")
+CONTEXT, CLONE = json.loads(r"""{{ [cookiecutter, template_folder] | tojson }}""")
 SAGEMAKER = bool(CONTEXT["__sagemaker"])
 VERTEX = bool(CONTEXT["__vertex"])
-
-# fmt: off
-CLOUD_SAGEMAKER = (
-    "__init__.py", "accounts.py", "client.py", "contents.py", "endpoints.py", "errors.py", "images.json", "images.py",
-    "jobs.py", "locations.py", "platform.py", "policies.py", "refusal.py", "regions.py", "requests.py", "rules.py",
-    "scaling.py", "storage.py", "training-2.21-packages.txt", "transfers.py", "trials.py", "validate.py",
-)
-REHEARSE_SAGEMAKER = (
-    "__init__.py", "agent.py", "drivers.py", "failures.py", "job.py", "layout.py", "outcome.py", "rehearsal.py",
-    "request_forms.py", "toolkit.py",
-)
-CLOUD_VERTEX = (
-    "__init__.py", "accounts.py", "client.py", "endpoints.py", "errors.py", "images.json", "images.py", "jobs.py",
-    "locations.py", "logs.py", "names.py", "package.py", "places.py", "platform.py", "requests.py", "roles.py",
-    "rules.py", "schema.json", "setup.py", "storage.py", "training-2.21-packages.txt", "transfers.py", "trials.py",
-    "validate.py",
-)
-REHEARSE_VERTEX = (
-    "__init__.py", "agent.py", "gcs_checks.py", "gcs_objects.py", "gcs_proxy.py", "gcs_server.py", "job.py",
-    "outcome.py", "package_checks.py", "rehearsal.py", "replicas.py", "request_forms.py",
-)
-# fmt: on
+CLASSIFICATION = CONTEXT["problem"] == "classification"
 
 # Path in the project: whether the answers ask for it.
 WANTED = {
     "src/sagemaker_entry.py": SAGEMAKER,
-    **{f"cloud/sagemaker/{name}": SAGEMAKER for name in CLOUD_SAGEMAKER},
-    **{f"rehearse/sagemaker/{name}": SAGEMAKER for name in REHEARSE_SAGEMAKER},
-    "rehearse/serving/model_server/sagemaker_front.py": SAGEMAKER,
-    "rehearse/recorded_s3.py": SAGEMAKER,
-    "rehearse/sdk_recorder.py": SAGEMAKER,
+    "tests/test_sagemaker.py": SAGEMAKER,
     "infra/sagemaker.yaml": SAGEMAKER,
-    "infra/vertex.sh": VERTEX,
     "sdk_example.py": bool(CONTEXT["__sagemaker_sdk"]),
-    **{f"cloud/vertex/{name}": VERTEX for name in CLOUD_VERTEX},
-    **{f"rehearse/vertex/{name}": VERTEX for name in REHEARSE_VERTEX},
-    "rehearse/serving/model_server/vertex_front.py": VERTEX,
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,
+    "tests/test_vertex.py": VERTEX,
+    "infra/vertex.sh": VERTEX,
     "environment.yml": CONTEXT["environment"] == "conda",
-    "data/train/iris.csv": CONTEXT["problem"] == "classification",
-    "data/eval/iris.csv": CONTEXT["problem"] == "classification",
-    "data/train/penguins.csv": CONTEXT["problem"] == "regression",
-    "data/eval/penguins.csv": CONTEXT["problem"] == "regression",
+    "data/train/iris.csv": CLASSIFICATION,
+    "data/eval/iris.csv": CLASSIFICATION,
+    "data/train/penguins.csv": not CLASSIFICATION,
+    "data/eval/penguins.csv": not CLASSIFICATION,
     ".github/workflows/ci.yml": CONTEXT["ci"] == "github",
     ".gitlab-ci.yml": CONTEXT["ci"] == "gitlab",
 }
@@ -60,6 +34,21 @@ STEPS = {
     "conda": ["conda env create -f environment.yml", "conda activate {slug}"],
     "venv": ["python -m venv .venv", ". .venv/bin/activate", "pip install -r requirements.txt"],
 }
+
+
+def add_package(project: Path) -> bool:
+    """Write the wheel of `onstage` and name its version in requirements.txt; False if that file does not name it."""
+    # The template's folder may be read-only, and is not the project's to write into.
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, CLONE)
+    import wheel_builder
+
+    version = wheel_builder.add_wheel(project / "wheels")
+    file = project / "requirements.txt"
+    # The version of the placeholder, or, where an older file was kept, of that.
+    text, count = re.subn(r"(?m)^(onstage\[[a-z,]+\]==)\S+", rf"\g<1>{version}", file.read_text(encoding="utf-8"))
+    file.write_text(text, encoding="utf-8", newline="\n")
+    return count == 1
 
 
 def prune(project: Path) -> None:
@@ -73,10 +62,13 @@ def prune(project: Path) -> None:
 
 
 def main() -> int:
-    """Prune the new project, the working directory of a hook, and say what to type next."""
+    """Add and prune in the new project, the working directory of a hook, and say what to type next."""
     prune(Path.cwd())
+    if not add_package(Path.cwd()):
+        print("ERROR: requirements.txt was kept, and has no line of onstage: render without -s", file=sys.stderr)
+        return 1
     slug = CONTEXT["project_slug"]
-    steps = [f"cd {slug}", *STEPS[CONTEXT["environment"]], "python train.py", "python -m rehearse"]
+    steps = [f"cd {slug}", *STEPS[CONTEXT["environment"]], "python train.py", "onstage rehearse"]
     print("\nNext:\n" + "\n".join(f"  {step.format(slug=slug)}" for step in steps))
     return 0
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from cloud.settings import load
+from onstage.settings import load
 from train import locate
 from trainer import model
 from trainer.columns import Table
