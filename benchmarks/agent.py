@@ -51,8 +51,8 @@ def main() -> None:
     """Print medians of RUNS interleaved runs."""
     sys.dont_write_bytecode = True
     sys.path[:0] = [str(TEMPLATE), str(TEMPLATE / "src")]
-    from rehearse.sagemaker.agent import run_training_job
-    from rehearse.store import LocalStore
+    from onstage.rehearsal.store import LocalStore
+    from onstage.sagemaker.agent.agent import run_training_job
 
     kinds = {"one host": (1, False), "two hosts": (2, False), "one host, requirements": (1, True)}
     overhead: dict[str, list[float]] = {kind: [] for kind in kinds}

@@ -51,7 +51,7 @@ def main() -> None:
     sys.path[:0] = [str(project), str(project / "src")]
     train = [sys.executable, "train.py", "--epochs", "2", "--job-dir", folder / "job"]
     subprocess.run(train, cwd=project, check=True, stdout=subprocess.DEVNULL)
-    from rehearse.serving.process import ServingProcess
+    from onstage.serving.process import ServingProcess
 
     started = time.perf_counter()
     server = ServingProcess()

@@ -1,46 +1,172 @@
-# Owned by the template.
-"""`python -m cloud`: the jobs and endpoints that were rehearsed, in the cloud."""
+"""`onstage`: the one command. Whatever is slow to import, or belongs to a project, waits until a command needs it."""
 
-import os
+import importlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cloud import commands
-from trainer.run import main
+from onstage.commands import application
+from onstage.errors import StartError, main
 
-EPILOG = "Example: python -m cloud {platform} train --epochs 40"
-PLATFORMS = [
-    name for name in ("sagemaker", "vertex") if Path(__file__).with_name(name).joinpath("platform.py").is_file()
-]
+if TYPE_CHECKING:
+    from onstage.rehearsal.both import Rehearsal
+    from onstage.report import Report
+
+# A platform's name is also its folder in this package, its section of settings.toml and its extra.
+PLATFORMS = ("sagemaker", "vertex")
+# Members that tell whose request body it is.
+BODIES = {
+    "sagemaker": {"TrainingJobName", "HyperParameterTuningJobName"},
+    "vertex": {"jobSpec", "trialJobSpec"},
+}
+
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report for machines.")]
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Send this project's jobs to a cloud, watch them, serve their models, and clean up.",
-    epilog=EPILOG.format(platform=PLATFORMS[0]),
+    help="Rehearse this project's cloud jobs on this machine; then send them, watch them, serve their models.",
+    epilog="Example: onstage rehearse",
 )
 for _platform in PLATFORMS:
-    app.add_typer(commands.make(_platform), name=_platform)
+    app.add_typer(application.make(_platform), name=_platform)
 
 
-@app.command(epilog="Example: source <(python -m cloud completion bash), then: cloud sagemaker tr<TAB>")
-def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")] = "bash") -> None:
-    """Print a shell's function `cloud`, which runs `python -m cloud`, and its completion."""
-    print(commands.completion(shell))
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from onstage import installation
+
+        print(f"onstage {installation.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def everything(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which onstage this is.")
+    ] = False,
+) -> None:
+    """The options of `onstage` itself."""
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1",
+)
+def rehearse(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[sagemaker|vertex] [--HYPERPARAMETER VALUE]...",
+            help="A platform, otherwise all of the project; hyperparameters, as of train.py.",
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Run the training job and the endpoint here, as a cloud would: no account, no network, no Docker."""
+    platform, argv = _split(words or [])
+    from onstage import installation
+
+    project = installation.open_project()
+    platforms = [platform] if platform else project.platforms
+    for one in platforms:
+        installation.require(one, project)
+        if one not in project.platforms:
+            rendered_for = " and ".join(project.platforms)
+            raise StartError(f"this project does not run on {one}: it was rendered for {rendered_for}")
+    from rich.console import Console
+
+    from onstage.commands import rehearsed
+    from onstage.rehearsal import both
+    from onstage.report import Report
+    from onstage.settings import load
+
+    with Report(Console()) as report:
+        found = []
+        if report.run("all", "settings", lambda: found.append(load(project))):
+            both.rehearse(report, [_rehearsal(one) for one in platforms], found[0], argv)
+        if report.passed:
+            rehearsed.note(project, *platforms)
+        _finish(report, json_file)
+
+
+@app.command(epilog="Example: onstage body recorded/1-CreateTrainingJob.json")
+def body(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request body, as JSON.")],
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where s3:// and gs://bucket/key are bucket/key. [default: store/ beside FILE]"
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Rehearse a training or tuning request from elsewhere, such as one that an SDK sends."""
+    import json
+
+    from rich.console import Console
+
+    from onstage import installation
+    from onstage.report import Report
+    from onstage.settings import load
+
+    project = installation.open_project()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StartError(f"no request body in {file}: {error}") from error
+    platform = next((name for name, members in BODIES.items() if members & set(content)), project.platforms[0])
+    installation.require(platform, project)
+    with Report(Console()) as report:
+        _rehearsal(platform).rehearse_body(report, content, store or file.parent / "store", load(project))
+        _finish(report, json_file)
+
+
+@app.command(epilog="Examples:\n\nonstage serve\n\nonstage serve runs/long --port 8500")
+def serve(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A folder of runs/. [default: of the last training]")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8080,
+    platform: Annotated[
+        str, typer.Option(help="Whose endpoint: sagemaker or vertex. [default: the project's first]")
+    ] = "",
+) -> None:
+    """Serve a trained model on this machine as an endpoint would, until Ctrl-C."""
+    from onstage import installation
+    from onstage.serving.serve import serve as serve_folder
+
+    project = installation.open_project()
+    if folder and not (folder / "model").is_dir():
+        raise StartError(f"there is no {folder / 'model'}; name a folder of runs/")
+    chosen = platform or project.platforms[0]
+    if chosen not in PLATFORMS:
+        raise StartError(f"--platform is {' or '.join(PLATFORMS)}, not {platform}")
+    serve_folder(folder / "model" if folder else project.newest_model().parent, port, chosen)
 
 
 def run() -> None:
-    """Run one command, or complete one when a shell asks."""
-    if commands.COMPLETE_VARIABLE in os.environ:
-        from typer._completion_classes import completion_init
-
-        completion_init()
-    app(prog_name="python -m cloud", complete_var=commands.COMPLETE_VARIABLE)
+    """The console script."""
+    sys.exit(main(lambda: app(prog_name="onstage")))
 
 
-if __name__ == "__main__":
-    sys.exit(main(run))
+def _split(words: list[str]) -> tuple[str, list[str]]:
+    """The platform, if any is named, and the hyperparameters' flags."""
+    if not words or words[0].startswith("-"):
+        return "", words
+    if words[0] not in PLATFORMS:
+        raise StartError(f"rehearse {words[0]}: a platform is {' or '.join(PLATFORMS)}, hyperparameters are flags")
+    return words[0], words[1:]
+
+
+def _rehearsal(platform: str) -> "Rehearsal":
+    rehearsal: Any = importlib.import_module(f"onstage.{platform}.agent.rehearsal")
+    return rehearsal
+
+
+def _finish(report: "Report", json_file: Path | None) -> None:
+    report.finish(json_file)
+    if not report.passed:
+        raise typer.Exit(1)

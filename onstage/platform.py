@@ -1,5 +1,4 @@
-# Owned by the template.
-"""What the commands need of a cloud. `cloud.<name>.platform.connect(settings)` makes the one called <name>."""
+"""What the commands need of a cloud. `onstage.<name>.client.platform.connect(settings)` makes the one called <name>."""
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,16 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cloud.settings import Settings, load
-from trainer.run import UserError
+from onstage.errors import StartError, UserError
+from onstage.project import Project
+from onstage.settings import Settings
 
 if TYPE_CHECKING:
     # It brings rich, which few commands need.
-    from rehearse.report import Report
-
-PLATFORMS = [
-    name for name in ("sagemaker", "vertex") if Path(__file__).with_name(name).joinpath("platform.py").is_file()
-]
+    from onstage.report import Report
 
 
 class UnreachableError(UserError):
@@ -153,6 +149,7 @@ class Platform(Protocol):
 
     name: str
     title: str
+    project: Project
     bucket: Bucket
 
     def channel(self, name: str) -> str:
@@ -213,9 +210,8 @@ class Platform(Protocol):
         """The lines of settings.toml that what setup created is called by."""
 
 
-def connect(name: str, settings: Settings | None = None) -> Platform:
-    """The platform `name`, with settings.toml. Raises UserError when it has no section of that name."""
-    settings = settings or load()
+def connect(name: str, settings: Settings) -> Platform:
+    """The platform `name`, with settings.toml. Raises StartError when it has no section of that name."""
     if getattr(settings, name) is None:
-        raise UserError(f"settings.toml has no section [{name}]")
-    return importlib.import_module(f"cloud.{name}.platform").connect(settings)
+        raise StartError(f"settings.toml has no section [{name}]")
+    return importlib.import_module(f"onstage.{name}.client.platform").connect(settings)

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What is wrong in a request body, and where."""
 
 from dataclasses import dataclass

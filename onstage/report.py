@@ -1,4 +1,3 @@
-# Owned by the template.
 """What was checked, how long it took, and what to do about what failed: for people, for logs and for machines."""
 
 import json
@@ -13,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from typing_extensions import Self
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 _COLOURS = {"passed": "green", "warning": "yellow", "FAILED": "bold red"}
 

@@ -1,20 +1,13 @@
-# Owned by the template: edit `settings.toml` instead.
 """settings.toml as typed values; a mistake in it is one message with the line to mend."""
 
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from cloud import ROOT
-from trainer.run import UserError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from onstage.errors import StartError
+from onstage.project import SETTINGS, Project, find, read_toml
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -143,19 +136,28 @@ class Settings(_Section):
     rehearsal: Rehearsal = Rehearsal()
     sagemaker: SageMaker | None = None
     vertex: Vertex | None = None
+    _project: Project = PrivateAttr(default_factory=lambda: Project(Path.cwd()))
+
+    @property
+    def project(self) -> Project:
+        """Whose settings these are; those made by hand belong to the working directory."""
+        return self._project
 
 
-def load(file: Path = ROOT / "settings.toml") -> Settings:
-    """The settings of `file`. Raises UserError, with every mistake, for a file that cannot be used."""
+def load(project: Project | None = None) -> Settings:
+    """The settings of a project, by default the one that the working directory lies in.
+
+    Raises StartError, with every mistake, for a file that cannot be used.
+    """
+    project = project or find()
+    content = read_toml(project.root / SETTINGS)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{file.name} cannot be read: {error}") from error
-    try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
     except ValidationError as error:
         mistakes = "\n".join(f"  {_explain(dict(mistake))}" for mistake in error.errors(include_url=False))
-        raise UserError(f"{file.name}:\n{mistakes}") from error
+        raise StartError(f"{SETTINGS}:\n{mistakes}") from error
+    settings._project = project
+    return settings
 
 
 def _explain(mistake: dict) -> str:

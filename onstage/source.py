@@ -1,24 +1,24 @@
-# Owned by the template.
-"""What travels to a cloud: the files of `src/`, as an archive that is the same bytes for the same files."""
+"""What travels to a cloud: `src/`, as an archive that is the same bytes for the same files, and the data."""
 
 import gzip
 import io
 import tarfile
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
-from cloud import ROOT
+from onstage.errors import UserError
+from onstage.project import Project
 
-SOURCE = ROOT / "src"
 _LEFT_BEHIND = {"__pycache__", ".ipynb_checkpoints"}
 
 
-def files(source: Path = SOURCE) -> list[Path]:
+def files(source: Path) -> list[Path]:
     """The files that travel, sorted: all of `source` but hidden ones, bytecode, links and build folders."""
     return sorted(_travelling(source))
 
 
-def archive(source: Path = SOURCE) -> bytes:
+def archive(source: Path) -> bytes:
     """`files` as a tar.gz with nothing of this machine in it: no owner, no time, no absolute path."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
@@ -28,6 +28,27 @@ def archive(source: Path = SOURCE) -> bytes:
             member.size, member.mode = len(content), 0o755 if file.suffix == ".sh" else 0o644
             tar.addfile(member, io.BytesIO(content))
     return packed.getvalue()
+
+
+def find_data(project: Project, location: str) -> dict[str, Path]:
+    """The local files of a location of settings.toml, by the names that they have in a bucket.
+
+    A location is a file, a folder, or a pattern. Raises UserError when it has no files, or is not on this machine.
+    """
+    if "://" in location:
+        raise UserError(
+            f"settings.toml: {location} is not on this machine; to rehearse, name a small sample that is, in [data]"
+        )
+    place = project.root / location
+    if place.is_dir():
+        found_files = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.startswith("."))
+        found = {path.relative_to(place).as_posix(): path for path in found_files}
+    else:
+        matches = [place] if place.is_file() else sorted(Path(path) for path in glob(str(place)))
+        found = {path.name: path for path in matches}
+    if not found:
+        raise UserError(f"settings.toml: there is no data at {location}")
+    return found
 
 
 def _travelling(folder: Path) -> Iterator[Path]:

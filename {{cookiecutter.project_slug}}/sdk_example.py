@@ -3,13 +3,16 @@
 
 import os
 import sys
+from pathlib import Path
 
-from cloud import ROOT
-from cloud.sagemaker.images import accelerator_of, image_uri
-from cloud.sagemaker.requests import metric_definitions
-from cloud.settings import load
-from rehearse.sdk_recorder import ACCOUNT, record
-from trainer.run import main
+from onstage.errors import main
+from onstage.project import Project
+from onstage.sagemaker.client.recorder import ACCOUNT, record
+from onstage.sagemaker.requests.bodies import metric_definitions
+from onstage.sagemaker.requests.images import accelerator_of, image_uri
+from onstage.settings import load
+
+ROOT = Path(__file__).resolve().parent
 
 # Of the epoch line that every training prints.
 METRICS = ("loss", "val_loss")
@@ -17,7 +20,7 @@ METRICS = ("loss", "val_loss")
 
 def record_training() -> None:
     """Record what `ModelTrainer.train` would send for `src/` and the data that settings.toml names."""
-    settings = load()
+    settings = load(Project(ROOT))
     sagemaker = settings.sagemaker
     with record(ROOT / "recorded", sagemaker.region) as recorder:
         # The SDK makes sessions as soon as it is imported, which is late enough here.
@@ -44,7 +47,7 @@ def record_training() -> None:
         trainer.train(
             [InputData(channel_name=name, data_source=str(ROOT / data)) for name, data in channels.items()], wait=False
         )
-    print(f"recorded; now type: python -m rehearse body {os.path.relpath(recorder.files[-1])}")
+    print(f"recorded; now type: onstage body {os.path.relpath(recorder.files[-1])}")
 
 
 if __name__ == "__main__":

@@ -1,49 +1,35 @@
 # Owned by the template: edit `src/trainer/model.py` instead.
 """Train here, on the data that settings.toml names, and ask for predictions: `python train.py --epochs 40`."""
 
-import contextlib
-import itertools
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
-from cloud import ROOT
-from cloud.settings import load
-from trainer.run import Run, UserError, join, load_model, main, parse_flags
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "src"))
 
-RUNS = ROOT / "runs"
+try:
+    from onstage.errors import main
+    from onstage.project import Project
+    from onstage.quiet import quiet_import
+    from onstage.settings import load
+except ModuleNotFoundError as missing:
+    print(f"error: {missing.name} is not installed: pip install -r {os.path.relpath(ROOT)}/requirements.txt", file=sys.stderr)
+    sys.exit(2)
 
+from trainer.run import Run, join, load_model, parse_flags
 
-@contextlib.contextmanager
-def quiet_import() -> Iterator[None]:
-    """Import TensorFlow without its greetings on stderr, which no setting silences; an error shows them all."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except UserError:
-            raise
-        except BaseException:
-            said.seek(0)
-            os.write(stderr, said.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+PROJECT = Project(ROOT)
+locate = PROJECT.locate
 
 
 def make_run(argv: Sequence[str]) -> Run:
     """A Run in a new folder of `runs/`, or in the one that --job-dir names: there, a stopped training goes on."""
     hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv)
-    data = load().data
-    folder = flags["job_dir"] or str(new_folder())
+    data = load(PROJECT).data
+    folder = flags["job_dir"] or str(PROJECT.new_run())
     return Run(
         hyperparameters,
         train_data=locate(data.train),
@@ -52,21 +38,6 @@ def make_run(argv: Sequence[str]) -> Run:
         checkpoint_dir=join(folder, "checkpoints"),
         log_dir=join(folder, "logs"),
     )
-
-
-def locate(data: str) -> str:
-    """A location of settings.toml: a URI as it is, a path from the project's folder."""
-    return data if "://" in data else str(ROOT / data)
-
-
-def new_folder() -> Path:
-    """A folder of `runs/` that no other training has, named by the time."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    for number in itertools.count(1):
-        folder = RUNS / (stamp if number == 1 else f"{stamp}-{number}")
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            return folder
 
 
 def run(argv: Sequence[str]) -> None:

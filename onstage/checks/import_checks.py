@@ -1,4 +1,3 @@
-# Owned by the template.
 """Which modules the code in `src/` imports, and whether they will be there: in the image, declared, or beside it."""
 
 import ast
@@ -11,11 +10,10 @@ from importlib import metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from cloud import ROOT, source
-from rehearse.model_page import local_name
-from rehearse.report import Finding
-from rehearse.source_checks import Image, Source, project_name
-from trainer.run import UserError
+from onstage.checks.source_checks import Image, Source
+from onstage.errors import UserError
+from onstage.project import Project
+from onstage.report import Finding
 
 # Import names whose distribution is called otherwise, for packages that are not installed here.
 DISTRIBUTIONS = {
@@ -45,29 +43,29 @@ IMAGE_OWNED = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "keras", "numpy
 
 def check_imports(code: Source, image: Image) -> list[Finding]:
     """Modules that neither the image, nor `src/requirements.txt`, nor `src/` brings along."""
-    declared = {canonicalize_name(requirement.name) for requirement in _requirements()}
+    declared = {canonicalize_name(requirement.name) for requirement in _requirements(code)}
     findings = []
     for file, tree in code.trees.items():
         for name, line in _imports(tree):
-            if finding := _import_problem(name, image, declared):
-                finding.detail = f"{project_name(file)}, line {line}: {finding.detail}"
+            if finding := _import_problem(name, code.project, image, declared):
+                finding.detail = f"{code.name(file)}, line {line}: {finding.detail}"
                 findings.append(finding)
     return findings
 
 
-def check_requirements(image: Image) -> list[Finding]:
+def check_requirements(code: Source, image: Image) -> list[Finding]:
     """Lines of `src/requirements.txt` that would replace what the image was built around."""
     return [
         Finding(
             f"src/requirements.txt: {requirement} would replace the image's own {requirement.name}",
             f"delete the line; {image.name} brings {requirement.name}",
         )
-        for requirement in _requirements()
+        for requirement in _requirements(code)
         if canonicalize_name(requirement.name) in IMAGE_OWNED
     ]
 
 
-def _import_problem(name: str, image: Image, declared: set[str]) -> Finding | None:
+def _import_problem(name: str, project: Project, image: Image, declared: set[str]) -> Finding | None:
     top = name.partition(".")[0]
     removed = {module for version, modules in REMOVED.items() if version <= image.python for module in modules}
     if top in removed:
@@ -79,12 +77,12 @@ def _import_problem(name: str, image: Image, declared: set[str]) -> Finding | No
     if top in sys.stdlib_module_names:
         return None
     missing = f"ModuleNotFoundError: No module named '{name}'"
-    if local_name(name):
-        place = source.SOURCE / name.replace(".", "/")
+    if project.has_module(name):
+        place = project.source / name.replace(".", "/")
         known = place.is_dir() or place.with_suffix(".py").is_file()
         near = f"is there no file src/{name.replace('.', '/')}.py?"
         return None if known else Finding(f"import {name}: {near}", "correct the name, or add the file", missing)
-    if (ROOT / f"{top}.py").is_file() or (ROOT / top / "__init__.py").is_file():
+    if (project.root / f"{top}.py").is_file() or (project.root / top / "__init__.py").is_file():
         return Finding(f"import {top}: it lies outside src/ and does not travel", f"move {top} into src/", missing)
     candidates = _distributions(name)
     if candidates & (image.packages | declared):
@@ -107,8 +105,8 @@ def _installed() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
-def _requirements() -> Iterator[Requirement]:
-    lines = (source.SOURCE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+def _requirements(code: Source) -> Iterator[Requirement]:
+    lines = (code.folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
         if not text or text.startswith("-"):

@@ -1,52 +1,150 @@
-# Owned by the template.
 """Reads `model.py` without TensorFlow, in milliseconds: its columns, hyperparameters and objective.
 
-Modules that are neither the standard library's nor the project's are stood in for by objects that accept everything.
+The one place at which a project's trainer is loaded into this process. Modules that are neither the standard library's
+nor the project's are stood in for by objects that accept everything. What was loaded is taken out of `sys.modules`
+again, so that another project can be read after it.
 """
 
+import contextlib
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from cloud.source import SOURCE
-from trainer.run import UserError, load_model
+from onstage.errors import UserError, is_user_error
+from onstage.project import Project
 
 
-def read_model() -> types.ModuleType:
-    """The module `trainer.model`, of which only the parts without TensorFlow are real.
+@dataclass(frozen=True)
+class ModelPage:
+    """What `model.py` says, read with the trainer's own code: the project's modules by their names.
+
+    Mistakes that the trainer names are raised as UserError.
+    """
+
+    project: Project
+    modules: Mapping[str, types.ModuleType]
+
+    @property
+    def objective(self) -> Any:
+        """OBJECTIVE: what tuning looks at, with `metric` and `goal`."""
+        return self.modules["trainer.model"].OBJECTIVE
+
+    @property
+    def hyperparameters(self) -> type:
+        """The dataclass Hyperparameters."""
+        return self.modules["trainer.model"].Hyperparameters
+
+    @property
+    def is_table(self) -> bool:
+        """Whether DATA is a table; other data has a reader of its own."""
+        return isinstance(self._data, self.modules["trainer.columns"].Table)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the model's inputs in the order of model.py; none for data that is no table."""
+        return [column.key for column in self._data.features] if self.is_table else []
+
+    def parse_flags(self, argv: Sequence[str]) -> Any:
+        """Hyperparameters of a command line."""
+        with self._trainer():
+            return self.modules["trainer.run"].parse_flags(self.hyperparameters, argv)[0]
+
+    def find_problem(self, file: Path, first: Callable[[Iterable[str]], Iterable[str]]) -> str | None:
+        """What is wrong with a file of the table, of which `first` leaves the lines that are looked at."""
+        lines = self.modules["trainer.columns"].local_lines
+
+        def some(name: str) -> Iterable[str]:
+            return first(lines(name))
+
+        table = self._data
+        with self._trainer():
+            if table.header:
+                table.check_header(str(file), table.split(next(iter(some(str(file)))).removeprefix("\ufeff")))
+            return table.find_problem([str(file)], some)
+
+    @property
+    def _data(self) -> Any:
+        return self.modules["trainer.model"].DATA
+
+    @contextlib.contextmanager
+    def _trainer(self) -> Iterator[None]:
+        # Type hints that are texts are looked up in the module that holds them.
+        with _loading(self.project), _translated():
+            sys.modules.update(self.modules)
+            yield
+
+
+def read_model(project: Project) -> ModelPage:
+    """`trainer.model` of a project, of which only the parts without TensorFlow are real.
 
     A page that computes with what a library answers is read with the library, which takes seconds. Raises UserError for
     a mistake in model.py.
     """
-    return _with_stand_ins() or load_model()
+    return _read(project, stand_in=True) or _read(project, stand_in=False)
 
 
-def local_name(name: str) -> bool:
-    """Whether `name` is a module of `src/`."""
-    top = name.partition(".")[0]
-    return (SOURCE / top).is_dir() or (SOURCE / f"{top}.py").is_file()
+def _read(project: Project, *, stand_in: bool) -> ModelPage | None:
+    with _loading(project) as own, _stand_ins(project) if stand_in else contextlib.nullcontext(), _translated():
+        try:
+            importlib.import_module("trainer.columns")
+            importlib.import_module("trainer.run").load_model()
+        except Exception as error:
+            # These come from a page that really runs; others may be the fault of a stand-in.
+            real = error.__cause__ is None or isinstance(error.__cause__, (NameError, SyntaxError))
+            if real or not stand_in or not is_user_error(error):
+                raise
+            return None
+        return ModelPage(project, {name: module for name, module in sys.modules.items() if own(name)})
 
 
-def _with_stand_ins() -> types.ModuleType | None:
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
-    before = set(sys.modules)
+@contextlib.contextmanager
+def _loading(project: Project) -> Iterator[Callable[[str], bool]]:
+    """`src/` on the path, and only meanwhile its modules among those that are loaded; yields what tells them."""
+    tops = {path.name.removesuffix(".py") for path in project.source.iterdir()}
+
+    def own(name: str) -> bool:
+        return name.partition(".")[0] in tops
+
+    others = {name: sys.modules.pop(name) for name in list(sys.modules) if own(name)}
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(project.source))
     try:
-        return load_model()
-    except UserError as error:
-        # These come from a page that really runs; others may be the fault of a stand-in.
-        if error.__cause__ is None or isinstance(error.__cause__, (NameError, SyntaxError)):
-            raise
-        return None
+        yield own
+    finally:
+        sys.path.remove(str(project.source))
+        for name in [name for name in sys.modules if own(name)]:
+            del sys.modules[name]
+        sys.modules.update(others)
+
+
+@contextlib.contextmanager
+def _stand_ins(project: Project) -> Iterator[None]:
+    finder, before = _Finder(project), set(sys.modules)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
     finally:
         sys.meta_path.remove(finder)
         # What saw a stand-in must not be found by anybody else.
         for name in set(sys.modules) - before:
             if not _real(name):
                 del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if is_user_error(error) and not isinstance(error, UserError):
+            raise UserError(str(error)) from error
+        raise
 
 
 class _NeedsTheLibraryError(Exception):
@@ -98,8 +196,11 @@ class _Module(types.ModuleType):
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
     def find_spec(self, name: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
-        if _real(name) or local_name(name):
+        if _real(name) or self._project.has_module(name):
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 

@@ -1,12 +1,11 @@
-# Owned by the template.
 """What the platforms' tables of images and checks of requests say, in the report's words."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from cloud.problem import Problem
-from rehearse.report import Finding
-from rehearse.source_checks import Image
+from onstage.checks.source_checks import Image
+from onstage.problem import Problem
+from onstage.report import Finding
 
 
 def image_of(known: Any) -> Image | None:

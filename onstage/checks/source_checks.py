@@ -1,4 +1,3 @@
-# Owned by the template.
 """What is wrong with the code in `src/`, seen without running it: each check takes milliseconds."""
 
 import ast
@@ -9,9 +8,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cloud import ROOT, source
-from rehearse.report import Finding
-from trainer.run import UserError
+from onstage import source
+from onstage.errors import UserError
+from onstage.project import Project
+from onstage.report import Finding
 
 ENDLESS = {
     "input": "waits for a keyboard",
@@ -51,10 +51,21 @@ class Image:
 class Source:
     """The files that would travel, and the syntax trees of those that this Python can read."""
 
-    files: list[Path] = field(default_factory=source.files)
+    project: Project
+    files: list[Path] = field(init=False)
     trees: dict[Path, ast.Module] = field(init=False, default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """`src/`."""
+        return self.project.source
+
+    def name(self, file: Path) -> str:
+        """`file` as its author knows it."""
+        return self.project.name(file)
+
     def __post_init__(self) -> None:
+        self.files = source.files(self.folder)
         for file in self.files:
             if file.suffix == ".py":
                 try:
@@ -79,7 +90,7 @@ def check_syntax(code: Source, image: Image) -> list[Finding]:
         raise UserError(f"ruff does not run: {done.stderr.strip()}; pip install -r requirements.txt")
     return [
         Finding(
-            f"{project_name(Path(found['filename']))}, line {found['location']['row']}: {found['message']}",
+            f"{code.name(Path(found['filename']))}, line {found['location']['row']}: {found['message']}",
             "correct the line" if found["code"] in ("F821", "F822") else f"write it as Python {image.version} reads it",
             "" if found["code"] in ("F821", "F822") else f"{image.name} runs Python {image.version}: SyntaxError",
         )
@@ -95,12 +106,12 @@ def check_travelling(code: Source) -> list[Finding]:
         kinds = [kind for kind, pattern in SECRET_TEXTS.items() if pattern.search(content)]
         if SECRET_NAMES.search(file.name) or kinds:
             found = f"holds {kinds[0]}" if kinds else "looks like a secret by its name"
-            findings.append(Finding(f"{project_name(file)} {found} and would be uploaded", "move it out of src/"))
+            findings.append(Finding(f"{code.name(file)} {found} and would be uploaded", "move it out of src/"))
         if len(content) > LARGE:
             size = f"{len(content) / 1e6:.0f} MB"
             findings.append(
                 Finding(
-                    f"{project_name(file)} has {size} and would be uploaded with every job",
+                    f"{code.name(file)} has {size} and would be uploaded with every job",
                     "move it to data/",
                     warning=True,
                 )
@@ -112,7 +123,7 @@ def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
     """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey."""
     findings = []
     libraries = image.packages | {platform}
-    for top in sorted({file.relative_to(source.SOURCE).parts[0] for file in code.files}):
+    for top in sorted({file.relative_to(code.folder).parts[0] for file in code.files}):
         stem = top.removesuffix(".py")
         if top == "setup.py" and platform == "sagemaker":
             # Source: sagemaker-training, _entry_point_type.get: a setup.py makes the folder a package.
@@ -133,7 +144,7 @@ def check_calls(code: Source) -> list[Finding]:
     """Calls that would wait for somebody until the job's time is over."""
     return [
         Finding(
-            f"{project_name(file)}, line {node.lineno}: {called}() {ENDLESS[called]}; a job has none",
+            f"{code.name(file)}, line {node.lineno}: {called}() {ENDLESS[called]}; a job has none",
             "take the call out of src/",
         )
         for file, tree in code.trees.items()
@@ -147,10 +158,10 @@ def check_paths(code: Source) -> list[Finding]:
     findings = []
     for file, tree in code.trees.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_local(node.value):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_local(node.value, code.project):
                 findings.append(
                     Finding(
-                        f"{project_name(file)}, line {node.lineno}: {node.value!r} is a path of this machine",
+                        f"{code.name(file)}, line {node.lineno}: {node.value!r} is a path of this machine",
                         "name the data in settings.toml; the code is told its place in the cloud",
                         f"FileNotFoundError: [Errno 2] No such file or directory: {node.value!r}",
                     )
@@ -158,21 +169,16 @@ def check_paths(code: Source) -> list[Finding]:
     return findings
 
 
-def project_name(file: Path) -> str:
-    """`file` as its author knows it: its path from the project's folder."""
-    return file.relative_to(ROOT).as_posix()
-
-
-def _is_local(text: str) -> bool:
+def _is_local(text: str, project: Project) -> bool:
     if "\n" in text or not re.search(r"[/\\]|\.(csv|tsv|json|parquet|npy|npz|txt)$", text) or "://" in text:
         return False
     path = Path(text)
     if re.match(r"[A-Za-z]:\\|/(home|Users|mnt|media)/\w", text):
         return True
     if path.is_absolute():
-        return path.is_relative_to(ROOT)
+        return path.is_relative_to(project.root)
     # What lies in src/ travels and is found by its place beside the code; what lies elsewhere in the project does not.
-    return not (source.SOURCE / path).exists() and path.name != "" and (ROOT / path).exists()
+    return not (project.source / path).exists() and path.name != "" and (project.root / path).exists()
 
 
 def _dotted_name(node: ast.expr) -> str:

@@ -1,10 +1,9 @@
-# Owned by the template.
 """`setup`: what is missing in a cloud account, and on request the making of it."""
 
 import typer
 
-from cloud import show
-from cloud.platform import Platform
+from onstage.commands import show
+from onstage.platform import Platform
 
 
 def setup(platform: Platform, *, create: bool, dry_run: bool) -> None:

@@ -1,21 +1,19 @@
-# Owned by the template.
-"""The commands of `python -m cloud <platform>`, the same for every platform. Each imports its needs when it runs."""
+"""The commands of `onstage PLATFORM`, the same for every platform. Each imports its needs when it runs."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from cloud.platform import Platform, Search
+    from onstage.platform import Platform, Search
+    from onstage.settings import Settings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say or print what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send it and return; `logs --follow` watches it.")]
 Job = Annotated[str | None, typer.Argument(metavar="[JOB]", help="A job's name. [default: the last one sent]")]
 OfJob = Annotated[str | None, typer.Option("--job", help="The job that trained it. [default: the last one sent]")]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="[default: the last one made]")]
-COMPLETE_VARIABLE = "_CLOUD_COMPLETE"
 _FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _TITLES = {"sagemaker": "Amazon SageMaker", "vertex": "Google Vertex AI (formerly ML Engine)"}
 
@@ -36,7 +34,7 @@ def make(platform: str) -> typer.Typer:
         dry_run: DryRun = False,
     ) -> None:
         """What is missing in the cloud account, and the permissions to ask for. Changes nothing without --create."""
-        from cloud import accounts
+        from onstage.commands import accounts
 
         accounts.setup(_connect(platform), create=create, dry_run=dry_run)
 
@@ -48,11 +46,10 @@ def make(platform: str) -> typer.Typer:
         dry_run: DryRun = False,
     ) -> None:
         """Send the data of settings.toml to the bucket: what is not there yet. Deletes nothing."""
-        from cloud import uploads
-        from cloud.settings import load
+        from onstage.commands import uploads
 
-        settings = load()
-        uploads.upload(_connect(platform, settings), settings, dry_run=dry_run, create_bucket=create_bucket)
+        connected, settings = _connect_with_settings(platform)
+        uploads.upload(connected, settings, dry_run=dry_run, create_bucket=create_bucket)
 
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "train --epochs 40", "train --dry-run > body.json"))
     def train(context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False) -> None:
@@ -69,14 +66,14 @@ def make(platform: str) -> typer.Typer:
         no_wait: NoWait = False,
     ) -> None:
         """Search hyperparameters in the cloud: those that are tunable in model.py. Other flags fix the rest."""
-        from cloud.platform import Search
+        from onstage.platform import Search
 
         _submit(platform, context.args, Search(trials, parallel, strategy), dry_run=dry_run, wait=not no_wait)
 
     @app.command(epilog=_example(platform, "status", "status JOB"))
     def status(job: Job = None) -> None:
         """What a job or an endpoint does. Without a name: the last job, and all that costs money now."""
-        from cloud import jobs
+        from onstage.commands import jobs
 
         jobs.print_status(_connect(platform), job)
 
@@ -85,14 +82,14 @@ def make(platform: str) -> typer.Typer:
         job: Job = None, follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job ends.")] = False
     ) -> None:
         """The log of a job."""
-        from cloud import jobs
+        from onstage.commands import jobs
 
         jobs.print_log(_connect(platform), job, follow=follow)
 
     @app.command(epilog=_example(platform, "stop", "stop JOB"))
     def stop(job: Job = None, dry_run: DryRun = False) -> None:
         """End a job."""
-        from cloud import jobs
+        from onstage.commands import jobs
 
         jobs.stop(_connect(platform), job, dry_run=dry_run)
 
@@ -103,7 +100,7 @@ def make(platform: str) -> typer.Typer:
         dry_run: DryRun = False,
     ) -> None:
         """Serve the model of a job, and try it. An endpoint costs money until it is deleted."""
-        from cloud import endpoints
+        from onstage.commands import endpoints
 
         endpoints.deploy(_connect(platform), job, endpoint, dry_run=dry_run)
 
@@ -113,7 +110,7 @@ def make(platform: str) -> typer.Typer:
         endpoint: Endpoint = None,
     ) -> None:
         """Ask an endpoint for predictions."""
-        from cloud import endpoints
+        from onstage.commands import endpoints
 
         endpoints.predict(_connect(platform), file, endpoint)
 
@@ -125,7 +122,7 @@ def make(platform: str) -> typer.Typer:
         no_wait: NoWait = False,
     ) -> None:
         """Predict many rows, without an endpoint."""
-        from cloud import endpoints
+        from onstage.commands import endpoints
 
         endpoints.batch(_connect(platform), source, job, dry_run=dry_run, wait=not no_wait)
 
@@ -137,37 +134,32 @@ def make(platform: str) -> typer.Typer:
         dry_run: DryRun = False,
     ) -> None:
         """Remove an endpoint with all that was made for it. Data, jobs and trained models stay."""
-        from cloud import endpoints
+        from onstage.commands import endpoints
 
         endpoints.delete(_connect(platform), endpoint, dry_run=dry_run)
 
     return app
 
 
-def completion(shell: str) -> str:
-    """The code of a shell that makes a command `cloud` of `python -m cloud`, and completes it."""
-    from typer._completion_shared import get_completion_script
-
-    script = get_completion_script(prog_name="cloud", complete_var=COMPLETE_VARIABLE, shell=shell)
-    # A function is no program: `env`, which typer's scripts call, has to get the real one.
-    calls = r"(?<=complete_bash )\$1|(?<=complete_zsh )cloud|(?<=\(commandline -cp\) )cloud"
-    script = re.sub(calls, "python -m cloud", script)
-    function = "function cloud; python -m cloud $argv; end" if shell == "fish" else 'cloud() { python -m cloud "$@"; }'
-    return f"{function}\n{script}"
+def _connect(platform: str) -> "Platform":
+    return _connect_with_settings(platform)[0]
 
 
-def _connect(platform: str, *settings: object) -> "Platform":
-    from cloud.platform import connect
+def _connect_with_settings(platform: str) -> "tuple[Platform, Settings]":
+    from onstage import installation
+    from onstage.platform import connect
+    from onstage.settings import load
 
-    return connect(platform, *settings)
+    settings = load(installation.open_project(platform))
+    return connect(platform, settings), settings
 
 
 def _submit(platform: str, argv: Sequence[str], search: "Search | None", *, dry_run: bool, wait: bool) -> None:
-    from cloud import jobs
+    from onstage.commands import jobs
 
     jobs.submit(_connect(platform), argv, search, dry_run=dry_run, wait=wait)
 
 
 def _example(platform: str, *commands: str) -> str:
     # A blank line apart: help text joins the lines of a paragraph.
-    return "Examples:\n\n" + "\n\n".join(f"python -m cloud {platform} {one}" for one in commands)
+    return "Examples:\n\n" + "\n\n".join(f"onstage {platform} {one}" for one in commands)

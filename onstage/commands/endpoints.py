@@ -1,4 +1,3 @@
-# Owned by the template.
 """Endpoints in a cloud: make, try, ask, remove. The same story for every platform."""
 
 import json
@@ -9,11 +8,11 @@ from typing import Any
 
 import typer
 
-from cloud import show, state
-from cloud.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
-from cloud.platform import NotFoundError, Part, Plan, Platform
-from rehearse.answers import difference, rows
-from trainer.run import UserError
+from onstage.commands import show, state
+from onstage.commands.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, Part, Plan, Platform
+from onstage.serving.answers import difference, read_request, rows
 
 
 def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dry_run: bool) -> None:
@@ -43,8 +42,6 @@ def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dr
 
 def predict(platform: Platform, source: str, endpoint: str | None) -> None:
     """Print the answer of an endpoint to the request in a file, or on standard input for `-`."""
-    from predict import read_request
-
     print(json.dumps(platform.predict(_name(platform, endpoint), read_request(source))), flush=True)
 
 
@@ -57,7 +54,7 @@ def delete(platform: Platform, endpoint: str | None, *, dry_run: bool) -> None:
         return
     if not sum(1 for _ in _remove(platform.parts(name))):
         show.say(f"nothing is left of {name}")
-    state.forget(platform.name, "endpoint", name)
+    state.forget(platform, "endpoint", name)
 
 
 def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: bool, wait: bool) -> None:
@@ -86,7 +83,7 @@ def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: boo
 
 
 def _make(platform: Platform, plan: Plan, example: dict[str, Any] | None) -> None:
-    state.remember(platform.name, "endpoint", plan.name)
+    state.remember(platform, "endpoint", plan.name)
     try:
         for step in plan.steps:
             if step.last:
@@ -147,7 +144,7 @@ def _undo(platform: Platform, plan: Plan) -> str:
         removed = list(_remove(platform.parts(plan.name)))
     except UserError as error:
         return f"it could not be removed: {error}\nwhat is left may cost {plan.cost}:\n{_removal(platform, plan.name)}"
-    state.forget(platform.name, "endpoint", plan.name)
+    state.forget(platform, "endpoint", plan.name)
     return f"removed again: {', '.join(removed)}" if removed else "nothing is left of it"
 
 
@@ -165,7 +162,7 @@ def _removal(platform: Platform, name: str) -> str:
 def _name(platform: Platform, endpoint: str | None) -> str:
     if endpoint:
         return endpoint
-    last = state.last(platform.name, "endpoint")
+    last = state.last(platform, "endpoint")
     if last is None:
         raise UserError(f"no endpoint was made from here; give its name: {command(platform, 'status')} lists all")
     return last[1]

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Jobs in a cloud: plan, send, watch, explain, stop. The same story for every platform."""
 
 import contextlib
@@ -9,10 +8,10 @@ from typing import TypeVar
 
 import typer
 
-from cloud import rehearsed, show, state
-from cloud.platform import Item, NotFoundError, Plan, Platform, Search, State, Step, UnreachableError
-from rehearse.report import Finding
-from trainer.run import UserError
+from onstage.commands import rehearsed, show, state
+from onstage.errors import UserError
+from onstage.platform import Item, NotFoundError, Plan, Platform, Search, State, Step, UnreachableError
+from onstage.report import Finding
 
 # Seconds that nothing may answer while something is watched, and between questions then.
 PATIENCE, PAUSE = 300, 3
@@ -47,7 +46,7 @@ def launch(platform: Platform, plan: Plan) -> None:
     try:
         for step in plan.steps:
             upload(platform, step)
-            state.remember(platform.name, plan.kind, plan.name)
+            state.remember(platform, plan.kind, plan.name)
             sending = True
             step.send()
     except KeyboardInterrupt:
@@ -56,7 +55,7 @@ def launch(platform: Platform, plan: Plan) -> None:
     except UnreachableError as error:
         raise UserError(f"{error}\n{_maybe_sent(platform, plan) if sending else 'nothing was sent'}") from error
     except UserError:
-        state.forget(platform.name, plan.kind, plan.name)
+        state.forget(platform, plan.kind, plan.name)
         raise
     show.say(f"{plan.kind} job {plan.name} is sent; it costs {plan.cost}")
 
@@ -93,7 +92,7 @@ def latest(platform: Platform, name: str | None, *kinds: str) -> State:
     """The job of that name, or the last one that was sent from here, of these kinds (all: any kind)."""
     if name:
         return platform.find(name)
-    sent = state.last(platform.name, *(kinds or state.JOBS))
+    sent = state.last(platform, *(kinds or state.JOBS))
     if sent is None:
         raise UserError("no job was sent from this folder; give a job's name")
     return platform.find(sent[1], sent[0])
@@ -104,7 +103,7 @@ def print_status(platform: Platform, name: str | None) -> None:
     if name:
         _print(platform, _job_or_endpoint(platform, name))
         return
-    if state.last(platform.name, *state.JOBS):
+    if state.last(platform, *state.JOBS):
         _print(platform, latest(platform, None))
     running = {(one.kind, one.name): one for one in [*platform.running(), *_noted_endpoints(platform)]}
     show.say("costs money now:" if running else "nothing runs that costs money")
@@ -141,7 +140,7 @@ def stop(platform: Platform, name: str | None, *, dry_run: bool) -> None:
 
 def command(platform: Platform, name: str) -> str:
     """A command as one types it."""
-    return f"python -m cloud {platform.name} {name}"
+    return f"onstage {platform.name} {name}"
 
 
 def coming_back(platform: Platform, kind: str, name: str) -> str:
@@ -218,7 +217,7 @@ def _job_or_endpoint(platform: Platform, name: str) -> State:
 
 def _noted_endpoints(platform: Platform) -> Iterator[State]:
     """The endpoints that were made from here, whatever they are called."""
-    for name in state.names(platform.name, "endpoint"):
+    for name in state.names(platform, "endpoint"):
         with contextlib.suppress(NotFoundError):
             yield platform.find(name, "endpoint")
 
@@ -239,5 +238,5 @@ def _maybe_sent(platform: Platform, plan: Plan) -> str:
 
 
 def _not_rehearsed(platform: Platform) -> list[Finding]:
-    problem = rehearsed.problem(platform.name)
-    return [Finding(problem, f"python -m rehearse {platform.name}", warning=True)] if problem else []
+    problem = rehearsed.problem(platform.project, platform.name)
+    return [Finding(problem, f"onstage rehearse {platform.name}", warning=True)] if problem else []

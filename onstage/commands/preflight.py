@@ -1,10 +1,9 @@
-# Owned by the template.
 """What is asked of a cloud before a job is sent: is the bucket there, in the job's region, and the data in it."""
 
-from cloud import uploads
-from cloud.platform import Platform
-from cloud.settings import Settings
-from rehearse.report import Finding, Report
+from onstage.commands import uploads
+from onstage.platform import Platform
+from onstage.report import Finding, Report
+from onstage.settings import Settings
 
 
 def check_job(report: Report, platform: Platform, settings: Settings) -> None:
@@ -18,7 +17,7 @@ def _check_data(platform: Platform, settings: Settings) -> list[Finding]:
     there = platform.bucket.unchanged(wanted)
     missing = [item.uri for item in wanted if item.uri not in there]
     empty = [name for name, _ in settings.data if not platform.bucket.names(platform.channel(name))]
-    fix = f"python -m cloud {platform.name} upload"
+    fix = f"onstage {platform.name} upload"
     if empty:
         return [Finding(f"no data at {platform.channel(name)}", fix) for name in empty]
     shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")

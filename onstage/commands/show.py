@@ -1,4 +1,3 @@
-# Owned by the template.
 """What people see: bodies as JSON, a line that says where things are, bytes that have gone. Plain lines in a log."""
 
 import json
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 if TYPE_CHECKING:
-    from cloud.platform import Plan, State
-    from rehearse.report import Report
+    from onstage.platform import Plan, State
+    from onstage.report import Report
 
 
 def say(text: str) -> None:
@@ -33,7 +32,7 @@ def report(dry_run: bool = False) -> "Report":
     """A report of checks, away from standard output when that has the bodies."""
     from rich.console import Console
 
-    from rehearse.report import Report
+    from onstage.report import Report
 
     return Report(Console(stderr=dry_run))
 

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What was sent from this machine, so that a command without a name means the last one: a file each, no secrets."""
 
 import json
@@ -6,13 +5,12 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cloud import ROOT
+from onstage.platform import Platform
 
-FOLDER = ROOT / "runs" / "cloud"
 JOBS = ("training", "tuning", "batch")
 
 
-def remember(platform: str, kind: str, name: str) -> None:
+def remember(platform: Platform, kind: str, name: str) -> None:
     """Note a job or endpoint, before it is sent: a name that may exist must not be lost."""
     file = _file(platform, kind, name)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -23,22 +21,26 @@ def remember(platform: str, kind: str, name: str) -> None:
     os.replace(begun, file)
 
 
-def forget(platform: str, kind: str, name: str) -> None:
+def forget(platform: Platform, kind: str, name: str) -> None:
     """Remove the note of what does not exist any more."""
     _file(platform, kind, name).unlink(missing_ok=True)
 
 
-def last(platform: str, *kinds: str) -> tuple[str, str] | None:
+def last(platform: Platform, *kinds: str) -> tuple[str, str] | None:
     """Kind and name of what was sent last, of these kinds; None when nothing was sent from here."""
-    noted = [file for kind in kinds for file in (FOLDER / platform / kind).glob("*.json")]
+    noted = [file for kind in kinds for file in _folder(platform, kind).glob("*.json")]
     newest = max(noted, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
     return (newest.parent.name, newest.stem) if newest else None
 
 
-def names(platform: str, kind: str) -> list[str]:
+def names(platform: Platform, kind: str) -> list[str]:
     """All that is noted of a kind."""
-    return sorted(file.stem for file in (FOLDER / platform / kind).glob("*.json"))
+    return sorted(file.stem for file in _folder(platform, kind).glob("*.json"))
 
 
-def _file(platform: str, kind: str, name: str) -> Path:
-    return FOLDER / platform / kind / f"{name}.json"
+def _file(platform: Platform, kind: str, name: str) -> Path:
+    return _folder(platform, kind) / f"{name}.json"
+
+
+def _folder(platform: Platform, kind: str) -> Path:
+    return platform.project.runs / "cloud" / platform.name / kind

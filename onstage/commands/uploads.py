@@ -1,13 +1,12 @@
-# Owned by the template.
 """Uploads the data that settings.toml names, and nothing else. Deletes nothing."""
 
 import typer
 
-from cloud import show
-from cloud.platform import Item, Platform
-from cloud.settings import Settings
-from rehearse.table_checks import find_data
-from trainer.run import UserError
+from onstage.commands import show
+from onstage.errors import UserError
+from onstage.platform import Item, Platform
+from onstage.settings import Settings
+from onstage.source import find_data
 
 
 def items(platform: Platform, settings: Settings) -> list[Item]:
@@ -15,7 +14,7 @@ def items(platform: Platform, settings: Settings) -> list[Item]:
     return [
         Item(f"{platform.channel(channel)}/{name}", file, file.stat().st_size)
         for channel, location in settings.data
-        for name, file in find_data(location).items()
+        for name, file in find_data(settings.project, location).items()
     ]
 
 
@@ -40,7 +39,7 @@ def upload(platform: Platform, settings: Settings, *, dry_run: bool, create_buck
             with show.Bytes(f"{len(missing)} files to {bucket.name}", total) as progress:
                 bucket.upload(missing, progress.add)
         except KeyboardInterrupt:
-            show.say(f"stopped; what has arrived stays. To go on: python -m cloud {platform.name} upload")
+            show.say(f"stopped; what has arrived stays. To go on: onstage {platform.name} upload")
             raise typer.Exit(130) from None
         except UserError as error:
             raise UserError(f"{error}\nwhat has arrived stays; the same command goes on") from error

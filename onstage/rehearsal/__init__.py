@@ -1,2 +1,1 @@
-# Owned by the template.
 """Executes on this machine what a cloud would be asked for, and says in one line what would fail there."""

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The tar.gz archives that travel: code goes in, models come out."""
 
 import gzip
@@ -7,7 +6,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -1,9 +1,7 @@
-# Owned by the template.
 """Runs the jobs of all platforms side by side, and compares what came of them."""
 
 import json
 import tempfile
-import types
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloud.settings import Settings
-from rehearse import processes
-from rehearse.answers import TOLERANCE, difference, rows
-from rehearse.endpoint_checks import Form, ask
-from rehearse.report import Finding, Report
-from rehearse.serving.process import ServingProcess
+from onstage.checks.model_page import ModelPage
+from onstage.rehearsal import processes
+from onstage.rehearsal.endpoint_checks import Form, ask
+from onstage.report import Finding, Report
+from onstage.serving.answers import TOLERANCE, difference, rows
+from onstage.serving.process import ServingProcess
+from onstage.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,11 @@ class Rehearsal(Protocol):
     def filled(self, settings: Settings) -> Settings:
         """`settings` with what they do not say yet."""
 
-    def check(
-        self, report: Report, settings: Settings, argv: Sequence[str]
-    ) -> tuple[types.ModuleType, dict[str, Any]] | None:
+    def check(self, report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage, dict[str, Any]] | None:
         """The static checks; model.py and the job's request body, or None when one failed."""
 
     def run(
-        self, report: Report, settings: Settings, page: types.ModuleType, body: Mapping[str, Any], stack: ExitStack
+        self, report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped."""
 

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Asks a served model in every form that its endpoint takes, and in some that it has to refuse."""
 
 from collections.abc import Iterable
@@ -7,9 +6,9 @@ from typing import Any
 
 import httpx
 
-from rehearse.answers import difference, parse, rows
-from rehearse.report import Finding
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.report import Finding
+from onstage.serving.answers import difference, parse, rows
 
 # Source: InvokeEndpoint: a model has 60 seconds to answer; Vertex AI's gives it as many.
 SECONDS = 60

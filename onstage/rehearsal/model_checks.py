@@ -1,4 +1,3 @@
-# Owned by the template.
 """What every platform's rehearsal asks of a job's log and of the model that it left."""
 
 import json
@@ -7,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rehearse.report import Finding
-from rehearse.serving.export_checks import machine_paths, python_only_ops
-from rehearse.serving.process import ServedModel
+from onstage.report import Finding
+from onstage.serving.export_checks import machine_paths, python_only_ops
+from onstage.serving.process import ServedModel
 
 LAST_LINES = 12
 # What a SavedModel consists of.

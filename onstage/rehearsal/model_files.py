@@ -1,4 +1,3 @@
-# Owned by the template.
 """Finds models where a job should not have written them."""
 
 from pathlib import Path

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Where a job's requirements are installed: an environment on top of the researcher's own, which stays as it is."""
 
 import os
@@ -7,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 # What pip needs to reach its index, beside the variables of its own and its configuration in the home folder.
 _FOR_PIP = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")

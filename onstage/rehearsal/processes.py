@@ -1,4 +1,3 @@
-# Owned by the template.
 """Processes that end: all of a job's containers at once, within a time limit, with everything they started."""
 
 import os
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 # What a process needs of this machine, beside its PATH; nothing else of the caller's environment goes in.
 _KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "TZ")

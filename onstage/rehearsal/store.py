@@ -1,11 +1,10 @@
-# Owned by the template.
 """Object storage on this machine: s3:// and gs:// URIs that are files and folders."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 _URI = re.compile(r"(s3|gs)://([^/]+)(?:/(.*))?", re.DOTALL)
 

@@ -1,2 +1,1 @@
-# Owned by the template.
-"""What Amazon SageMaker is asked for, as request bodies."""
+"""All of Amazon SageMaker: what it is asked for, who runs it here, who sends it."""

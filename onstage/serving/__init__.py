@@ -1,2 +1,1 @@
-# Owned by the template.
 """Serves an exported model on this machine as TensorFlow Serving and SageMaker's container would."""

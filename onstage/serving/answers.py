@@ -1,14 +1,26 @@
-# Owned by the template.
-"""Compares what an endpoint answers with what the trainer's own model answered to the same rows."""
+"""Reads requests, and compares what an endpoint answers with what the trainer's own model answered to the same rows."""
 
 import json
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
-from trainer.run import UserError
+from onstage.errors import StartError, UserError
 
 # Differences that another order of additions explains.
 TOLERANCE = 1e-4
+
+
+def read_request(source: str) -> dict[str, Any]:
+    """The JSON of a file, or of standard input for `-`. Raises StartError when it is none."""
+    try:
+        request = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StartError(f"no request in {source}: {error}") from error
+    if not isinstance(request, dict) or "instances" not in request:
+        raise StartError('a request is an object: {"instances": [one row, ...]}')
+    return request
 
 
 def parse(text: str) -> Any:

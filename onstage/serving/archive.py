@@ -1,10 +1,9 @@
-# Owned by the template.
 """What SageMaker does with a model archive before TensorFlow Serving sees it."""
 
 import re
 from pathlib import Path
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 
 def find_models(folder: Path) -> dict[str, Path]:

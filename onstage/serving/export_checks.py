@@ -1,10 +1,9 @@
-# Owned by the template.
 """What should not be in an export: found without TensorFlow."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from rehearse.serving.model_server.saved_model_file import python_only_ops
+from onstage.serving.model_server.saved_model_file import python_only_ops
 
 __all__ = ["machine_paths", "python_only_ops"]
 

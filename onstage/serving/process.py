@@ -1,4 +1,3 @@
-# Owned by the template.
 """Starts, feeds and ends the model server's process."""
 
 import json
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearse.serving.archive import find_models, find_versions
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.serving.archive import find_models, find_versions
 
 MAIN = Path(__file__).resolve().parent / "model_server" / "main.py"
 # All that the server needs to know of this machine. It gets no credentials and no PYTHONPATH.

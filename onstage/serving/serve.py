@@ -1,11 +1,10 @@
-# Owned by the template.
-"""`python -m rehearse serve`: an endpoint on this machine until Ctrl-C."""
+"""`onstage serve`: an endpoint on this machine until Ctrl-C."""
 
 import json
 import shlex
 from pathlib import Path
 
-from rehearse.serving.process import ServedModel, ServingProcess
+from onstage.serving.process import ServedModel, ServingProcess
 
 _ROUTES = {"sagemaker": "/invocations", "vertex": "/v1/models/model:predict"}
 

@@ -1,2 +1,1 @@
-# Owned by the template.
-"""What Google Vertex AI is asked for, as request bodies."""
+"""All of Google Vertex AI: what it is asked for, who runs it here, who sends it."""

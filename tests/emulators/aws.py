@@ -164,7 +164,7 @@ class FakeAws:
         return answer.status, kept, content
 
     def _sagemaker(self, operation: str, body: dict[str, Any], *request: Any) -> Answer:
-        from cloud.sagemaker import validate
+        from onstage.sagemaker.requests import validate
 
         if operation.startswith("Create"):
             self.bodies.append((operation, body))
@@ -280,8 +280,8 @@ class FakeAws:
         return True
 
     def _train(self, job: Job) -> None:
-        from rehearse.sagemaker.agent import run_training_job
-        from rehearse.store import LocalStore
+        from onstage.rehearsal.store import LocalStore
+        from onstage.sagemaker.agent.agent import run_training_job
 
         if self._ends_early(job):
             return
@@ -315,8 +315,8 @@ class FakeAws:
         shutil.rmtree(folder)
 
     def _tune(self, job: Job) -> None:
-        from cloud.sagemaker import validate
-        from cloud.sagemaker.trials import trials
+        from onstage.sagemaker.requests import validate
+        from onstage.sagemaker.requests.trials import trials
 
         body = job.facts
         sent = {key: value for key, value in body.items() if not key.startswith("HyperParameterTuningJobS")}
@@ -362,8 +362,8 @@ class FakeAws:
 
     def _model_server(self, model: str) -> Any:
         """A server of the model's archive; the same archive is served once."""
-        from rehearse.archives import unpack
-        from rehearse.serving.process import ServingProcess
+        from onstage.rehearsal.archives import unpack
+        from onstage.serving.process import ServingProcess
 
         uri = self.client("sagemaker").describe_model(ModelName=model)["PrimaryContainer"]["ModelDataUrl"]
         if uri not in self._servers:

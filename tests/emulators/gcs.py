@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from google_crc32c import Checksum
 
-from rehearse.vertex.gcs_server import CloudStorageServer, Handler
+from onstage.vertex.agent.gcs_server import CloudStorageServer, Handler
 from tests.emulators.faults import Troubles, answer
 
 

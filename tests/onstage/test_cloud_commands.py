@@ -21,7 +21,6 @@ HEAVY = ("boto3", "botocore", "google", "tensorflow", "keras", "httpx", "cloud.s
 
 @pytest.fixture(scope="module")
 def app(project: Path) -> Any:
-    from cloud import __main__
 
     return __main__
 
@@ -136,7 +135,7 @@ def test_without_boto3_one_line_says_what_to_install(work: Path, command: Comman
 def test_the_last_of_a_kind_is_remembered_until_it_is_forgotten(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cloud import state
+    from onstage.commands import state
 
     monkeypatch.setattr(state, "FOLDER", tmp_path)
     assert state.last("sagemaker", *state.JOBS) is None
@@ -172,7 +171,7 @@ def test_a_change_in_src_makes_a_rehearsal_stale(work: Path, command: Command) -
 
 
 def test_pauses_grow_but_stay_short(project: Path) -> None:
-    from cloud.show import pauses
+    from onstage.commands.show import pauses
 
     first = list(itertools.islice(pauses(), 20))
     assert first == sorted(first)
@@ -183,13 +182,13 @@ def test_pauses_grow_but_stay_short(project: Path) -> None:
     ("count", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (200_000_000, "200.0 MB"), (3e13, "30.0 TB")]
 )
 def test_bytes_are_shown_in_the_unit_that_suits(project: Path, count: float, shown: str) -> None:
-    from cloud.show import size
+    from onstage.commands.show import size
 
     assert size(count) == shown
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(5.9, "00:05"), (61, "01:01"), (3723, "1:02:03")])
 def test_seconds_are_shown_as_a_clock(project: Path, seconds: float, shown: str) -> None:
-    from cloud.show import clock
+    from onstage.commands.show import clock
 
     assert clock(seconds) == shown

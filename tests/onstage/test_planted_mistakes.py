@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Bake, Command
-from tests.mistakes import MODEL, Mistake, add, both, change, nothing, rehearse, write
+from tests.onstage.mistakes import MODEL, Mistake, add, both, change, nothing, rehearse, write
 
 ENTRY = "src/sagemaker_entry.py"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Bake, Command
-from tests.test_planted_mistakes import add, both, change, write
+from tests.onstage.mistakes import add, both, change, write
 
 FINE = both(
     add("src/requirements.txt", "Pillow>=10\npolars; python_version >= '3.10'  # a comment"),
@@ -128,16 +128,16 @@ def test_a_report_that_cannot_be_written_is_said(copy: Path, command: Command) -
 @pytest.fixture(scope="module")
 def body_folder(bake: Bake, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A request body of ours in a file, and its objects where `--store` says."""
-    from cloud import source
-    from cloud.sagemaker import requests
-    from cloud.settings import load
+    from onstage import source
+    from onstage.sagemaker.requests import bodies
+    from onstage.settings import load
 
     folder = tmp_path_factory.mktemp("body")
     cloud = load(project / "settings.toml").sagemaker.model_copy(
         update={"bucket": "my-bucket", "role": "arn:aws:iam::111122223333:role/mine"}
     )
     values = {"epochs": 1, "seed": 3}
-    body = requests.training_job(cloud, "iris_classifier", "from-a-file", values, ["val_accuracy"])
+    body = bodies.training_job(cloud, "iris_classifier", "from-a-file", values, ["val_accuracy"])
     (folder / "body.json").write_text(json.dumps(body), encoding="utf-8")
     places = folder / "store" / "my-bucket" / "iris_classifier"
     shutil.copytree(project / "data", places / "data", ignore=shutil.ignore_patterns("README.md"))

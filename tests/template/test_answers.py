@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import answer_rules
 from template_extensions import literal, plain
 from tests.conftest import QUESTIONS, ROOT
-from tests.test_matrix import expected_files, files_of, tomllib
+from tests.template.test_matrix import expected_files, files_of, tomllib
 
 Render = Callable[..., subprocess.CompletedProcess]
 FREE_TEXT = ("project_name", "description", "author_name", "author_email")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Bake, Command
-from tests.cpp_loader import error_of
+from tests.template.cpp_loader import error_of
 
 FRESH = """
 import json, sys

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import QUESTIONS, ROOT, Bake, Command
-from tests.test_matrix import CYCLED, STRUCTURAL
+from tests.template.test_matrix import CYCLED, STRUCTURAL
 
 UV = [sys.executable, "-m", "uv"]
 # Every choice once, each with a rehearsal of its platform. tests/test_start.py has both platforms, tests/test_matrix.py

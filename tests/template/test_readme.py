@@ -3,7 +3,7 @@
 import re
 
 from tests.conftest import QUESTIONS, ROOT, Bake
-from tests.test_matrix import files_of
+from tests.template.test_matrix import files_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -1,2 +1,1 @@
-# Owned by the template.
 """SageMaker on this machine: `agent` executes training jobs as the service does."""

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Executes a CreateTrainingJob request on this machine, as the service and its TensorFlow container would.
 
 No Docker, no account: /opt/ml is a folder of each host (SAGEMAKER_BASE_DIR), and every host is a process here. So the
@@ -11,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rehearse import archives, overlay, processes
-from rehearse.model_files import model_files
-from rehearse.sagemaker import drivers, outcome, toolkit
-from rehearse.sagemaker.failures import SCRIPT_ERRORS, Captured, ContainerError, failure_text
-from rehearse.sagemaker.layout import Host, collect_checkpoints, lay_out, member
-from rehearse.sagemaker.outcome import HostResult, JobResult
-from rehearse.store import LocalStore
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.rehearsal import archives, overlay, processes
+from onstage.rehearsal.model_files import model_files
+from onstage.rehearsal.store import LocalStore
+from onstage.sagemaker.agent import drivers, outcome, toolkit
+from onstage.sagemaker.agent.failures import SCRIPT_ERRORS, Captured, ContainerError, failure_text
+from onstage.sagemaker.agent.layout import Host, collect_checkpoints, lay_out, member
+from onstage.sagemaker.agent.outcome import HostResult, JobResult
 
 _OPT_ML = Path("/opt/ml")
 

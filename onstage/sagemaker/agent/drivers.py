@@ -1,4 +1,3 @@
-# Owned by the template.
 """Jobs that bring their own command, as those of the SageMaker SDK's ModelTrainer: its drivers in a channel.
 
 The command and the drivers name /opt/ml themselves. The host's own copies of both are rewritten; user code is not.
@@ -8,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rehearse.sagemaker.layout import Host, member, relocate
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.sagemaker.agent.layout import Host, member, relocate
 
 _DRIVERS = "sm_drivers"
 

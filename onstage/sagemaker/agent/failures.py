@@ -1,4 +1,3 @@
-# Owned by the template.
 """What the training toolkit writes to the failure file, which becomes FailureReason, when a command fails."""
 
 import builtins

@@ -1,26 +1,24 @@
-# Owned by the template.
 """Runs a job's request body with the agent, and its model with the endpoint's container, and says what would fail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cloud import ROOT
-from cloud.settings import Settings
-from rehearse import endpoint_checks, model_checks
-from rehearse.archives import unpack
-from rehearse.both import Served
-from rehearse.report import Finding, Report
-from rehearse.sagemaker import request_forms
-from rehearse.sagemaker.agent import run_training_job
-from rehearse.sagemaker.outcome import JobResult
-from rehearse.serving.archive import find_models, find_versions
-from rehearse.serving.process import ServedModel, ServingProcess
-from rehearse.store import LocalStore
+from onstage.rehearsal import endpoint_checks, model_checks
+from onstage.rehearsal.archives import unpack
+from onstage.rehearsal.both import Served
+from onstage.rehearsal.store import LocalStore
+from onstage.report import Finding, Report
+from onstage.sagemaker.agent import request_forms
+from onstage.sagemaker.agent.agent import run_training_job
+from onstage.sagemaker.agent.outcome import JobResult
+from onstage.serving.archive import find_models, find_versions
+from onstage.serving.process import ServedModel, ServingProcess
+from onstage.settings import Settings
 
 PLATFORM = "sagemaker"
-AGAIN = "correct it and rehearse again: python -m rehearse sagemaker"
+AGAIN = "correct it and rehearse again: onstage rehearse sagemaker"
 UNHEALTHY = "The primary container for production variant AllTraffic did not pass the ping health check."
 # What SageMaker's container reads in an archive.
 _EXPECTED = rf"(.+/)?[0-9]+/{model_checks.SAVED_MODEL}|code/.+"
@@ -55,7 +53,9 @@ def rehearse_job(
     report.run(PLATFORM, "metrics", lambda: _check_metrics(results[0], body))
     if not report.run(PLATFORM, "model", lambda: _check_model(results[0], model)):
         return None
-    report.run(PLATFORM, "archive", lambda: _check_archive(results[0], model, folder))
+    report.run(
+        PLATFORM, "archive", lambda: _check_archive(results[0], model, [settings.project.root, folder, Path.home()])
+    )
     if not report.run(PLATFORM, "load", lambda: served.append(server.load(model))):
         return None
     report.run(PLATFORM, "ping", lambda: endpoint_checks.check_health(f"{server.url}/ping", UNHEALTHY))
@@ -127,7 +127,7 @@ def _check_model(result: JobResult, model: Path) -> list[Finding] | str:
     return f"model.tar.gz, {result.model_archive.stat().st_size / 1000:.0f} kB: {len(result.model_files)} files"
 
 
-def _check_archive(result: JobResult, model: Path, folder: Path) -> list[Finding]:
+def _check_archive(result: JobResult, model: Path, places: Sequence[Path]) -> list[Finding]:
     return [
         *model_checks.check_files(
             result.model_files,
@@ -136,5 +136,5 @@ def _check_archive(result: JobResult, model: Path, folder: Path) -> list[Finding
             "write checkpoints to /opt/ml/checkpoints, other files to SM_OUTPUT_DATA_DIR",
             "every instance of the endpoint downloads it; a numbered folder would be taken for a version",
         ),
-        *model_checks.check_export(model, [ROOT, folder, Path.home()]),
+        *model_checks.check_export(model, places),
     ]

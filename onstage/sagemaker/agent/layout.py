@@ -1,4 +1,3 @@
-# Owned by the template.
 """What the service prepares on every host before the container starts: /opt/ml, relocated, and the environment.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
@@ -14,9 +13,9 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from rehearse.archives import copy_tree
-from rehearse.store import LocalStore
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.rehearsal.archives import copy_tree
+from onstage.rehearsal.store import LocalStore
 
 _GROUP = "homogeneousCluster"
 _OPT_ML = re.compile(r"(?<![\w.-])/opt/ml(?![\w.-])")

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What a job left behind, as DescribeTrainingJob would say it and as the object store would hold it."""
 
 import re
@@ -6,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearse.sagemaker.layout import Host
+from onstage.sagemaker.agent.layout import Host
 
 # What FailureReason shows of the failure file.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html

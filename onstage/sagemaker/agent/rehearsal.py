@@ -1,26 +1,26 @@
-# Owned by the template.
 """The rehearsal of SageMaker: the cheap checks, then the very job, then the endpoint of its model."""
 
-import types
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cloud import source
-from cloud.sagemaker import images, requests, rules, validate
-from cloud.sagemaker.locations import LONGEST_TUNING_NAME, Locations, job_name
-from cloud.sagemaker.trials import trials
-from cloud.settings import Data, SageMaker, Settings
-from rehearse import checks
-from rehearse.both import Served, run_all, temporary_folder
-from rehearse.platform_checks import image_of, request_findings
-from rehearse.report import Finding, Report
-from rehearse.sagemaker.job import rehearse_job
-from rehearse.store import LocalStore
-from rehearse.table_checks import find_data
-from trainer.run import UserError
+from onstage import source
+from onstage.checks import project_checks
+from onstage.checks.model_page import ModelPage
+from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.source_checks import Source
+from onstage.errors import UserError
+from onstage.rehearsal.both import Served, run_all, temporary_folder
+from onstage.rehearsal.store import LocalStore
+from onstage.report import Finding, Report
+from onstage.sagemaker.agent.job import rehearse_job
+from onstage.sagemaker.requests import bodies, images, rules, validate
+from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
+from onstage.sagemaker.requests.trials import trials
+from onstage.settings import SageMaker, Settings
+from onstage.source import find_data
 
 PLATFORM = "sagemaker"
 
@@ -37,30 +37,30 @@ def filled(settings: Settings) -> Settings:
 
 def check(
     report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
-) -> tuple[types.ModuleType, dict[str, Any]] | None:
+) -> tuple[ModelPage, dict[str, Any]] | None:
     """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
 
-    The job is a training job or, with the options of `requests.tuning_job`, a tuning job.
+    The job is a training job or, with the options of `bodies.tuning_job`, a tuning job.
     """
     cloud = settings.sagemaker
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
-    if not checks.check_source(report, PLATFORM, found.get("image")):
+    if not project_checks.check_source(report, PLATFORM, Source(settings.project), found.get("image")):
         return None
-    page, hyperparameters = checks.check_model(report, PLATFORM, settings, argv)
+    page, hyperparameters = project_checks.check_model(report, PLATFORM, settings, argv)
     if page is None:
         return None
-    metrics = list(dict.fromkeys([page.OBJECTIVE.metric, "loss", "val_loss"]))
+    metrics = list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
     now = datetime.now(timezone.utc)
 
     def check_request() -> list[Finding]:
         if tuning is None:
             operation, name = "CreateTrainingJob", job_name(settings.name, now)
-            found["body"] = requests.training_job(cloud, settings.name, name, hyperparameters, metrics)
+            found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, metrics)
         else:
             operation, name = "CreateHyperParameterTuningJob", job_name(settings.name, now, LONGEST_TUNING_NAME)
-            values = page.Hyperparameters(**hyperparameters)
-            found["body"] = requests.tuning_job(cloud, settings.name, name, values, page.OBJECTIVE, metrics, **tuning)
+            values = page.hyperparameters(**hyperparameters)
+            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, metrics, **tuning)
         return _findings(operation, found["body"], cloud.region) + _hosting_findings(cloud, settings.name)
 
     if has_images:
@@ -69,16 +69,16 @@ def check(
 
 
 def run(
-    report: Report, settings: Settings, page: types.ModuleType, body: Mapping[str, Any], stack: ExitStack
+    report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Run the job, then the endpoint of its model until `stack` ends."""
-    places = requests.places_of(settings.sagemaker, settings.name)
+    places = bodies.places_of(settings.sagemaker, settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
-    archive.write_bytes(source.archive())
-    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, settings.data, folder)}
+    archive.write_bytes(source.archive(settings.project.source))
+    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, settings, folder)}
     store = LocalStore(folder / "store", mounts)
-    return rehearse_job(report, body, store, folder, settings, checks.inputs(page), stack)
+    return rehearse_job(report, body, store, folder, settings, page.inputs, stack)
 
 
 def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
@@ -97,7 +97,7 @@ def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings
 
 
 def _check_images(cloud: SageMaker, found: dict[str, Any]) -> list[Finding]:
-    training, inference = requests.training_image(cloud), requests.inference_image(cloud)
+    training, inference = bodies.training_image(cloud), bodies.inference_image(cloud)
     found["image"] = image_of(images.known_image(training))
     problems = [images.patch_problem(uri, datetime.now(timezone.utc).date()) for uri in (training, inference)]
     findings = [Finding(problem, warning=True) for problem in problems if problem]
@@ -107,8 +107,8 @@ def _check_images(cloud: SageMaker, found: dict[str, Any]) -> list[Finding]:
 
 
 def _hosting_findings(cloud: SageMaker, slug: str) -> list[Finding]:
-    model = requests.model(cloud, slug.replace("_", "-"), "s3://bucket/model.tar.gz")
-    config = requests.endpoint_config(cloud, model["ModelName"], model["ModelName"])
+    model = bodies.model(cloud, slug.replace("_", "-"), "s3://bucket/model.tar.gz")
+    config = bodies.endpoint_config(cloud, model["ModelName"], model["ModelName"])
     return [
         *_findings("CreateModel", model, cloud.region),
         *_findings("CreateEndpointConfig", config, cloud.region),
@@ -120,12 +120,12 @@ def _findings(operation: str, body: dict[str, Any], region: str | None) -> list[
     return request_findings(operation, validate.problems(operation, body, region))
 
 
-def _channels(places: Locations, data: Data, folder: Path) -> dict[str, Path]:
+def _channels(places: Locations, settings: Settings, folder: Path) -> dict[str, Path]:
     """Every channel's URI, and a folder that holds what an upload of the same data would put there."""
     mounts = {}
-    for channel, location in data:
+    for channel, location in settings.data:
         mounts[places.channel(channel)] = folder / "data" / channel
-        for name, file in find_data(location).items():
+        for name, file in find_data(settings.project, location).items():
             link = folder / "data" / channel / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file)

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What `train` does in the TensorFlow training container, as packages sagemaker-training 5.1.4 and
 sagemaker-tensorflow-training 20.5.0 do it on a CPU host: how a script is called, and what is said when it fails.
 
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearse.sagemaker.failures import ContainerError
-from rehearse.sagemaker.layout import Host
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.sagemaker.agent.failures import ContainerError
+from onstage.sagemaker.agent.layout import Host
 
 _FRAMEWORK = "sagemaker_tensorflow_container.training:main"
 # What the service, its SDK and its tuning say to the toolkit; the script does not see them as hyperparameters.

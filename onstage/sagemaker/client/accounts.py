@@ -1,22 +1,22 @@
-# Owned by the template.
 """The AWS account: what jobs and endpoints need in it, and the stack of infra/sagemaker.yaml that has it all."""
 
 import json
 import time
 from typing import Any
 
-from cloud import ROOT, show
-from cloud.platform import NotFoundError, Plan, Request, Step
-from cloud.sagemaker import errors, images, policies
-from cloud.sagemaker.client import Clients
-from cloud.sagemaker.storage import S3Bucket
-from cloud.settings import Settings
-from rehearse.report import Finding, Report
-from trainer.run import UserError
+from onstage.commands import show
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, Plan, Request, Step
+from onstage.report import Finding, Report
+from onstage.sagemaker.client import errors
+from onstage.sagemaker.client.session import Clients
+from onstage.sagemaker.client.storage import S3Bucket
+from onstage.sagemaker.requests import images, policies
+from onstage.settings import Settings
 
-TEMPLATE = ROOT / "infra" / "sagemaker.yaml"
+TEMPLATE = "infra/sagemaker.yaml"
 PLATFORM = "sagemaker"
-_CREATE = "python -m cloud sagemaker setup --create"
+_CREATE = "onstage sagemaker setup --create"
 
 
 def check(report: Report, clients: Clients, settings: Settings, bucket: S3Bucket) -> str:
@@ -56,7 +56,7 @@ def plan(clients: Clients, settings: Settings) -> Plan:
                 raise
     body = {
         "StackName": stack_name(settings),
-        "TemplateBody": TEMPLATE.read_text(encoding="utf-8"),
+        "TemplateBody": (settings.project.root / TEMPLATE).read_text(encoding="utf-8"),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         "Capabilities": ["CAPABILITY_IAM"],
         "OnFailure": "DELETE",

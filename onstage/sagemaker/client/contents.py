@@ -1,4 +1,3 @@
-# Owned by the template.
 """Checksums of files and of their parts, as S3 has them."""
 
 import base64

@@ -1,4 +1,3 @@
-# Owned by the template.
 """SageMaker's endpoints: model, configuration, endpoint, autoscaling; and batch transform, which needs a model only."""
 
 import json
@@ -9,17 +8,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cloud import show
-from cloud.platform import NotFoundError, Part, Plan, Request, State, Step
-from cloud.sagemaker import images, requests, rules, scaling, validate
-from cloud.sagemaker.client import Clients
-from cloud.sagemaker.jobs import address, create
-from cloud.sagemaker.locations import job_name, name_prefix
-from cloud.sagemaker.storage import S3Bucket
-from cloud.settings import Settings
-from rehearse.answers import parse
-from rehearse.report import Finding, Report
-from trainer.run import UserError
+from onstage.commands import show
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, Part, Plan, Request, State, Step
+from onstage.report import Finding, Report
+from onstage.sagemaker.client.jobs import address, create
+from onstage.sagemaker.client.session import Clients
+from onstage.sagemaker.client.storage import S3Bucket
+from onstage.sagemaker.requests import bodies, images, rules, scaling, validate
+from onstage.sagemaker.requests.locations import job_name, name_prefix
+from onstage.serving.answers import parse
+from onstage.settings import Settings
 
 # Source: InvokeEndpoint: the body of a real-time endpoint, in bytes; a serverless one takes 4 MB.
 LARGEST = {False: 6 * 1024 * 1024, True: 4 * 1024 * 1024}
@@ -41,50 +40,48 @@ class Endpoints:
     def plan(self, report: Report, job: State, name: str | None) -> Plan | None:
         """The bodies for an endpoint of the model that `job` left, checked; None when a check failed."""
         name = name or job_name(self._slug, datetime.now(timezone.utc))
-        bodies: dict[str, Body] = {}
+        sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
-            bodies["CreateModel"] = requests.model(self._cloud, name, self._model_of(job))
-            bodies["CreateEndpointConfig"] = requests.endpoint_config(self._cloud, name, name)
-            bodies["CreateEndpoint"] = requests.endpoint(self._cloud, name, name)
-            together = rules.endpoint_problems(bodies["CreateModel"], bodies["CreateEndpointConfig"])
-            return self._findings(bodies) + [Finding(str(one), one.fix, one.cloud) for one in together]
+            sent["CreateModel"] = bodies.model(self._cloud, name, self._model_of(job))
+            sent["CreateEndpointConfig"] = bodies.endpoint_config(self._cloud, name, name)
+            sent["CreateEndpoint"] = bodies.endpoint(self._cloud, name, name)
+            together = rules.endpoint_problems(sent["CreateModel"], sent["CreateEndpointConfig"])
+            return self._findings(sent) + [Finding(str(one), one.fix, one.cloud) for one in together]
 
         report.run("sagemaker", "image", self._check_image)
         if not report.run("sagemaker", "request", check_request):
             return None
         if not report.run("sagemaker", "name", lambda: self._check_name(name)):
             return None
-        steps = [create(self._clients, operation, name, body) for operation, body in bodies.items()]
+        steps = [create(self._clients, operation, name, body) for operation, body in sent.items()]
         return Plan("endpoint", name, [*steps, *self._scaling(name)], self._cost())
 
     def plan_batch(self, report: Report, job: State, source: Path | str) -> Plan | None:
         """The bodies for a batch transform of local JSON lines, or of what is below an s3:// URI."""
         name = job_name(self._slug, datetime.now(timezone.utc))
-        places = requests.places_of(self._cloud, self._slug)
+        places = bodies.places_of(self._cloud, self._slug)
         uploads: dict[str, bytes | Path] = {places.batch(name): source} if isinstance(source, Path) else {}
         rows = next(iter(uploads), str(source))
-        bodies: dict[str, Body] = {}
+        sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
-            bodies["CreateModel"] = requests.model(self._cloud, name, self._model_of(job))
-            bodies["CreateTransformJob"] = requests.transform_job(
-                self._cloud, name, name, rows, places.predictions(name)
-            )
-            return self._findings(bodies)
+            sent["CreateModel"] = bodies.model(self._cloud, name, self._model_of(job))
+            sent["CreateTransformJob"] = bodies.transform_job(self._cloud, name, name, rows, places.predictions(name))
+            return self._findings(sent)
 
         report.run("sagemaker", "image", self._check_image)
         if not report.run("sagemaker", "request", check_request):
             return None
-        steps = [create(self._clients, operation, name, body) for operation, body in bodies.items()]
+        steps = [create(self._clients, operation, name, body) for operation, body in sent.items()]
         steps[0] = Step(steps[0].what, steps[0].request, steps[0].send, uploads)
         instances = f"{self._cloud.endpoint_instance_count} x {self._cloud.endpoint_instance_type}"
         return Plan("batch", name, steps, f"{instances} by the second, until all rows are answered")
 
     def example(self, job: State) -> dict[str, Any] | None:
         """The trainer's request and answer from the model's archive. Raises UserError where no endpoint would start."""
-        from rehearse.archives import unpack
-        from rehearse.serving.archive import find_models
+        from onstage.rehearsal.archives import unpack
+        from onstage.serving.archive import find_models
 
         with tempfile.TemporaryDirectory(prefix="model-") as temporary:
             folder = Path(temporary)
@@ -149,7 +146,7 @@ class Endpoints:
         if len(body) > largest:
             raise UserError(
                 f"the request has {show.size(len(body))}; an endpoint takes {show.size(largest)}: ask in parts, or all "
-                "at once with python -m cloud sagemaker batch"
+                "at once with onstage sagemaker batch"
             )
         answer = self._clients.call(
             "sagemaker-runtime", "invoke_endpoint", EndpointName=name, ContentType="application/json", Body=body
@@ -166,10 +163,10 @@ class Endpoints:
             time.sleep(pause)
 
     def _scaling(self, name: str) -> Iterator[Step]:
-        bodies = scaling.bodies(self._cloud, name)
-        if bodies is None:
+        sent = scaling.bodies(self._cloud, name)
+        if sent is None:
             return
-        target, policy = bodies
+        target, policy = sent
         for operation, body in (("RegisterScalableTarget", target), ("PutScalingPolicy", policy)):
             call = {"RegisterScalableTarget": "register_scalable_target", "PutScalingPolicy": "put_scaling_policy"}
 
@@ -181,23 +178,23 @@ class Endpoints:
 
     def _check_name(self, name: str) -> list[Finding]:
         there = [part.what for part in self.parts(name)]
-        fix = f"choose another --endpoint, or remove it: python -m cloud sagemaker delete {name}"
+        fix = f"choose another --endpoint, or remove it: onstage sagemaker delete {name}"
         return [Finding(f"there is already: {', '.join(there)}", fix)] if there else []
 
     def _check_image(self) -> list[Finding]:
-        uri = requests.inference_image(self._cloud)
+        uri = bodies.inference_image(self._cloud)
         problem = images.patch_problem(uri, datetime.now(timezone.utc).date())
         return [Finding(problem, warning=True)] if problem else []
 
-    def _findings(self, bodies: Mapping[str, Body]) -> list[Finding]:
+    def _findings(self, sent: Mapping[str, Body]) -> list[Finding]:
         return [
             Finding(str(one), one.fix, one.cloud)
-            for operation, body in bodies.items()
+            for operation, body in sent.items()
             for one in validate.problems(operation, body, self._cloud.region)
         ]
 
     def _model_of(self, job: State) -> str:
-        return job.model or requests.places_of(self._cloud, self._slug).model(job.name)
+        return job.model or bodies.places_of(self._cloud, self._slug).model(job.name)
 
     def _cost(self, variants: list[Body] | None = None) -> str:
         serverless = self._cloud.serverless is not None

@@ -1,13 +1,12 @@
-# Owned by the template.
 """What AWS refuses, in words: what happened, the likely cause, what to type next. Never a key or a token."""
 
 import re
 
-from cloud.platform import NotFoundError, UnreachableError
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, UnreachableError
 
 _KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b")
-_SETUP = "python -m cloud sagemaker setup"
+_SETUP = "onstage sagemaker setup"
 _EXPIRED = "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired"
 _WRONG_KEYS = (
     "InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId SignatureDoesNotMatch AuthFailure "
@@ -31,18 +30,18 @@ _CAUSES = {
     r"No module named '([\w.]+)'": "add {0} to src/requirements.txt, or the file to src/, and rehearse again",
     r"CapacityError|[Ii]nsufficient capacity": "AWS has none of these machines free now: try again later, another "
     "instance_type or another region in settings.toml",
-    r"No S3 objects found|Data download failed": "send the data: python -m cloud sagemaker upload",
+    r"No S3 objects found|Data download failed": "send the data: onstage sagemaker upload",
     r"OutOfMemory|exit code: 137|ResourceExhausted|OOM": "the machine's memory is full: a smaller batch size, or a "
     "larger instance_type in settings.toml",
     r"No space left on device": "raise volume_gb in settings.toml",
     r"MaxRuntimeExceeded|MaxWaitTimeExceeded": "raise max_runtime (spot: spot_max_wait) in settings.toml, or "
     "train less",
-    r"ping health check|no SavedModel bundles": "rehearse the endpoint of this model: python -m rehearse sagemaker",
+    r"ping health check|no SavedModel bundles": "rehearse the endpoint of this model: onstage rehearse sagemaker",
     r"CannotStartContainerError|ImagePull|pull the image|repository does not exist": "look at the image in "
     f"settings.toml, and whether the role may pull from ECR: {_SETUP}",
     r"AccessDenied|not authorized": f"the role lacks a permission: {_SETUP}",
     r"InternalServerError|internal error": "a fault of AWS: send the job again",
-    r"AlgorithmError": "run the same job here, where it can be debugged: python -m rehearse sagemaker",
+    r"AlgorithmError": "run the same job here, where it can be debugged: onstage rehearse sagemaker",
 }
 
 
@@ -133,7 +132,7 @@ def _quota(said: str, region: str) -> str:
     what = f"{found[0]} in {region}" if found else f"this in {region}"
     return (
         f"the account may use no more of {what}: ask for more (console: Service Quotas, Amazon SageMaker), choose "
-        "another instance_type in settings.toml, or end what runs: python -m cloud sagemaker status"
+        "another instance_type in settings.toml, or end what runs: onstage sagemaker status"
     )
 
 

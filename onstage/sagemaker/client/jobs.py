@@ -1,4 +1,3 @@
-# Owned by the template.
 """SageMaker's training, tuning and batch transform jobs: sent, found, stopped, and their logs in CloudWatch."""
 
 import re
@@ -6,12 +5,13 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from cloud.platform import NotFoundError, Plan, Request, State, Step
-from cloud.sagemaker import errors, images, requests
-from cloud.sagemaker.client import Clients
-from cloud.sagemaker.locations import name_prefix
-from cloud.settings import SageMaker, Settings
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, Plan, Request, State, Step
+from onstage.sagemaker.client import errors
+from onstage.sagemaker.client.session import Clients
+from onstage.sagemaker.requests import bodies, images
+from onstage.sagemaker.requests.locations import name_prefix
+from onstage.settings import SageMaker, Settings
 
 # The operations of each kind of job: what SageMaker calls it, and the page of the console.
 _KINDS = {
@@ -36,7 +36,7 @@ class Jobs:
         """How a training or tuning job's body is sent, with the archive of `src/` that it names."""
         kind = "training" if "TrainingJobName" in body else "tuning"
         name = body[f"{_KINDS[kind][0]}Name"]
-        source = requests.places_of(self._cloud, self._slug).source(name)
+        source = bodies.places_of(self._cloud, self._slug).source(name)
         trials = body.get("HyperParameterTuningJobConfig", {}).get("ResourceLimits", {}).get("MaxNumberOfTrainingJobs")
         cost = _cost(self._cloud) if kind == "training" else f"{trials} trainings, each {_cost(self._cloud)}"
         step = create(self._clients, f"Create{_KINDS[kind][0]}", name, body, {source: archive})
@@ -107,7 +107,7 @@ class Jobs:
         tuned = " ".join(f"{key}={value}" for key, value in (best.get("TunedHyperParameters") or {}).items())
         detail += f", best: {best['TrainingJobName']} {tuned}"
         metrics = {objective["MetricName"]: objective["Value"]} if objective else {}
-        return detail, metrics, requests.places_of(self._cloud, self._slug).model(best["TrainingJobName"])
+        return detail, metrics, bodies.places_of(self._cloud, self._slug).model(best["TrainingJobName"])
 
 
 class CloudWatchLog:

@@ -1,29 +1,31 @@
-# Owned by the template.
-"""Amazon SageMaker, as the commands of `python -m cloud sagemaker` need it."""
+"""Amazon SageMaker, as the commands of `onstage sagemaker` need it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud import preflight, source
-from cloud.platform import Log, Part, Plan, Search, State
-from cloud.sagemaker import accounts, endpoints, jobs, requests
-from cloud.sagemaker.client import Clients
-from cloud.sagemaker.errors import advice
-from cloud.sagemaker.storage import S3Bucket
-from cloud.settings import Rehearsal, Settings
+from onstage import source
+from onstage.commands import preflight
+from onstage.platform import Log, Part, Plan, Search, State
+from onstage.sagemaker.client import accounts, endpoints, jobs
+from onstage.sagemaker.client.errors import advice
+from onstage.sagemaker.client.session import Clients
+from onstage.sagemaker.client.storage import S3Bucket
+from onstage.sagemaker.requests import bodies
+from onstage.settings import Rehearsal, Settings
 
 if TYPE_CHECKING:
-    from rehearse.report import Report
+    from onstage.report import Report
 
 
 class SageMakerPlatform:
-    """Amazon SageMaker with one settings.toml. See cloud.platform.Platform for what each method does."""
+    """Amazon SageMaker with one settings.toml. See onstage.platform.Platform for what each method does."""
 
     name = "sagemaker"
     title = "Amazon SageMaker"
 
     def __init__(self, settings: Settings) -> None:
+        self.project = settings.project
         self._settings, self._cloud = settings, settings.sagemaker
         self._clients = Clients(self._cloud.region)
         self.bucket = S3Bucket(self._clients, self._cloud.bucket)
@@ -31,16 +33,16 @@ class SageMakerPlatform:
         self._endpoints = endpoints.Endpoints(self._clients, settings, self.bucket)
 
     def channel(self, name: str) -> str:
-        return requests.places_of(self._cloud, self._settings.name).channel(name)
+        return bodies.places_of(self._cloud, self._settings.name).channel(name)
 
     def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
-        from rehearse.sagemaker.rehearsal import check
+        from onstage.sagemaker.agent.rehearsal import check
 
         tuning = None if search is None else _tuning(search)
         # What travels is the job as it is, without what a rehearsal changes.
         whole = self._settings.model_copy(update={"rehearsal": Rehearsal()})
         checked = check(report, whole, argv, tuning)
-        return self._jobs.plan(checked[1], source.archive()) if checked else None
+        return self._jobs.plan(checked[1], source.archive(self.project.source)) if checked else None
 
     def check_job(self, report: "Report") -> None:
         preflight.check_job(report, self, self._settings)
@@ -73,7 +75,7 @@ class SageMakerPlatform:
         return self._endpoints.predict(endpoint, request)
 
     def answers(self, batch: State) -> str:
-        return requests.places_of(self._cloud, self._settings.name).predictions(batch.name)
+        return bodies.places_of(self._cloud, self._settings.name).predictions(batch.name)
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.detail, state.reason, *log]))

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Amazon S3 as a folder: the object s3://bucket/key is the file bucket/key. Answers what uploads and downloads ask."""
 
 import io
@@ -12,7 +11,7 @@ from typing import Any
 from botocore import xform_name
 from botocore.response import StreamingBody
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 _ETAG = '"recorded"'
 

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Records what the SageMaker SDK, or boto3, would send, so that it can be rehearsed: no account, no network.
 
     with record("recorded") as recorder:
@@ -9,7 +8,7 @@
     print(recorder.files)
 
 Afterwards `recorded/1-CreateTrainingJob.json` is the body, `recorded/store/<bucket>/<key>` what was uploaded, and
-`python -m rehearse body recorded/1-CreateTrainingJob.json` runs it. A tuning job is recorded as itself and as one
+`onstage body recorded/1-CreateTrainingJob.json` runs it. A tuning job is recorded as itself and as one
 trial, in the middle of its ranges. Jobs and endpoints that were created answer at once that they are completed.
 
 Only sessions that are created inside the `with` are recorded, so import the SDK there, too. Their credentials are worth
@@ -30,10 +29,10 @@ import botocore.handlers
 from botocore.awsrequest import AWSResponse
 from botocore.model import OperationModel, Shape
 
-from cloud.sagemaker.images import partition
-from cloud.sagemaker.trials import trials
-from rehearse.recorded_s3 import FolderS3
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.sagemaker.client.recorded_s3 import FolderS3
+from onstage.sagemaker.requests.images import partition
+from onstage.sagemaker.requests.trials import trials
 
 # AWS's own example account.
 ACCOUNT = "111122223333"

@@ -1,4 +1,3 @@
-# Owned by the template.
 """AWS clients that are made when they are needed, and speak in UserErrors. Credentials are boto3's business alone."""
 
 import functools
@@ -7,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cloud.sagemaker import errors
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.sagemaker.client import errors
 
 # Requests at a time; every one of them needs a connection.
 CONNECTIONS = 32

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The S3 bucket: parallel uploads that skip what is there and go on where they were cut off."""
 
 from collections.abc import Callable, Iterator, Sequence
@@ -6,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cloud.platform import Item, NotFoundError
-from cloud.sagemaker import errors
-from cloud.sagemaker.client import Clients, explained
-from cloud.sagemaker.contents import crc32, md5, md5_of_parts
-from cloud.sagemaker.transfers import Uploads, key_of, part_size
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import Item, NotFoundError
+from onstage.sagemaker.client import errors
+from onstage.sagemaker.client.contents import crc32, md5, md5_of_parts
+from onstage.sagemaker.client.session import Clients, explained
+from onstage.sagemaker.client.transfers import Uploads, key_of, part_size
 
 
 class S3Bucket:
@@ -28,7 +27,7 @@ class S3Bucket:
         except NotFoundError as error:
             raise UserError(
                 f"there is no bucket {self._needed()}; make it in {self._clients.region}: "
-                "python -m cloud sagemaker upload --create-bucket"
+                "onstage sagemaker upload --create-bucket"
             ) from error
         if region != self._clients.region:
             raise UserError(

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Files to S3, in parallel: large ones in parts, which a second run does not send again."""
 
 import threading
@@ -7,10 +6,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from cloud.platform import Item
-from cloud.sagemaker.client import CONNECTIONS
-from cloud.sagemaker.contents import md5
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import Item
+from onstage.sagemaker.client.contents import md5
+from onstage.sagemaker.client.session import CONNECTIONS
 
 _PART = 8 * 1024 * 1024
 # Source: Amazon S3 multipart upload limits.

@@ -1,4 +1,3 @@
-# Owned by the template: edit `settings.toml` and `src/trainer/model.py` instead.
 """The bodies of the requests that Amazon SageMaker receives. Pure functions: nothing is read, sent or changed.
 
 Members that settings.toml leaves empty are left out. Training uses the contract of SageMaker's training toolkit, which
@@ -13,10 +12,10 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloud.sagemaker.images import accelerator_of, image_uri
-from cloud.sagemaker.locations import Locations
-from cloud.settings import SageMaker
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.sagemaker.requests.images import accelerator_of, image_uri
+from onstage.sagemaker.requests.locations import Locations
+from onstage.settings import SageMaker
 
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")

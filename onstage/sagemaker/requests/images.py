@@ -1,4 +1,3 @@
-# Owned by the template.
 """SageMaker's TensorFlow images: which there are, in which regions, and until when they are patched.
 
 The table is images.json. Its URIs are those of the SageMaker SDK's `image_uris.retrieve`.
@@ -13,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 _FOLDER = Path(__file__).parent
 # 2.21-cpu-py312, and the longer spellings of the same image: 2.21.0-gpu-py312-cu129-amzn2023-sagemaker-v1.

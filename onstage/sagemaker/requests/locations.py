@@ -1,4 +1,3 @@
-# Owned by the template.
 """Names of jobs and places in S3. Whatever uploads, sends or rehearses asks here, so that all mean the same object."""
 
 import re

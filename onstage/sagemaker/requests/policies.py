@@ -1,4 +1,3 @@
-# Owned by the template.
 """The least that jobs, and the people who send them, have to be allowed. Pure functions.
 
 The role's policy is also in infra/sagemaker.yaml, which makes the role.
@@ -6,9 +5,9 @@ The role's policy is also in infra/sagemaker.yaml, which makes the role.
 
 from typing import Any
 
-from cloud.sagemaker import images
-from cloud.sagemaker.locations import name_prefix
-from cloud.settings import Settings
+from onstage.sagemaker.requests import images
+from onstage.sagemaker.requests.locations import name_prefix
+from onstage.settings import Settings
 
 Policy = dict[str, Any]
 VERSION = "2012-10-17"
@@ -33,7 +32,7 @@ def role_policy(settings: Settings, account: str) -> Policy:
 
 
 def person_policy(settings: Settings, account: str) -> Policy:
-    """What whoever types `python -m cloud sagemaker ...` may do, with the project's jobs, bucket and role only."""
+    """What whoever types `onstage sagemaker ...` may do, with the project's jobs, bucket and role only."""
     cloud = settings.sagemaker
     arn = f"arn:{images.partition(cloud.region)}"
     bucket = f"{arn}:s3:::{cloud.bucket or 'BUCKET'}"

@@ -1,7 +1,6 @@
-# Owned by the template.
 """SageMaker's own words."""
 
-from cloud.problem import Key, Path
+from onstage.problem import Key, Path
 
 
 def refusal(path: Path, value: object, constraint: str) -> str:

@@ -1,12 +1,11 @@
-# Owned by the template.
 """Finds what a request names that lies in another region than the job: buckets, keys, images, roles of a partition."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from cloud.problem import Key, Path, Problem, written
-from cloud.sagemaker.images import partition, region_names
+from onstage.problem import Key, Path, Problem, written
+from onstage.sagemaker.requests.images import partition, region_names
 
 _BUCKET = re.compile(r"s3://([^/\"]+)")
 _ARN = re.compile(r"arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):")

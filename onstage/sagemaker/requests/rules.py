@@ -1,4 +1,3 @@
-# Owned by the template.
 """What SageMaker refuses, or takes amiss, and no model says: rules between members, each with its source.
 
 API pages are those of the SageMaker API reference.
@@ -9,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from cloud.problem import Path, Problem, written
-from cloud.sagemaker.images import accelerator_of, known_image
-from cloud.sagemaker.regions import foreign
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.problem import Path, Problem, written
+from onstage.sagemaker.requests.images import accelerator_of, known_image
+from onstage.sagemaker.requests.regions import foreign
 
 Body = dict[str, Any]
 

@@ -1,8 +1,7 @@
-# Owned by the template.
 """The bodies that let an endpoint's instances come and go with the requests. Pure functions."""
 
-from cloud.sagemaker.requests import VARIANT, Body
-from cloud.settings import SageMaker
+from onstage.sagemaker.requests.bodies import VARIANT, Body
+from onstage.settings import SageMaker
 
 
 def bodies(settings: SageMaker, endpoint_name: str) -> tuple[Body, Body] | None:

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The training jobs that a tuning job would start, so that tuning can be rehearsed by what runs training jobs."""
 
 import math

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Says what SageMaker would refuse in a request, without asking it: no network, no account.
 
 botocore itself checks types and required members only. The service's model in it also has the enumerations, patterns,
@@ -15,11 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cloud import problem
-from cloud.problem import Key, Problem, written
-from cloud.sagemaker import rules
-from cloud.sagemaker.refusal import refusal
-from trainer.run import UserError
+from onstage import problem
+from onstage.errors import UserError
+from onstage.problem import Key, Problem, written
+from onstage.sagemaker.requests import rules
+from onstage.sagemaker.requests.refusal import refusal
 
 __all__ = ["Problem", "problems"]
 

@@ -1,4 +1,3 @@
-# Owned by the template.
 """HTTP/1.1 on 127.0.0.1 for a function from Request to Response. Standard library only."""
 
 import json

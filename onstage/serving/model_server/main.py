@@ -1,5 +1,4 @@
-# Owned by the template.
-"""The server's process: `python -I main.py PLATFORM PORT`, started by `rehearse/serving/process.py`.
+"""The server's process: `python -I main.py PLATFORM PORT`, started by `onstage/serving/process.py`.
 
 Listens at once and imports TensorFlow meanwhile. Reads JSON lines from standard input, {"default": name, "models":
 {name: {version: folder} } }, loads what they say and answers each with a line on standard output; {"weights": folder}
@@ -19,7 +18,7 @@ from typing import Any, TextIO
 
 # TensorFlow Serving has neither the project nor Python: a model that needs them must fail here, too. Without Keras,
 # TensorFlow imports in half the time.
-for _absent in ("keras", "tf_keras", "trainer", "cloud", "rehearse"):
+for _absent in ("keras", "tf_keras", "trainer", "onstage"):
     sys.modules[_absent] = None  # type: ignore[assignment]
 # An isolated interpreter has no folder of the script's own on its path.
 sys.path.append(str(Path(__file__).resolve().parent.parent))

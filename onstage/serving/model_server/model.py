@@ -1,4 +1,3 @@
-# Owned by the template.
 """One version of a model, loaded as TensorFlow Serving loads it.
 
 The v1 Session loader sees what the C++ loader sees: `tf.saved_model.load` also loads exports that no endpoint can serve

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The body of a predict request as tensors, by TensorFlow Serving's rules (tensorflow_serving/util/json_tensor.cc)."""
 
 import json

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Why a request is not answered."""
 
 import sys

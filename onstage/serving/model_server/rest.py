@@ -1,4 +1,3 @@
-# Owned by the template.
 """TensorFlow Serving's REST routes.
 
 Source: tensorflow_serving/model_servers/http_rest_api_handler.cc, http_rest_api_util.cc and get_model_status_impl.cc.

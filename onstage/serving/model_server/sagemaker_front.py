@@ -1,4 +1,3 @@
-# Owned by the template.
 """What SageMaker's TensorFlow Serving container puts before TensorFlow Serving.
 
 Source: aws/sagemaker-tensorflow-serving-container, tensorflowServing.js and nginx.conf.template. Its quirks are kept: a

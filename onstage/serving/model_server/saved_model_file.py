@@ -1,4 +1,3 @@
-# Owned by the template.
 """What a saved_model.pb holds, read without TensorFlow, which takes seconds to import."""
 
 from collections.abc import Iterator

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What a signature of a loaded model takes, and a call into its session."""
 
 from dataclasses import dataclass

@@ -1,4 +1,3 @@
-# Owned by the template.
 """JSON values to tensors and back, by TensorFlow Serving's rules.
 
 Source: tensorflow_serving/util/json_tensor.cc. What is plainly right is converted all at once; for all else `_walk`

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What Vertex AI puts before a model's container: the API's predict request, the routes, and the limits.
 
 Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements

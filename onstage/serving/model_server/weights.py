@@ -1,4 +1,3 @@
-# Owned by the template.
 """The values of a SavedModel's variables, so that two exports can be compared although they name them differently."""
 
 import hashlib

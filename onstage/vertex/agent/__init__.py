@@ -1,2 +1,1 @@
-# Owned by the template.
 """What Vertex AI does with a job and a model, on this machine."""

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Executes a CustomJob request on this machine, as Vertex AI and its container would.
 
 No Docker, no account: every replica is a process in an environment of its own, with an empty folder as its working
@@ -13,14 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rehearse import overlay, processes
-from rehearse.model_files import model_files
-from rehearse.store import LocalStore
-from rehearse.vertex import outcome
-from rehearse.vertex.gcs_proxy import CloudStorageProxy
-from rehearse.vertex.outcome import JobResult, ReplicaResult
-from rehearse.vertex.replicas import Replica, lay_out, model_place, relocate, task
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.rehearsal import overlay, processes
+from onstage.rehearsal.model_files import model_files
+from onstage.rehearsal.store import LocalStore
+from onstage.vertex.agent import outcome
+from onstage.vertex.agent.gcs_proxy import CloudStorageProxy
+from onstage.vertex.agent.outcome import JobResult, ReplicaResult
+from onstage.vertex.agent.replicas import Replica, lay_out, model_place, relocate, task
 
 # Source: CustomJobSpec, scheduling: the default is 7 days.
 _LONGEST = 7 * 24 * 3600.0
@@ -40,7 +39,7 @@ def run_custom_job(
     """Execute `body` below `folder`, which must not hold an earlier run; what it writes to gs:// is in `store`.
 
     gs://bucket/key is below the store's root; its mounts are not seen. `python`, a path, has what the image has; the
-    job runs on top of it. `trial` is the number of a tuning job's trial, whose body cloud.vertex.trials makes.
+    job runs on top of it. `trial` is the number of a tuning job's trial, whose body requests.trials makes.
     `time_limit` lowers the request's timeout; a job out of time gets SIGTERM and, `grace` seconds later, SIGKILL.
     `on_line` gets the log as it is written. Raises UserError for a body that cannot be rehearsed; a job that fails is a
     result like any other.

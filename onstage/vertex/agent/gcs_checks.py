@@ -1,4 +1,3 @@
-# Owned by the template.
 """Finds code that treats Cloud Storage as a disk: Python's own file functions on gs://, and writes that /gcs cannot do.
 
 https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system
@@ -8,8 +7,8 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
-from rehearse.report import Finding
-from rehearse.source_checks import Source, project_name
+from onstage.checks.source_checks import Source
+from onstage.report import Finding
 
 # Fields of trainer.run.Run and variables of the service that hold gs:// URIs in a job.
 _LOCATIONS = {"train_data", "eval_data", "export_dir", "checkpoint_dir", "log_dir"}
@@ -35,7 +34,7 @@ def check_gcs(code: Source) -> list[Finding]:
                 continue
             found = _uri_finding(node, uris) or _mount_finding(node, mounted)
             if found:
-                found.detail = f"{project_name(file)}, line {node.lineno}: {found.detail}"
+                found.detail = f"{code.name(file)}, line {node.lineno}: {found.detail}"
                 findings.append(found)
     return findings
 

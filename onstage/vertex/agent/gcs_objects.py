@@ -1,4 +1,3 @@
-# Owned by the template.
 """Objects of Cloud Storage as files: gs://bucket/key is the file root/bucket/key."""
 
 import base64

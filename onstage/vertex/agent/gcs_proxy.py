@@ -1,4 +1,3 @@
-# Owned by the template.
 """Points TensorFlow's own gs:// file system, the C++ code that a job uses, at a Cloud Storage server on this machine.
 
 TensorFlow has no setting for the endpoint. Its HTTP library honours https_proxy and CURL_CA_BUNDLE, so the server is
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from rehearse.vertex.gcs_server import CloudStorageServer, Handler
+from onstage.vertex.agent.gcs_server import CloudStorageServer, Handler
 
 # What TensorFlow's gs:// file system asks, and how it introduces itself. Other clients get a tunnel to where they
 # want: pretrained weights, for one, are public files at the second of these hosts.

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Cloud Storage's JSON API on this machine, as much as google-cloud-storage and TensorFlow's gs:// file system need.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1 and, for uploads, .../docs/performing-resumable-uploads.
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rehearse.vertex.gcs_objects import Objects, RefusedError, Stored
+from onstage.vertex.agent.gcs_objects import Objects, RefusedError, Stored
 
 PAGE = 1000
 

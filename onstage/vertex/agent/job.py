@@ -1,4 +1,3 @@
-# Owned by the template.
 """Runs a custom job with the agent, and its model with the endpoint's container, and says what would fail."""
 
 import re
@@ -8,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloud import ROOT
-from rehearse import endpoint_checks, model_checks
-from rehearse.both import Served
-from rehearse.report import Finding, Report
-from rehearse.serving.archive import find_versions
-from rehearse.serving.process import ServedModel, ServingProcess
-from rehearse.store import LocalStore
-from rehearse.vertex import request_forms
-from rehearse.vertex.agent import run_custom_job
-from rehearse.vertex.outcome import JobResult
+from onstage.project import Project
+from onstage.rehearsal import endpoint_checks, model_checks
+from onstage.rehearsal.both import Served
+from onstage.rehearsal.store import LocalStore
+from onstage.report import Finding, Report
+from onstage.serving.archive import find_versions
+from onstage.serving.process import ServedModel, ServingProcess
+from onstage.vertex.agent import request_forms
+from onstage.vertex.agent.agent import run_custom_job
+from onstage.vertex.agent.outcome import JobResult
 
 PLATFORM = "vertex"
 # Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, variables of a container
@@ -79,7 +78,9 @@ class Task:
         }
 
 
-def rehearse_job(report: Report, task: Task, store: LocalStore, folder: Path, stack: ExitStack) -> Served | None:
+def rehearse_job(
+    report: Report, task: Task, store: LocalStore, folder: Path, project: Project, stack: ExitStack
+) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would."""
     results: list[JobResult] = []
     served: list[ServedModel] = []
@@ -98,7 +99,7 @@ def rehearse_job(report: Report, task: Task, store: LocalStore, folder: Path, st
     report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task))
     if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions)):
         return None
-    report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, folder))
+    report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, [project.root, folder, Path.home()]))
     if not report.run(PLATFORM, "load", lambda: served.append(server.load_answering({_name(task): versions}))):
         return None
     report.run(PLATFORM, "health", lambda: endpoint_checks.check_health(f"{server.url}{task.health}", UNHEALTHY))
@@ -150,7 +151,7 @@ def _advice(result: JobResult) -> str:
         return "keep gs:// a text and use tf.io.gfile: pathlib and os.path make gs:/ of it"
     if re.search(r"No such file or directory: b?['\"]/gcs", result.log):
         return "read and write gs://... with tf.io.gfile: it is the same place, and a rehearsal has no folder /gcs"
-    again = "correct it and rehearse again: python -m rehearse vertex"
+    again = "correct it and rehearse again: onstage rehearse vertex"
     return model_checks.missing_module(result.log) or again
 
 
@@ -210,7 +211,7 @@ def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path]) ->
     ]
 
 
-def _check_artifact(result: JobResult, is_flat: bool, folder: Path) -> list[Finding]:
+def _check_artifact(result: JobResult, is_flat: bool, places: Sequence[Path]) -> list[Finding]:
     expected = model_checks.SAVED_MODEL if is_flat else f"[0-9]+/{model_checks.SAVED_MODEL}"
     return [
         *model_checks.check_files(
@@ -220,7 +221,7 @@ def _check_artifact(result: JobResult, is_flat: bool, folder: Path) -> list[Find
             "write checkpoints to AIP_CHECKPOINT_DIR, other files to AIP_TENSORBOARD_LOG_DIR",
             "every machine of the endpoint downloads it; a numbered folder would be taken for a version",
         ),
-        *model_checks.check_export(result.model, [ROOT, folder, Path.home()]),
+        *model_checks.check_export(result.model, places),
     ]
 
 

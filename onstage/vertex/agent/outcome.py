@@ -1,4 +1,3 @@
-# Owned by the template.
 """What a custom job left behind, as the CustomJob and the object store would hold it."""
 
 import json

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The source distribution that Vertex AI installs, built as its documentation says: python setup.py sdist.
 
 https://cloud.google.com/vertex-ai/docs/training/create-python-pre-built-container
@@ -11,22 +10,26 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cloud import ROOT, source
-from trainer.run import UserError
+from onstage import source
+from onstage.errors import UserError
+from onstage.project import Project
 
 # What setuptools reads beside src/.
 _BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README*", "LICENSE*", "*requirements*.txt")
 
 
-def build_sdist(folder: Path, project: Path = ROOT) -> Path:
+def build_sdist(folder: Path, project: Project) -> Path:
     """Build the project's source distribution in the empty `folder`; returns its file, whatever setuptools called it.
 
     Nothing is written into the project: the build runs in a copy of what travels. Raises UserError when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="sdist-") as temporary:
         copy = Path(temporary)
-        for file in [*source.files(project / "src"), *(found for name in _BUILD_FILES for found in project.glob(name))]:
-            target = copy / file.relative_to(project)
+        for file in [
+            *source.files(project.source),
+            *(found for name in _BUILD_FILES for found in project.root.glob(name)),
+        ]:
+            target = copy / file.relative_to(project.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
         done = subprocess.run(

@@ -1,4 +1,3 @@
-# Owned by the template.
 """What is wrong with the source distribution: in the source tree everything works, in a clean place it does not."""
 
 import ast
@@ -15,25 +14,24 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from cloud import source
-from cloud.vertex.package import build_sdist
-from rehearse import overlay, processes
-from rehearse.import_checks import IMAGE_OWNED
-from rehearse.report import Finding
-from rehearse.source_checks import Image, Source, project_name
-from trainer.run import UserError
+from onstage.checks.import_checks import IMAGE_OWNED
+from onstage.checks.source_checks import Image, Source
+from onstage.errors import UserError
+from onstage.rehearsal import overlay, processes
+from onstage.report import Finding
+from onstage.vertex.agent.package import build_sdist
 
 PACKAGE = "trainer"
 
 
 def check_modules(code: Source) -> list[Finding]:
     """Folders and files of the package that an installed package would not have, or that nobody could import."""
-    folders = sorted({folder for file in _modules(code) for folder in file.parents if _in_package(folder)})
+    folders = sorted({folder for file in _modules(code) for folder in file.parents if _in_package(code, folder)})
     findings = []
     for folder in folders:
-        shown = project_name(folder)
+        shown = code.name(folder)
         if not (folder / "__init__.py").exists():
-            inside = ".".join(folder.relative_to(source.SOURCE).parts)
+            inside = ".".join(folder.relative_to(code.folder).parts)
             findings.append(
                 Finding(
                     f"{shown}/ has no __init__.py: the source distribution leaves the folder out, and pip says nothing",
@@ -46,7 +44,7 @@ def check_modules(code: Source) -> list[Finding]:
             better = path.name.replace("-", "_").replace(" ", "_")
             findings.append(
                 Finding(
-                    f"{project_name(path)}: {path.stem!r} is no name that Python can import",
+                    f"{code.name(path)}: {path.stem!r} is no name that Python can import",
                     f"rename it to {better}",
                     f"SyntaxError, or No module named {path.stem}",
                 )
@@ -60,15 +58,15 @@ def check_imports_inside(code: Source) -> list[Finding]:
     for file in _modules(code):
         for node in ast.walk(code.trees.get(file, ast.Module([], []))):
             if isinstance(node, ast.ImportFrom) and node.level:
-                found = _relative_finding(file, node)
+                found = _relative_finding(code, file, node)
             elif isinstance(node, ast.Import):
-                found = next(filter(None, (_outside_finding(alias.name) for alias in node.names)), None)
+                found = next(filter(None, (_outside_finding(code, alias.name) for alias in node.names)), None)
             elif isinstance(node, ast.ImportFrom):
-                found = _outside_finding(node.module or "")
+                found = _outside_finding(code, node.module or "")
             else:
                 continue
             if found:
-                found.detail = f"{project_name(file)}, line {node.lineno}: {found.detail}"
+                found.detail = f"{code.name(file)}, line {node.lineno}: {found.detail}"
                 findings.append(found)
     return findings
 
@@ -81,7 +79,7 @@ def check_sdist(code: Source, image: Image | None, folder: Path, built: list[Pat
     """
     for name in ("sdist", "empty", "home", "tmp"):
         (folder / name).mkdir(parents=True)
-    sdist = build_sdist(folder / "sdist")
+    sdist = build_sdist(folder / "sdist", code.project)
     built.append(sdist)
     metadata = _metadata(sdist)
     findings = list(_image_findings(metadata, image)) if image else []
@@ -89,41 +87,41 @@ def check_sdist(code: Source, image: Image | None, folder: Path, built: list[Pat
         return findings
     installed = _install(sdist, folder)
     count = sum(file.is_file() for file in installed.rglob("*"))
-    found = [*_requirement_findings(installed.parent, metadata["Name"]), *_left_out(code, installed)]
+    found = [*_requirement_findings(code, installed.parent, metadata["Name"]), *_left_out(code, installed)]
     return found or f"{sdist.name}, {sdist.stat().st_size / 1000:.0f} kB, {count} files"
 
 
 def _modules(code: Source) -> list[Path]:
-    return [file for file in code.files if file.suffix == ".py" and _in_package(file)]
+    return [file for file in code.files if file.suffix == ".py" and _in_package(code, file)]
 
 
-def _in_package(path: Path) -> bool:
-    return path.is_relative_to(source.SOURCE / PACKAGE)
+def _in_package(code: Source, path: Path) -> bool:
+    return path.is_relative_to(code.folder / PACKAGE)
 
 
-def _relative_finding(file: Path, node: ast.ImportFrom) -> Finding | None:
+def _relative_finding(code: Source, file: Path, node: ast.ImportFrom) -> Finding | None:
     written = f"from {'.' * node.level}{node.module or ''} import"
-    package = file.relative_to(source.SOURCE).parent.parts
+    package = file.relative_to(code.folder).parent.parts
     if node.level > len(package):
         return Finding(
             f"{written}: above the package there is nothing to import from",
             "move what it names into src/trainer, and import it from there",
             "ImportError: attempted relative import beyond top-level package",
         )
-    place = source.SOURCE.joinpath(*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+    place = code.folder.joinpath(*package[: len(package) - node.level + 1], *(node.module or "").split("."))
     if node.module and not place.is_dir() and not place.with_suffix(".py").is_file():
-        missing = ".".join(place.relative_to(source.SOURCE).parts)
+        missing = ".".join(place.relative_to(code.folder).parts)
         return Finding(
-            f"{written}: there is no {project_name(place)}.py",
+            f"{written}: there is no {code.name(place)}.py",
             "correct the name, or add the file",
             f"ModuleNotFoundError: No module named '{missing}'",
         )
     return None
 
 
-def _outside_finding(module: str) -> Finding | None:
+def _outside_finding(code: Source, module: str) -> Finding | None:
     top = module.partition(".")[0]
-    beside = source.SOURCE / top
+    beside = code.folder / top
     if top == PACKAGE or not (beside.is_dir() or beside.with_suffix(".py").is_file()):
         return None
     found = f"src/{top}" if beside.is_dir() else f"src/{top}.py"
@@ -140,7 +138,7 @@ def _metadata(sdist: Path) -> Message:
         return email.parser.BytesParser().parsebytes(tar.extractfile(name).read())
 
 
-def _requirement_findings(site_packages: Path, name: str) -> Iterator[Finding]:
+def _requirement_findings(code: Source, site_packages: Path, name: str) -> Iterator[Finding]:
     # Of the installed package: a source distribution's own metadata has it only since setuptools 68.
     (installed,) = importlib.metadata.distributions(path=[str(site_packages)], name=name)
     required = [Requirement(text) for text in installed.requires or ()]
@@ -151,7 +149,7 @@ def _requirement_findings(site_packages: Path, name: str) -> Iterator[Finding]:
                 "delete it: the image brings it",
             )
     named = {canonicalize_name(requirement.name) for requirement in required}
-    for missing in sorted(_declared() - named):
+    for missing in sorted(_declared(code) - named):
         yield Finding(
             f"setup.py: install_requires lacks {missing}, which src/requirements.txt has",
             "let setup.py read src/requirements.txt",
@@ -174,8 +172,8 @@ def _image_findings(metadata: Message, image: Image) -> Iterator[Finding]:
         )
 
 
-def _declared() -> set[str]:
-    lines = (source.SOURCE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+def _declared(code: Source) -> set[str]:
+    lines = (code.folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     wanted = (line.partition("#")[0].strip() for line in lines)
     return {canonicalize_name(Requirement(line).name) for line in wanted if line and not line.startswith("-")}
 
@@ -214,18 +212,18 @@ def _left_out(code: Source, installed: Path) -> list[Finding]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     findings = []
-    for file in filter(_in_package, code.files):
-        name = file.relative_to(source.SOURCE / PACKAGE)
+    for file in (file for file in code.files if _in_package(code, file)):
+        name = file.relative_to(code.folder / PACKAGE)
         if (installed / name).exists():
             continue
         is_used = file.suffix == ".py" or any(text.endswith(file.name) for text in texts)
         what = "" if is_used else "; no code names it"
         findings.append(
             Finding(
-                f"{project_name(file)} is not in the source distribution{what}",
+                f"{code.name(file)} is not in the source distribution{what}",
                 "see packages in setup.py"
                 if file.suffix == ".py"
-                else f"add a line to MANIFEST.in: include {project_name(file)}",
+                else f"add a line to MANIFEST.in: include {code.name(file)}",
                 f"FileNotFoundError: [Errno 2] No such file or directory: '.../{PACKAGE}/{name.as_posix()}'"
                 if is_used
                 else "",

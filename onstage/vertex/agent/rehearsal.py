@@ -1,29 +1,28 @@
-# Owned by the template.
 """The rehearsal of Vertex AI: the cheap checks, the package, then the very job, then the endpoint of its model."""
 
 import shutil
-import types
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cloud.settings import Settings, Vertex
-from cloud.vertex import images, requests, validate
-from cloud.vertex.locations import job_name
-from cloud.vertex.trials import trial
-from rehearse import checks
-from rehearse.both import Served, run_all, temporary_folder
-from rehearse.platform_checks import image_of, request_findings
-from rehearse.report import Finding, Report
-from rehearse.source_checks import Source
-from rehearse.store import LocalStore
-from rehearse.table_checks import find_data
-from rehearse.vertex import package_checks
-from rehearse.vertex.gcs_checks import check_gcs
-from rehearse.vertex.job import PLATFORM, Task, rehearse_job
-from trainer.run import UserError
+from onstage.checks import project_checks
+from onstage.checks.model_page import ModelPage
+from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.source_checks import Source
+from onstage.errors import UserError
+from onstage.rehearsal.both import Served, run_all, temporary_folder
+from onstage.rehearsal.store import LocalStore
+from onstage.report import Finding, Report
+from onstage.settings import Settings, Vertex
+from onstage.source import find_data
+from onstage.vertex.agent import package_checks
+from onstage.vertex.agent.gcs_checks import check_gcs
+from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
+from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex.requests.locations import job_name
+from onstage.vertex.requests.trials import trial
 
 
 def filled(settings: Settings) -> Settings:
@@ -37,22 +36,22 @@ def filled(settings: Settings) -> Settings:
 
 def check(
     report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
-) -> tuple[types.ModuleType, dict[str, Any]] | None:
+) -> tuple[ModelPage, dict[str, Any]] | None:
     """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
 
-    The job is a custom job or, with the options of `requests.tuning_job`, a tuning job.
+    The job is a custom job or, with the options of `bodies.tuning_job`, a tuning job.
     """
     cloud = settings.vertex
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
-    importable = checks.check_source(report, PLATFORM, found.get("image"))
-    code = Source()
+    code = Source(settings.project)
+    importable = project_checks.check_source(report, PLATFORM, code, found.get("image"))
     has_modules = report.run(PLATFORM, "modules", lambda: package_checks.check_modules(code))
     has_imports = report.run(PLATFORM, "package imports", lambda: package_checks.check_imports_inside(code))
     report.run(PLATFORM, "gs://", lambda: check_gcs(code))
     if not (importable and has_modules and has_imports):
         return None
-    page, hyperparameters = checks.check_model(report, PLATFORM, settings, argv)
+    page, hyperparameters = project_checks.check_model(report, PLATFORM, settings, argv)
     if page is None:
         return None
     name = job_name(settings.name, datetime.now(timezone.utc))
@@ -60,10 +59,10 @@ def check(
     def check_request() -> list[Finding]:
         if tuning is None:
             kind = "CustomJob"
-            found["body"] = requests.custom_job(cloud, settings.name, name, hyperparameters)
+            found["body"] = bodies.custom_job(cloud, settings.name, name, hyperparameters)
         else:
-            kind, values = "HyperparameterTuningJob", page.Hyperparameters(**hyperparameters)
-            found["body"] = requests.tuning_job(cloud, settings.name, name, values, page.OBJECTIVE, **tuning)
+            kind, values = "HyperparameterTuningJob", page.hyperparameters(**hyperparameters)
+            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, **tuning)
         return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name)
 
     if has_images:
@@ -72,22 +71,24 @@ def check(
 
 
 def run(
-    report: Report, settings: Settings, page: types.ModuleType, body: Mapping[str, Any], stack: ExitStack
+    report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
-    cloud, objective = settings.vertex, page.OBJECTIVE.metric
-    image = image_of(images.known_image(requests.training_image(cloud)))
+    cloud, objective = settings.vertex, page.objective.metric
+    image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
     if not report.run(
-        PLATFORM, "package", lambda: package_checks.check_sdist(Source(), image, folder / "package", built)
+        PLATFORM,
+        "package",
+        lambda: package_checks.check_sdist(Source(settings.project), image, folder / "package", built),
     ):
         return None
     store = LocalStore(folder / "store")
     _upload(store, settings, body["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
-    return rehearse_job(report, task, store, folder / "job", stack)
+    return rehearse_job(report, task, store, folder / "job", settings.project, stack)
 
 
 def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
@@ -102,12 +103,17 @@ def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings
     metric = body["studySpec"]["metrics"][0]["metricId"] if kind == "HyperparameterTuningJob" else ""
     task = _task(full, trial(body) if metric else body, [], metric, "1" if metric else None)
     run_all(
-        report, [lambda stack: rehearse_job(report, task, LocalStore(store), temporary_folder(stack) / "job", stack)]
+        report,
+        [
+            lambda stack: rehearse_job(
+                report, task, LocalStore(store), temporary_folder(stack) / "job", settings.project, stack
+            )
+        ],
     )
 
 
 def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:
-    uris, today = (requests.training_image(cloud), requests.serving_image(cloud)), datetime.now(timezone.utc).date()
+    uris, today = (bodies.training_image(cloud), bodies.serving_image(cloud)), datetime.now(timezone.utc).date()
     found["image"] = image_of(images.known_image(uris[0]))
     gone = [images.availability_problem(uri, today) for uri in uris]
     aged = [images.patch_problem(uri, today) for uri in uris]
@@ -124,11 +130,11 @@ def _findings(kind: str, body: dict[str, Any], cloud: Vertex) -> list[Finding]:
 
 
 def _hosting_findings(cloud: Vertex, name: str) -> list[Finding]:
-    model = f"{requests.parent(cloud)}/models/{name}"
+    model = f"{bodies.parent(cloud)}/models/{name}"
     return [
-        *_findings("UploadModelRequest", requests.model(cloud, name, f"gs://{cloud.bucket}/model"), cloud),
-        *_findings("Endpoint", requests.endpoint(cloud, name), cloud),
-        *_findings("DeployModelRequest", requests.deploy_model(cloud, name, model), cloud),
+        *_findings("UploadModelRequest", bodies.model(cloud, name, f"gs://{cloud.bucket}/model"), cloud),
+        *_findings("Endpoint", bodies.endpoint(cloud, name), cloud),
+        *_findings("DeployModelRequest", bodies.deploy_model(cloud, name, model), cloud),
     ]
 
 
@@ -136,17 +142,19 @@ def _task(
     settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str, number: str | None = None
 ) -> Task:
     cloud = settings.vertex
-    container = requests.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
+    container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
     limit = settings.rehearsal.time_limit
     return Task(body, container, cloud.dedicated_endpoint, metrics, objective, limit, number)
 
 
 def _upload(store: LocalStore, settings: Settings, name: str, sdist: Path) -> None:
     """Put into `store` what an upload would put into the bucket. Copies: what a job overwrites is not the original."""
-    places = requests.places_of(settings.vertex, settings.name)
+    places = bodies.places_of(settings.vertex, settings.name)
     files = {places.source(name): sdist}
     for channel, location in settings.data:
-        files |= {f"{places.channel(channel)}/{key}": file for key, file in find_data(location).items()}
+        files |= {
+            f"{places.channel(channel)}/{key}": file for key, file in find_data(settings.project, location).items()
+        }
     for uri, file in files.items():
         target = store.path(uri)
         target.parent.mkdir(parents=True, exist_ok=True)

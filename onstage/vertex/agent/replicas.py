@@ -1,4 +1,3 @@
-# Owned by the template.
 """What Vertex AI prepares for every replica before its container starts: the environment, and /gcs, relocated.
 
 https://cloud.google.com/vertex-ai/docs/training/code-requirements, .../distributed-training
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.run import UserError, join
+from onstage.errors import UserError
 
 # Of no project in particular. The service gives the number, not the name.
 PROJECT_NUMBER = "111122223333"
@@ -89,7 +88,7 @@ def relocate(text: str, buckets: Path) -> str:
 def model_place(spec: Mapping[str, Any]) -> str | None:
     """The gs:// URI of AIP_MODEL_DIR, without the slash at its end; None without a baseOutputDirectory."""
     base = (spec.get("baseOutputDirectory") or {}).get("outputUriPrefix")
-    return join(base, "model") if base else None
+    return f"{base.rstrip('/')}/model" if base else None
 
 
 def _variables(
@@ -106,7 +105,7 @@ def _variables(
     }
     if base:
         places = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
-        variables |= {variable: join(base, name, "") for variable, name in places.items()}
+        variables |= {variable: f"{base.rstrip('/')}/{name}/" for variable, name in places.items()}
     if sum(map(len, hosts.values())) > 1:
         # An evaluator is not part of TensorFlow's cluster.
         cluster = {ROLES[pool]: list(addresses) for pool, addresses in hosts.items() if ROLES[pool] != "evaluator"}

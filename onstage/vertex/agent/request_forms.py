@@ -1,12 +1,11 @@
-# Owned by the template.
 """The forms of a request to a Vertex AI endpoint: those that it takes, and some that it has to refuse."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from rehearse.answers import columns
-from rehearse.endpoint_checks import Form
+from onstage.rehearsal.endpoint_checks import Form
+from onstage.serving.answers import columns
 
 JSON = "application/json"
 

@@ -1,19 +1,18 @@
-# Owned by the template.
 """The Google Cloud project: what jobs and endpoints need in it. setup.py makes it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from cloud.platform import NotFoundError
-from cloud.settings import Settings
-from cloud.vertex import images, requests, roles
-from cloud.vertex.client import Client
-from cloud.vertex.errors import DeniedError
-from cloud.vertex.storage import GoogleBucket
-from rehearse.report import Finding, Report
+from onstage.platform import NotFoundError
+from onstage.report import Finding, Report
+from onstage.settings import Settings
+from onstage.vertex.client.errors import DeniedError
+from onstage.vertex.client.session import Client
+from onstage.vertex.client.storage import GoogleBucket
+from onstage.vertex.requests import bodies, images, policies
 
-_CREATE = "python -m cloud vertex setup --create"
+_CREATE = "onstage vertex setup --create"
 # Families whose processors count for the one quota of plain training.
 _PLAIN = ("n1", "n2", "e2")
 Answer = list[Finding] | str
@@ -41,7 +40,7 @@ class Account:
             }
             for name, check in checks.items():
                 report.run("vertex", name, lambda check=check: _readable(check))
-        return roles.policy(self._settings)
+        return policies.policy(self._settings)
 
     def _check_region(self) -> str:
         images.image_uri(self._cloud.region, "training", "prebuilt", "cpu")
@@ -58,20 +57,20 @@ class Account:
         return f"{found['projectId']}, {found['name']}"
 
     def _check_apis(self) -> Answer:
-        names = [f"projects/{self._cloud.project}/services/{api}.googleapis.com" for api in roles.APIS]
+        names = [f"projects/{self._cloud.project}/services/{api}.googleapis.com" for api in policies.APIS]
         path = f"/v1/projects/{self._cloud.project}/services:batchGet"
         found = self._client.call("serviceusage", "GET", path, names=names).get("services") or ()
         enabled = {one["name"].rpartition("/")[2] for one in found if one.get("state") == "ENABLED"}
-        missing = [f"{api}.googleapis.com" for api in roles.APIS if f"{api}.googleapis.com" not in enabled]
+        missing = [f"{api}.googleapis.com" for api in policies.APIS if f"{api}.googleapis.com" not in enabled]
         if not missing:
             return f"{len(enabled)} are enabled"
         return [Finding(f"not enabled: {', '.join(missing)}", f"gcloud services enable {' '.join(missing)}")]
 
     def _check_permissions(self) -> Answer:
         path = f"/v3/projects/{self._cloud.project}:testIamPermissions"
-        body = {"permissions": list(roles.PROJECT_PERMISSIONS)}
+        body = {"permissions": list(policies.PROJECT_PERMISSIONS)}
         granted = self._client.call("cloudresourcemanager", "POST", path, body).get("permissions") or ()
-        return _missing(roles.PROJECT_PERMISSIONS, granted, roles.PEOPLE_IN_PROJECT[:2])
+        return _missing(policies.PROJECT_PERMISSIONS, granted, policies.PEOPLE_IN_PROJECT[:2])
 
     def _check_bucket(self) -> Answer:
         if not self._bucket.name:
@@ -79,9 +78,9 @@ class Account:
         self._bucket.require()
         found = self._bucket.found()
         path = f"/storage/v1/b/{self._bucket.name}/iam/testPermissions"
-        asked = list(roles.BUCKET_PERMISSIONS)
+        asked = list(policies.BUCKET_PERMISSIONS)
         granted = self._client.call("storage", "GET", path, permissions=asked).get("permissions") or ()
-        if isinstance(missing := _missing(asked, granted, roles.PEOPLE_IN_BUCKET), list):
+        if isinstance(missing := _missing(asked, granted, policies.PEOPLE_IN_BUCKET), list):
             return missing
         if found.iam_configuration.public_access_prevention != "enforced":
             fix = f"gcloud storage buckets update gs://{found.name} --public-access-prevention"
@@ -104,17 +103,17 @@ class Account:
             return [Finding(f"{email} is disabled", f"gcloud iam service-accounts enable {email}")]
         asked = ["iam.serviceAccounts.actAs"]
         granted = self._client.call("iam", "POST", f"{path}:testIamPermissions", {"permissions": asked})
-        return _missing(asked, granted.get("permissions") or (), roles.PEOPLE_ON_ACCOUNT) or email
+        return _missing(asked, granted.get("permissions") or (), policies.PEOPLE_ON_ACCOUNT) or email
 
     def _check_repository(self) -> Answer:
-        image = requests.serving_image(self._cloud)
+        image = bodies.serving_image(self._cloud)
         place = f"{self._cloud.region}-docker.pkg.dev/{self._cloud.project}/"
         if not image.startswith(place):
             return f"{image} is not in this project"
         name = image.removeprefix(place).partition("/")[0]
         try:
             found = self._client.call(
-                "artifactregistry", "GET", f"/v1/{requests.parent(self._cloud)}/repositories/{name}"
+                "artifactregistry", "GET", f"/v1/{bodies.parent(self._cloud)}/repositories/{name}"
             )
         except NotFoundError:
             said = f"there is no repository {name} in {self._cloud.region}, from which endpoints take {image}"

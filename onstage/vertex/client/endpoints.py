@@ -1,4 +1,3 @@
-# Owned by the template.
 """Vertex AI's endpoints: model, endpoint, deployment; and batch prediction, which needs the model only."""
 
 import json
@@ -11,17 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cloud import show
-from cloud.platform import NotFoundError, Part, Plan, Request, State, Step, UnreachableError
-from cloud.settings import Settings
-from cloud.vertex import images, requests, validate
-from cloud.vertex.client import Client
-from cloud.vertex.errors import BusyError, ExistsError
-from cloud.vertex.jobs import Jobs, address, machines, prefix
-from cloud.vertex.locations import job_name
-from cloud.vertex.storage import GoogleBucket
-from rehearse.report import Finding, Report
-from trainer.run import UserError
+from onstage.commands import show
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, Part, Plan, Request, State, Step, UnreachableError
+from onstage.report import Finding, Report
+from onstage.settings import Settings
+from onstage.vertex.client.errors import BusyError, ExistsError
+from onstage.vertex.client.jobs import Jobs, address, machines, prefix
+from onstage.vertex.client.session import Client
+from onstage.vertex.client.storage import GoogleBucket
+from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex.requests.locations import job_name
 
 # Source: vertex-ai/docs/predictions/get-online-predictions: bytes of a request to a dedicated and a shared endpoint.
 LARGEST = {True: 10 * 1024 * 1024, False: 1536 * 1024}
@@ -43,20 +42,20 @@ class Endpoints:
     def plan(self, report: Report, job: State, name: str | None) -> Plan | None:
         """The bodies for an endpoint of the model that `job` left, checked; None when a check failed."""
         name = name or self._new_name()
-        bodies: dict[str, Body] = {}
+        sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
-            bodies["UploadModelRequest"] = self._model(name, job)
-            bodies["Endpoint"] = requests.endpoint(self._cloud, name)
-            bodies["DeployModelRequest"] = requests.deploy_model(self._cloud, name, self._resource("models", name))
-            return self._findings(bodies)
+            sent["UploadModelRequest"] = self._model(name, job)
+            sent["Endpoint"] = bodies.endpoint(self._cloud, name)
+            sent["DeployModelRequest"] = bodies.deploy_model(self._cloud, name, self._resource("models", name))
+            return self._findings(sent)
 
         report.run("vertex", "image", self._check_image)
         if not report.run("vertex", "request", check_request):
             return None
         if not report.run("vertex", "name", lambda: self._check_name(name)):
             return None
-        model, endpoint, deployment = bodies.values()
+        model, endpoint, deployment = sent.values()
         create, deploy = Request(f"endpoints.create?endpointId={name}", endpoint), "endpoints.deployModel"
         steps = [
             self._upload_step(name, model, {}),
@@ -68,22 +67,22 @@ class Endpoints:
     def plan_batch(self, report: Report, job: State, source: Path | str) -> Plan | None:
         """The bodies for a batch prediction of local JSON lines, or of the .jsonl objects below a gs:// URI."""
         name = self._new_name()
-        places = requests.places_of(self._cloud, self._slug)
+        places = bodies.places_of(self._cloud, self._slug)
         rows = f"{places.output(name)}/rows.jsonl" if isinstance(source, Path) else _objects(source)
         uploads: dict[str, bytes | Path] = {rows: source} if isinstance(source, Path) else {}
-        bodies: dict[str, Body] = {}
+        sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
-            bodies["UploadModelRequest"] = self._model(name, job)
-            bodies["BatchPredictionJob"] = requests.batch_prediction_job(
+            sent["UploadModelRequest"] = self._model(name, job)
+            sent["BatchPredictionJob"] = bodies.batch_prediction_job(
                 self._cloud, name, self._resource("models", name), [rows], places.predictions(name)
             )
-            return self._findings(bodies)
+            return self._findings(sent)
 
         report.run("vertex", "image", self._check_image)
         if not report.run("vertex", "request", check_request):
             return None
-        model, batch = bodies.values()
+        model, batch = sent.values()
         steps = [self._upload_step(name, model, uploads), self._jobs.create("batch", batch, {})]
         return Plan("batch", name, steps, f"{self._machines()} by the second, until all rows are answered")
 
@@ -124,7 +123,7 @@ class Endpoints:
 
     def running(self) -> Iterator[State]:
         """The project's endpoints."""
-        path = f"/v1/{requests.parent(self._cloud)}/endpoints"
+        path = f"/v1/{bodies.parent(self._cloud)}/endpoints"
         for found in self._client.pages(path, "endpoints"):
             # The resource's last part is the name that `delete` takes, also of endpoints that others made.
             name, serves = found["name"].rpartition("/")[2], bool(found.get("deployedModels"))
@@ -148,7 +147,7 @@ class Endpoints:
         if len(body) > largest:
             raise UserError(
                 f"the request has {show.size(len(body))}; this endpoint takes {show.size(largest)}: ask in parts, or "
-                "all at once with python -m cloud vertex batch"
+                "all at once with onstage vertex batch"
             )
         host = endpoint.get("dedicatedEndpointDns")
         base = self._client.dedicated(host) if host else self._client.address("aiplatform")
@@ -160,7 +159,7 @@ class Endpoints:
         """The URIs of a batch prediction's answers, which lie beside its list of errors."""
         found = self._jobs.resource("batch", batch.name) or {}
         folder = (found.get("outputInfo") or {}).get("gcsOutputDirectory")
-        folder = folder or requests.places_of(self._cloud, self._slug).predictions(batch.name)
+        folder = folder or bodies.places_of(self._cloud, self._slug).predictions(batch.name)
         return f"{folder.rstrip('/')}/prediction.results-*"
 
     def _upload_step(self, name: str, body: Body, uploads: Mapping[str, bytes | Path]) -> Step:
@@ -169,7 +168,7 @@ class Endpoints:
     def _upload(self, name: str, body: Body) -> None:
         doing = f"making the model {name}"
         try:
-            path = f"/v1/{requests.parent(self._cloud)}/models:upload"
+            path = f"/v1/{bodies.parent(self._cloud)}/models:upload"
             self._client.wait(self._client.call("aiplatform", "POST", path, body), doing)
         except ExistsError:
             # It was not there before: the answer to an earlier attempt was lost.
@@ -178,7 +177,7 @@ class Endpoints:
     def _create(self, name: str, body: Body) -> None:
         doing = f"making the endpoint {name}"
         try:
-            path = f"/v1/{requests.parent(self._cloud)}/endpoints"
+            path = f"/v1/{bodies.parent(self._cloud)}/endpoints"
             self._client.wait(self._client.call("aiplatform", "POST", path, body, endpointId=name), doing)
         except ExistsError:
             self._until_there("endpoints", name)
@@ -241,16 +240,16 @@ class Endpoints:
             return None
 
     def _resource(self, collection: str, name: str) -> str:
-        return f"{requests.parent(self._cloud)}/{collection}/{quote(name, safe='')}"
+        return f"{bodies.parent(self._cloud)}/{collection}/{quote(name, safe='')}"
 
     def _new_name(self) -> str:
         return job_name(self._slug[:_LONGEST_SLUG].rstrip("_"), datetime.now(timezone.utc))
 
     def _model(self, name: str, job: State) -> Body:
-        return {"modelId": name, **requests.model(self._cloud, name, self._model_of(job))}
+        return {"modelId": name, **bodies.model(self._cloud, name, self._model_of(job))}
 
     def _model_of(self, job: State) -> str:
-        return job.model or requests.places_of(self._cloud, self._slug).model(job.name)
+        return job.model or bodies.places_of(self._cloud, self._slug).model(job.name)
 
     def _check_name(self, name: str) -> list[Finding]:
         if not _NAME.fullmatch(name):
@@ -259,17 +258,17 @@ class Endpoints:
                 Finding(f"{name!r} cannot be the name of an endpoint: small letters, digits and -, at most 63", fix)
             ]
         there = [part.what for part in self.parts(name)]
-        fix = f"choose another --endpoint, or remove it: python -m cloud vertex delete {name}"
+        fix = f"choose another --endpoint, or remove it: onstage vertex delete {name}"
         return [Finding(f"there is already: {', '.join(there)}", fix)] if there else []
 
     def _check_image(self) -> list[Finding]:
-        problem = images.patch_problem(requests.serving_image(self._cloud), datetime.now(timezone.utc).date())
+        problem = images.patch_problem(bodies.serving_image(self._cloud), datetime.now(timezone.utc).date())
         return [Finding(problem, warning=True)] if problem else []
 
-    def _findings(self, bodies: Mapping[str, Body]) -> list[Finding]:
+    def _findings(self, sent: Mapping[str, Body]) -> list[Finding]:
         return [
             Finding(f"{kind}, {one}", one.fix, one.cloud)
-            for kind, body in bodies.items()
+            for kind, body in sent.items()
             for one in validate.problems(kind, body, self._cloud.region)
         ]
 

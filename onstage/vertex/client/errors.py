@@ -1,4 +1,3 @@
-# Owned by the template.
 """What Google refuses, in words: what happened, the likely cause, what to type next. Never a token."""
 
 import json
@@ -6,12 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloud.platform import NotFoundError, UnreachableError
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import NotFoundError, UnreachableError
 
 LOGIN = "gcloud auth application-default login"
-SETUP = "python -m cloud vertex setup"
-_UPLOAD = "python -m cloud vertex upload"
+SETUP = "onstage vertex setup"
+_UPLOAD = "onstage vertex upload"
 _TOKEN = re.compile(r"\bya29\.[\w.-]+")
 # Google's machines may refuse a request that is right: ask again after a while.
 PASSING = (408, 500, 502, 503, 504)
@@ -36,7 +35,7 @@ _CAUSES = (
     (r"No such file or directory: .*/gcs/|NOT_FOUND.*gs://|No such object", "send the data: " + _UPLOAD),
     (
         r"[Mm]odel server (?:never|exited)|health check",
-        "rehearse the endpoint of this model: python -m rehearse vertex",
+        "rehearse the endpoint of this model: onstage rehearse vertex",
     ),
     (
         r"[Ii]mage .*(?:not found|denied|pull)|pull.* image|ErrImagePull",
@@ -47,7 +46,7 @@ _CAUSES = (
         f"the service account lacks a permission: {SETUP}",
     ),
     (r"[Ii]nternal error", "a fault of Google's: send the job again"),
-    (r"non-zero status", "run the same job here, where it can be debugged: python -m rehearse vertex"),
+    (r"non-zero status", "run the same job here, where it can be debugged: onstage rehearse vertex"),
 )
 
 
@@ -174,7 +173,7 @@ def _quota(said: str) -> str:
     what = found[0] if found else "this"
     return (
         f"the project may use no more of {what}: ask for more (console: IAM & Admin, Quotas), choose another "
-        "machine_type in settings.toml, or end what runs: python -m cloud vertex status"
+        "machine_type in settings.toml, or end what runs: onstage vertex status"
     )
 
 

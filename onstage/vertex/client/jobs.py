@@ -1,4 +1,3 @@
-# Owned by the template.
 """Vertex AI's custom, tuning and batch prediction jobs: sent, found, stopped."""
 
 import re
@@ -9,11 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cloud.platform import NotFoundError, Plan, Request, State, Step, UnreachableError
-from cloud.settings import Settings, Vertex
-from cloud.vertex import requests
-from cloud.vertex.client import Client
-from cloud.vertex.package import build_sdist
+from onstage.platform import NotFoundError, Plan, Request, State, Step, UnreachableError
+from onstage.settings import Settings, Vertex
+from onstage.vertex.agent.package import build_sdist
+from onstage.vertex.client.session import Client
+from onstage.vertex.requests import bodies
 
 Body = dict[str, Any]
 # What Vertex AI calls each kind of job, its collection, and the page of the console.
@@ -42,9 +41,9 @@ class Jobs:
         """How a training or tuning job's body is sent, with the source distribution that it names."""
         kind = "training" if "jobSpec" in body else "tuning"
         name = body["displayName"]
-        source = requests.places_of(self._cloud, self._slug).source(name)
+        source = bodies.places_of(self._cloud, self._slug).source(name)
         with tempfile.TemporaryDirectory(prefix="sdist-") as folder:
-            sdist = build_sdist(Path(folder)).read_bytes()
+            sdist = build_sdist(Path(folder), self._settings.project).read_bytes()
         each = _cost(self._cloud)
         cost = each if kind == "training" else f"{body['maxTrialCount']} trainings, each {each}"
         return Plan(kind, name, [self.create(kind, body, {source: sdist})], cost)
@@ -91,11 +90,11 @@ class Jobs:
 
     def _list(self, kind: str, wanted: str) -> Iterator[Body]:
         collection = KINDS[kind][1]
-        return self._client.pages(f"/v1/{requests.parent(self._cloud)}/{collection}", collection, filter=wanted)
+        return self._client.pages(f"/v1/{bodies.parent(self._cloud)}/{collection}", collection, filter=wanted)
 
     def _send(self, kind: str, body: Body) -> None:
         """Create a job once: names are not unique, so an answer that was lost is looked for before another try."""
-        path = f"/v1/{requests.parent(self._cloud)}/{KINDS[kind][1]}"
+        path = f"/v1/{bodies.parent(self._cloud)}/{KINDS[kind][1]}"
         for attempt in range(_ATTEMPTS):
             try:
                 made = self._client.call("aiplatform", "POST", path, body, repeat=False)

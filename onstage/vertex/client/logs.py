@@ -1,12 +1,11 @@
-# Owned by the template.
 """The logs of jobs and endpoints in Cloud Logging."""
 
 import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from cloud.vertex.client import Client
-from cloud.vertex.errors import DeniedError
+from onstage.vertex.client.errors import DeniedError
+from onstage.vertex.client.session import Client
 
 # Source: logging/quotas: 60 reads a minute and project.
 _PAUSE = 1.1

@@ -1,30 +1,31 @@
-# Owned by the template.
-"""Google Vertex AI, as the commands of `python -m cloud vertex` need it."""
+"""Google Vertex AI, as the commands of `onstage vertex` need it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud import preflight
-from cloud.platform import Log, Part, Plan, Search, State
-from cloud.settings import Rehearsal, Settings
-from cloud.vertex import accounts, endpoints, jobs, logs, requests
-from cloud.vertex.client import Client
-from cloud.vertex.errors import advice
-from cloud.vertex.setup import Setup
-from cloud.vertex.storage import GoogleBucket
+from onstage.commands import preflight
+from onstage.platform import Log, Part, Plan, Search, State
+from onstage.settings import Rehearsal, Settings
+from onstage.vertex.client import accounts, endpoints, jobs, logs
+from onstage.vertex.client.errors import advice
+from onstage.vertex.client.session import Client
+from onstage.vertex.client.setup import Setup
+from onstage.vertex.client.storage import GoogleBucket
+from onstage.vertex.requests import bodies
 
 if TYPE_CHECKING:
-    from rehearse.report import Report
+    from onstage.report import Report
 
 
 class VertexPlatform:
-    """Google Vertex AI with one settings.toml. See cloud.platform.Platform for what each method does."""
+    """Google Vertex AI with one settings.toml. See onstage.platform.Platform for what each method does."""
 
     name = "vertex"
     title = "Google Vertex AI"
 
     def __init__(self, settings: Settings) -> None:
+        self.project = settings.project
         self._settings, self._cloud = settings, settings.vertex
         self._client = Client(self._cloud)
         self.bucket = GoogleBucket(self._client, self._cloud.bucket)
@@ -32,10 +33,10 @@ class VertexPlatform:
         self._endpoints = endpoints.Endpoints(self._client, settings, self.bucket, self._jobs)
 
     def channel(self, name: str) -> str:
-        return requests.places_of(self._cloud, self._settings.name).channel(name)
+        return bodies.places_of(self._cloud, self._settings.name).channel(name)
 
     def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
-        from rehearse.vertex.rehearsal import check
+        from onstage.vertex.agent.rehearsal import check
 
         # What travels is the job as it is, without what a rehearsal changes.
         whole = self._settings.model_copy(update={"rehearsal": Rehearsal()})

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Google's services as JSON, that speak in UserErrors. Credentials are google-auth's business alone."""
 
 import functools
@@ -12,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud import show
-from cloud.platform import UnreachableError
-from cloud.settings import Vertex
-from cloud.vertex import errors
-from trainer.run import UserError
+from onstage.commands import show
+from onstage.errors import UserError
+from onstage.platform import UnreachableError
+from onstage.settings import Vertex
+from onstage.vertex.client import errors
 
 # Requests at a time; every one of them needs a connection.
 CONNECTIONS = 16
@@ -97,7 +96,7 @@ class Client:
     ) -> Any:
         """The JSON that a service answers. Without `repeat`, a request whose answer is lost is not sent again.
 
-        Raises UserError: NotFoundError, UnreachableError, or what cloud.vertex.errors has for the refusal.
+        Raises UserError: NotFoundError, UnreachableError, or what onstage.vertex.client.errors has for the refusal.
         """
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if content else {}

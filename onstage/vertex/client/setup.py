@@ -1,18 +1,17 @@
-# Owned by the template.
 """Makes what jobs and endpoints need in a Google Cloud project, when asked: what infra/vertex.sh makes with gcloud."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cloud import show
-from cloud.platform import Plan, Request, Step
-from cloud.settings import Settings
-from cloud.vertex import requests, roles
-from cloud.vertex.client import Client
-from cloud.vertex.errors import ExistsError
-from cloud.vertex.storage import GoogleBucket
-from trainer.run import UserError
+from onstage.commands import show
+from onstage.platform import Plan, Request, Step
+from onstage.settings import Settings
+from onstage.vertex.requests import bodies, policies
+from onstage.vertex.client.session import Client
+from onstage.vertex.client.errors import ExistsError
+from onstage.vertex.client.storage import GoogleBucket
+from onstage.errors import UserError
 
 # Seconds that a new service account may take until policies know it.
 _PATIENCE = 60
@@ -24,18 +23,18 @@ class Setup:
 
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client, self._settings, self._cloud = client, settings, settings.vertex
-        self._bucket = GoogleBucket(client, roles.bucket_of(settings))
+        self._bucket = GoogleBucket(client, policies.bucket_of(settings))
 
     def plan(self) -> Plan:
         """The steps; each leaves alone what is there already. Raises UserError if settings.toml names no project."""
-        parent, repository = requests.parent(self._cloud), self._cloud.repository
-        email, project = roles.account_of(self._settings), self._cloud.project
+        parent, repository = bodies.parent(self._cloud), self._cloud.repository
+        email, project = policies.account_of(self._settings), self._cloud.project
         bucket, member = self._bucket.name, f"serviceAccount:{email}"
-        apis = {"serviceIds": [f"{api}.googleapis.com" for api in roles.APIS]}
+        apis = {"serviceIds": [f"{api}.googleapis.com" for api in policies.APIS]}
         shown, source = {"displayName": "Vertex AI jobs"}, {"publicRepository": "DOCKER_HUB"}
         account, hub = {"accountId": email.partition("@")[0], "serviceAccount": shown}, {"dockerRepository": source}
         remote = {"format": "DOCKER", "mode": "REMOTE_REPOSITORY", "remoteRepositoryConfig": hub}
-        in_bucket, in_project = _bindings(roles.JOBS_IN_BUCKET, member), _bindings(roles.JOBS_IN_PROJECT, member)
+        in_bucket, in_project = _bindings(policies.JOBS_IN_BUCKET, member), _bindings(policies.JOBS_IN_PROJECT, member)
         create = f"repositories.create?repositoryId={repository}"
         steps = [
             Step("the project's APIs", Request("services.batchEnable", apis), lambda: self._enable(apis)),
@@ -54,7 +53,7 @@ class Setup:
         """Bucket, service account and repository, as settings.toml calls them."""
         return {
             "bucket": self._bucket.name,
-            "service_account": roles.account_of(self._settings),
+            "service_account": policies.account_of(self._settings),
             "repository": self._cloud.repository,
         }
 
@@ -68,7 +67,7 @@ class Setup:
     def _make(self, body: Body) -> None:
         path = f"/v1/projects/{self._cloud.project}/serviceAccounts"
         # One of another project is not ours to make.
-        if roles.account_of(self._settings).endswith(f"@{self._cloud.project}.iam.gserviceaccount.com"):
+        if policies.account_of(self._settings).endswith(f"@{self._cloud.project}.iam.gserviceaccount.com"):
             _unless_there(lambda: self._client.call("iam", "POST", path, body))
 
     def _remote(self, parent: str, body: Body) -> None:

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The Cloud Storage bucket: parallel uploads that skip what is there and go on where they were cut off."""
 
 import fnmatch
@@ -7,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cloud.platform import Item, NotFoundError
-from cloud.vertex import errors
-from cloud.vertex.client import Client
-from cloud.vertex.transfers import Uploads, checksum, key_of
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import Item, NotFoundError
+from onstage.vertex.client import errors
+from onstage.vertex.client.session import Client
+from onstage.vertex.client.transfers import Uploads, checksum, key_of
 
 
 class GoogleBucket:
@@ -103,7 +102,7 @@ class GoogleBucket:
         except NotFoundError as error:
             raise UserError(
                 f"there is no bucket {self.name}; make it in {self._client.region}: "
-                "python -m cloud vertex upload --create-bucket"
+                "onstage vertex upload --create-bucket"
             ) from error
         except errors.DeniedError as error:
             raise errors.DeniedError(

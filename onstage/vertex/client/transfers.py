@@ -1,4 +1,3 @@
-# Owned by the template.
 """Files to Cloud Storage, in parallel: large ones in parts, which a second run does not send again.
 
 The parts are those of https://cloud.google.com/storage/docs/multipart-uploads, of which the service itself keeps the
@@ -16,9 +15,9 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from cloud.platform import Item, NotFoundError
-from cloud.vertex.client import CONNECTIONS, Client
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.platform import Item, NotFoundError
+from onstage.vertex.client.session import CONNECTIONS, Client
 
 _PART = 8 * 1024 * 1024
 # Source: storage/quotas, XML API multipart uploads.

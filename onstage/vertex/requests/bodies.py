@@ -1,4 +1,3 @@
-# Owned by the template: edit `settings.toml` and `src/trainer/model.py` instead.
 """The bodies of the requests that Google Vertex AI receives, as its REST API has them. Pure functions: nothing is read,
 sent or changed.
 
@@ -12,10 +11,10 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloud.settings import Vertex
-from cloud.vertex.images import image_uri
-from cloud.vertex.locations import Locations, mounted
-from trainer.run import UserError
+from onstage.errors import UserError
+from onstage.settings import Vertex
+from onstage.vertex.requests.images import image_uri
+from onstage.vertex.requests.locations import Locations, mounted
 
 MODULE = "trainer.task"
 CHANNELS = ("train", "eval")

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Vertex AI's TensorFlow images, regions and machines: which there are, until when, and what goes together.
 
 The table is images.json.
@@ -14,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trainer.run import UserError
+from onstage.errors import UserError
 
 _FOLDER = Path(__file__).parent
 # The processors of these machines are Arm, for which none of the images is built.

@@ -1,4 +1,3 @@
-# Owned by the template.
 """Names of jobs and places in Cloud Storage. Whatever uploads, sends or rehearses asks here for them."""
 
 from dataclasses import dataclass

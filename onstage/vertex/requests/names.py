@@ -1,11 +1,10 @@
-# Owned by the template.
 """Finds names in a request that do not have the form of their kind: labels, networks, accounts, keys, models."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from cloud.problem import Path, Problem, written
+from onstage.problem import Path, Problem, written
 
 LONGEST_NAME = 128
 # Source: https://cloud.google.com/resource-manager/docs/labels-overview#requirements

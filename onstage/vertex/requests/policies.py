@@ -1,7 +1,6 @@
-# Owned by the template.
 """Who may do what: the least that the jobs and the people of this project need. infra/vertex.sh grants the same."""
 
-from cloud.settings import Settings
+from onstage.settings import Settings
 
 APIS = ("aiplatform", "artifactregistry", "cloudresourcemanager", "iam", "logging", "storage")
 # Of the jobs: their containers write their own logs, and use nothing but the bucket.
@@ -57,5 +56,5 @@ def policy(settings: Settings) -> str:
         "what you need:\n"
         f"{lines((PEOPLE_IN_PROJECT, project), (PEOPLE_IN_BUCKET, bucket), (PEOPLE_ON_ACCOUNT, f'on {account}'))}\n"
         "infra/vertex.sh makes bucket, service account and repository with gcloud, and so does:\n"
-        "python -m cloud vertex setup --create (--dry-run shows what it would send)"
+        "onstage vertex setup --create (--dry-run shows what it would send)"
     )

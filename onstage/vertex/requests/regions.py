@@ -1,12 +1,11 @@
-# Owned by the template.
 """Finds what a request names that is no place in Cloud Storage, or lies in another region than the job."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from cloud.problem import Path, Problem, written
-from cloud.vertex.images import region_names, regions, unknown_region
+from onstage.problem import Path, Problem, written
+from onstage.vertex.requests.images import region_names, regions, unknown_region
 
 # Members that hold a gs:// URI, and nothing else.
 _URIS = ("outputUriPrefix", "artifactUri", "uris", "packageUris")

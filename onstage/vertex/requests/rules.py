@@ -1,4 +1,3 @@
-# Owned by the template.
 """What Vertex AI refuses, or takes amiss, and its schema does not say.
 
 Each rule is in the REST reference of the message, where no other source is named:
@@ -11,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from cloud.problem import Path, Problem, written
-from cloud.vertex.images import Image, availability_problem, known_image, machine_problem
-from cloud.vertex.names import unfit
-from cloud.vertex.places import foreign
+from onstage.problem import Path, Problem, written
+from onstage.vertex.requests.images import Image, availability_problem, known_image, machine_problem
+from onstage.vertex.requests.names import unfit
+from onstage.vertex.requests.regions import foreign
 
 Body = dict[str, Any]
 MOST_VARIABLES = 100

@@ -1,4 +1,3 @@
-# Owned by the template.
 """The custom job that a tuning job would start, so that tuning can be rehearsed by what runs custom jobs."""
 
 import copy

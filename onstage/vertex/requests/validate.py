@@ -1,4 +1,3 @@
-# Owned by the template.
 """Says what Vertex AI would refuse in a request, without asking it: no network, no account, no SDK.
 
 schema.json has the documented messages; `rules` adds what no schema says.
@@ -13,10 +12,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from cloud import problem
-from cloud.problem import Key, Problem, written
-from cloud.vertex import rules
-from trainer.run import UserError
+from onstage import problem
+from onstage.errors import UserError
+from onstage.problem import Key, Problem, written
+from onstage.vertex.requests import rules
 
 __all__ = ["Problem", "problems"]
 

@@ -33,7 +33,7 @@ class Bench:
     """A store with data, and jobs on it."""
 
     def __init__(self, folder: Path) -> None:
-        from rehearse.store import LocalStore
+        from onstage.rehearsal.store import LocalStore
 
         self.folder = folder
         self.store = LocalStore(folder / "store")
@@ -75,13 +75,13 @@ class Bench:
         }
 
     def run(self, body: Mapping[str, Any], **options: Any) -> Any:
-        from rehearse.sagemaker.agent import run_training_job
+        from onstage.sagemaker.agent.agent import run_training_job
 
         self.runs += 1
         return run_training_job(body, self.store, self.folder / f"run-{self.runs}", **options)
 
     def refusal(self, body: Mapping[str, Any]) -> str:
-        from trainer.run import UserError
+        from onstage.errors import UserError
 
         with pytest.raises(UserError) as refused:
             self.run(body)
@@ -409,7 +409,7 @@ def test_requirements_are_installed_on_top_and_leave_the_own_environment_alone(b
 def test_pip_gets_its_settings_and_a_command_that_prints_them_no_password(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rehearse.overlay import pip_settings
+    from onstage.rehearsal.overlay import pip_settings
 
     monkeypatch.setenv("PIP_INDEX_URL", "https://user:secret@host/simple")
     monkeypatch.setenv("PIP_TIMEOUT", "9")
@@ -459,7 +459,7 @@ def test_lines_are_passed_on_as_they_are_written(bench: Bench) -> None:
 
 
 def test_the_longest_mount_stands_for_a_uri(project: Path, tmp_path: Path) -> None:
-    from rehearse.store import LocalStore
+    from onstage.rehearsal.store import LocalStore
 
     mounts = {"s3://b/data": tmp_path / "data", "s3://b/data/train/": tmp_path / "x.csv", "gs://b": tmp_path / "g"}
     store = LocalStore(tmp_path / "root", mounts)
@@ -471,8 +471,8 @@ def test_the_longest_mount_stands_for_a_uri(project: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("uri", ["s3://b/../x", "s3://../x", "s3://b/a\\b", "s3://b/c:/x", "s3://", "/b/x", "b/x"])
 def test_uris_that_are_no_place_in_a_store_are_refused(project: Path, tmp_path: Path, uri: str) -> None:
-    from rehearse.store import LocalStore
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.rehearsal.store import LocalStore
 
     with pytest.raises(UserError, match=r"is not an object's address|cannot be a file of this machine"):
         LocalStore(tmp_path).path(uri)

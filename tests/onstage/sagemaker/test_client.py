@@ -406,7 +406,7 @@ def test_a_job_that_fails_ends_with_the_reason_and_the_likely_cause(desk: Desk) 
     ],
 )
 def test_a_reason_has_a_likely_cause(project: Path, reason: str, said: str) -> None:
-    from cloud.sagemaker.errors import advice
+    from onstage.sagemaker.client.errors import advice
 
     assert said in advice(reason)
     assert bool(said) == bool(advice(reason))
@@ -625,8 +625,8 @@ def test_data_that_is_not_in_the_bucket_is_missed(new_desk: Desk) -> None:
 
 
 def test_setup_says_what_is_missing_and_makes_it_when_asked(new_desk: Desk) -> None:
-    from cloud.sagemaker.policies import role_policy
-    from cloud.settings import load
+    from onstage.sagemaker.requests.policies import role_policy
+    from onstage.settings import load
 
     bucket = bucket_of(new_desk)
     said = new_desk.run("setup", code=1)

@@ -37,8 +37,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def cloud(project: Path) -> Any:
-    from cloud.sagemaker import images, locations, requests, rules, trials, validate
-    from cloud.settings import SageMaker
+    from onstage.sagemaker.requests import images, locations, rules, trials, validate
+    from onstage.settings import SageMaker
     from trainer import run
 
     return SimpleNamespace(
@@ -167,7 +167,7 @@ def test_the_toolkit_is_told_what_to_run(cloud: Any, hyperparameters: Any) -> No
 
 @given(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text())
 def test_every_value_survives_the_encoding(project: Path, value: Any) -> None:
-    from cloud.sagemaker.requests import encoded
+    from onstage.sagemaker.requests.bodies import encoded
 
     back = json.loads(encoded({"name": value})["name"])
     assert (back, type(back)) == (value, type(value))
@@ -260,7 +260,7 @@ def test_a_job_needs_a_bucket_and_a_role(cloud: Any, hyperparameters: Any, name:
 
 @given(st.text(max_size=80), st.integers(0, 999))
 def test_names_of_jobs_are_names_to_sagemaker(project: Path, slug: str, millisecond: int) -> None:
-    from cloud.sagemaker.locations import LONGEST_TUNING_NAME, job_name
+    from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, job_name
 
     when = datetime(2026, 2, 3, 4, 5, 6, millisecond * 1000)
     for name, longest in ((job_name(slug, when), 63), (job_name(slug, when, LONGEST_TUNING_NAME), 32)):

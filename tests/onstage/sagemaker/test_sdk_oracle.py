@@ -115,7 +115,7 @@ def recorded(
     sdk: Path, project: Path, command: Command, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[str]]:
     """The folder that CALLS recorded into, and what it printed."""
-    from cloud.sagemaker.images import image_uri
+    from onstage.sagemaker.requests.images import image_uri
 
     folder = tmp_path_factory.mktemp("sdk")
     (folder / "code").mkdir()
@@ -150,8 +150,8 @@ def body(folder: Path, name: str) -> dict[str, Any]:
 
 
 def test_image_uris_are_those_of_the_sdk(sdk: Path, project: Path) -> None:
-    from cloud.sagemaker import images
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.sagemaker.requests import images
 
     instances = {"cpu": "ml.m5.xlarge", "gpu": "ml.g5.xlarge"}
     asked = [
@@ -192,7 +192,7 @@ def test_sdk_calls_are_recorded_without_account_and_network(recorded: tuple[Path
     "name", ["1-CreateTrainingJob.json", "2-CreateHyperParameterTuningJob.json", "3-CreateTrainingJob.json"]
 )
 def test_what_the_sdk_sends_has_no_problems(recorded: tuple[Path, list[str]], name: str) -> None:
-    from cloud.sagemaker import validate
+    from onstage.sagemaker.requests import validate
 
     assert validate.problems(name.partition("-")[2].removesuffix(".json"), body(recorded[0], name), "eu-west-1") == []
 
@@ -211,8 +211,8 @@ def test_a_tuning_job_is_also_recorded_as_its_middle_trial(recorded: tuple[Path,
 
 @pytest.mark.parametrize("name", ["1-CreateTrainingJob.json", "3-CreateTrainingJob.json"])
 def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]], name: str, tmp_path: Path) -> None:
-    from rehearse.sagemaker.agent import run_training_job
-    from rehearse.store import LocalStore
+    from onstage.rehearsal.store import LocalStore
+    from onstage.sagemaker.agent.agent import run_training_job
 
     store = tmp_path / "store"
     shutil.copytree(recorded[0] / "recorded" / "store", store)
@@ -224,7 +224,7 @@ def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]]
 
 
 def test_the_example_records_this_project(sdk: Path, project: Path, command: Command, tmp_path: Path) -> None:
-    from cloud.sagemaker import validate
+    from onstage.sagemaker.requests import validate
 
     copy = tmp_path / "project"
     shutil.copytree(project, copy)
@@ -248,8 +248,8 @@ def test_the_example_records_this_project(sdk: Path, project: Path, command: Com
 def test_boto3_alone_is_recorded_too(project: Path, tmp_path: Path) -> None:
     import boto3
 
-    from rehearse.sdk_recorder import record
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.sagemaker.client.recorder import record
 
     large = os.urandom(20_000_000)
     (tmp_path / "large").write_bytes(large)
@@ -282,7 +282,7 @@ def test_boto3_alone_is_recorded_too(project: Path, tmp_path: Path) -> None:
 def test_later_sessions_are_not_recorded(project: Path, tmp_path: Path) -> None:
     import botocore.handlers
 
-    from rehearse.sdk_recorder import record
+    from onstage.sagemaker.client.recorder import record
 
     before = list(botocore.handlers.BUILTIN_HANDLERS), dict(os.environ)
     with pytest.raises(ZeroDivisionError), record(tmp_path / "recorded"):

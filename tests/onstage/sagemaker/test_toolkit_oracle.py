@@ -102,10 +102,10 @@ class Pair:
         self, files: dict[str, str], hyperparameters: dict[str, str], hosts: int = 1, environment: dict | None = None
     ) -> tuple[list[Seen], list[Seen]]:
         """What the toolkit's and what the agent's containers did with a source of these files."""
-        from rehearse.processes import environment as clean
-        from rehearse.sagemaker.agent import run_training_job
-        from rehearse.sagemaker.layout import lay_out
-        from rehearse.store import LocalStore
+        from onstage.rehearsal.processes import environment as clean
+        from onstage.rehearsal.store import LocalStore
+        from onstage.sagemaker.agent.agent import run_training_job
+        from onstage.sagemaker.agent.layout import lay_out
 
         source = self.folder / "sourcedir.tar.gz"
         (self.folder / "source").mkdir()

@@ -105,8 +105,8 @@ SOUND = {
 
 @pytest.fixture(scope="module")
 def cloud(project: Path) -> Any:
-    from cloud.sagemaker import rules, validate
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.sagemaker.requests import rules, validate
 
     return SimpleNamespace(validate=validate, rules=rules, UserError=UserError)
 

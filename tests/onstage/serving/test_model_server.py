@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, Command
-from tests.cpp_loader import error_of
+from tests.template.cpp_loader import error_of
 
 Ask = Callable[..., httpx.Response]
 
@@ -87,8 +87,8 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def server(iris: Path, exports: dict[str, Path]) -> Iterator[Any]:
-    from rehearse.serving.archive import find_versions
-    from rehearse.serving.process import ServingProcess
+    from onstage.serving.archive import find_versions
+    from onstage.serving.process import ServingProcess
 
     with ServingProcess() as process:
         models = {"iris": find_versions(iris / "model")}
@@ -402,7 +402,7 @@ def test_an_export_that_only_python_can_serve_is_refused_by_name(
     import numpy as np
     import tensorflow as tf
 
-    from trainer.run import UserError
+    from onstage.errors import UserError
 
     folder = str(exports["keras"] / "1")
     served = tf.saved_model.load(folder).signatures["serving_default"]
@@ -430,8 +430,8 @@ print(error_of(sys.argv[1], ("serving_default_x:0", np.ones(1, "float32")), "Sta
 
 
 def test_python_code_in_the_graph_is_named(server: Any, ask: Ask, exports: dict[str, Path], command: Command) -> None:
-    from rehearse.serving.export_checks import python_only_ops
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.serving.export_checks import python_only_ops
 
     folder = exports["python"] / "1"
     (found,) = python_only_ops(folder)
@@ -475,7 +475,7 @@ def damaged(source: Path, folder: Path, what: str) -> Path:
 def test_what_the_cpp_loader_refuses_is_refused(
     what: str, message: str, server: Any, iris: Path, tmp_path: Path
 ) -> None:
-    from trainer.run import UserError
+    from onstage.errors import UserError
 
     folder = damaged(iris / "model" / "1", tmp_path, what)
     said = error_of(str(folder / "model" / "1"))
@@ -491,7 +491,7 @@ def test_what_the_cpp_loader_refuses_is_refused(
 def test_variables_that_are_missing_are_refused_before_the_first_request(
     server: Any, iris: Path, tmp_path: Path
 ) -> None:
-    from trainer.run import UserError
+    from onstage.errors import UserError
 
     folder = damaged(iris / "model" / "1", tmp_path, "no variables")
     # The C++ loader restores nothing and says nothing; an endpoint would fail at every request.
@@ -501,7 +501,7 @@ def test_variables_that_are_missing_are_refused_before_the_first_request(
 
 
 def test_a_numbered_folder_without_a_model_is_refused_as_a_version(server: Any, iris: Path, tmp_path: Path) -> None:
-    from trainer.run import UserError
+    from onstage.errors import UserError
 
     folder = damaged(iris / "model" / "1", tmp_path, "")
     (folder / "model" / "2").mkdir()
@@ -563,8 +563,8 @@ def test_the_server_ends_with_its_parent_and_knows_no_secrets(project: Path) -> 
 
 
 def test_a_taken_port_is_said_in_one_line(server: Any, iris: Path) -> None:
-    from rehearse.serving.process import ServingProcess
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.serving.process import ServingProcess
 
     taken = int(server.url.rpartition(":")[2])
     with ServingProcess(port=taken) as second, pytest.raises(UserError, match=f"cannot use port {taken}: "):
@@ -572,7 +572,7 @@ def test_a_taken_port_is_said_in_one_line(server: Any, iris: Path) -> None:
 
 
 def test_an_export_that_names_a_place_on_this_machine_is_found(project: Path, iris: Path, tmp_path: Path) -> None:
-    from rehearse.serving.export_checks import machine_paths
+    from onstage.serving.export_checks import machine_paths
 
     assert machine_paths(iris / "model", [project, iris]) == []
     folder = damaged(iris / "model" / "1", tmp_path, "")

@@ -51,7 +51,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(project: Path, archive: Path) -> Iterator[Any]:
-    from rehearse.serving.process import ServingProcess
+    from onstage.serving.process import ServingProcess
 
     with ServingProcess() as process:
         assert httpx.get(f"{process.url}/ping").status_code == 502
@@ -209,7 +209,7 @@ NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=Fal
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.one_of(FIELDS, NUMBERS), min_size=2, max_size=4), min_size=1, max_size=4))
 def test_csv_as_written_by_the_csv_module_comes_through(project: Path, rows: list) -> None:
-    from rehearse.serving.model_server.sagemaker_front import from_csv
+    from onstage.serving.model_server.sagemaker_front import from_csv
 
     text = io.StringIO()
     csv.writer(text).writerows(rows)
@@ -224,7 +224,7 @@ JSON_ROWS = st.lists(st.lists(NUMBERS, min_size=1), min_size=2) | st.lists(
 @settings(max_examples=100, deadline=None)
 @given(JSON_ROWS)
 def test_json_lines_are_rows(project: Path, rows: list) -> None:
-    from rehearse.serving.model_server.sagemaker_front import from_json
+    from onstage.serving.model_server.sagemaker_front import from_json
 
     assert json.loads(from_json("\n".join(map(json.dumps, rows)))) == {"instances": rows}
 
@@ -250,7 +250,7 @@ def laid_out(source: Path, folder: Path, *places: str) -> Path:
 def test_models_are_found_where_the_container_finds_them(
     places: list[str], found: dict[str, str], project: Path, archive: Path, tmp_path: Path
 ) -> None:
-    from rehearse.serving.archive import find_models, find_versions
+    from onstage.serving.archive import find_models, find_versions
 
     folder = laid_out(archive / "texts" / "7", tmp_path, *places)
     models = find_models(folder)
@@ -272,16 +272,16 @@ def test_models_are_found_where_the_container_finds_them(
 def test_an_archive_that_the_container_dies_of_is_refused(
     places: list[str], message: str, project: Path, archive: Path, tmp_path: Path
 ) -> None:
-    from rehearse.serving.archive import find_models
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.serving.archive import find_models
 
     with pytest.raises(UserError, match=message):
         find_models(laid_out(archive / "texts" / "7", tmp_path, *places))
 
 
 def test_an_archive_is_unpacked_only_into_its_folder(project: Path, tmp_path: Path) -> None:
-    from rehearse.archives import unpack
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.rehearsal.archives import unpack
 
     def packed(name: str, kind: bytes = tarfile.REGTYPE) -> Path:
         with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:

@@ -21,8 +21,8 @@ MODEL = "projects/proj/locations/us-central1/models/7"
 
 def modules() -> Any:
     """The project's modules for Vertex AI, which the fixture `project` has made importable."""
-    from cloud.settings import Vertex
-    from cloud.vertex import images, locations, requests, rules, trials, validate
+    from onstage.settings import Vertex
+    from onstage.vertex.requests import images, locations, rules, trials, validate
     from trainer import run
 
     return SimpleNamespace(
@@ -52,12 +52,10 @@ def bodies(cloud: Any, **changes: Any) -> dict[str, dict[str, Any]]:
     vertex, requests = cloud.settings(**{**PLAIN, **changes}), cloud.requests
     objective = cloud.run.Objective("val_loss", "minimize")
     return {
-        "CustomJob": requests.custom_job(vertex, "iris", "iris-1", {"epochs": 2}),
-        "HyperparameterTuningJob": requests.tuning_job(vertex, "iris", "iris-1", searched(cloud.run), objective),
-        "UploadModelRequest": requests.model(vertex, "iris-1", "gs://bkt/iris/jobs/iris-1/model"),
-        "Endpoint": requests.endpoint(vertex, "iris"),
-        "DeployModelRequest": requests.deploy_model(vertex, "iris-1", MODEL),
-        "BatchPredictionJob": requests.batch_prediction_job(
-            vertex, "iris-1", MODEL, ["gs://bkt/x.jsonl"], "gs://bkt/y"
-        ),
+        "CustomJob": bodies.custom_job(vertex, "iris", "iris-1", {"epochs": 2}),
+        "HyperparameterTuningJob": bodies.tuning_job(vertex, "iris", "iris-1", searched(cloud.run), objective),
+        "UploadModelRequest": bodies.model(vertex, "iris-1", "gs://bkt/iris/jobs/iris-1/model"),
+        "Endpoint": bodies.endpoint(vertex, "iris"),
+        "DeployModelRequest": bodies.deploy_model(vertex, "iris-1", MODEL),
+        "BatchPredictionJob": bodies.batch_prediction_job(vertex, "iris-1", MODEL, ["gs://bkt/x.jsonl"], "gs://bkt/y"),
     }

@@ -61,8 +61,8 @@ class FakeGoogle:
         return {**overrides, **vertex, "STORAGE_EMULATOR_HOST": self.storage.url}
 
     def _execute(self, job: Body) -> str:
-        from rehearse.store import LocalStore
-        from rehearse.vertex.agent import run_custom_job
+        from onstage.rehearsal.store import LocalStore
+        from onstage.vertex.agent.agent import run_custom_job
 
         number = job["name"].rpartition("/")[2]
 
@@ -96,8 +96,8 @@ class FakeGoogle:
         return ""
 
     def _serve(self, model: Body) -> Predict:
-        from rehearse.serving.archive import find_versions
-        from rehearse.serving.process import ServingProcess
+        from onstage.serving.archive import find_versions
+        from onstage.serving.process import ServingProcess
 
         if self.refusal:
             raise ValueError(self.refusal)

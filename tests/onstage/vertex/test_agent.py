@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Command
-from tests.test_sagemaker_agent import is_running
+from tests.onstage.sagemaker.test_agent import is_running
 
 SEEN = """
 import json, os, sys
@@ -31,7 +31,7 @@ class Bench:
     """Buckets, and jobs on them."""
 
     def __init__(self, folder: Path) -> None:
-        from rehearse.store import LocalStore
+        from onstage.rehearsal.store import LocalStore
 
         self.folder = folder
         self.store = LocalStore(folder / "store")
@@ -51,7 +51,7 @@ class Bench:
         return {"displayName": "a-job", "jobSpec": {"workerPoolSpecs": specs, "baseOutputDirectory": output, **members}}
 
     def run(self, body: Mapping[str, Any], **options: Any) -> Any:
-        from rehearse.vertex.agent import run_custom_job
+        from onstage.vertex.agent.agent import run_custom_job
 
         self.runs += 1
         return run_custom_job(body, self.store, self.folder / f"run-{self.runs}", grace=1, **options)
@@ -243,7 +243,7 @@ place.mkdir(parents=True)
 
 
 def test_a_body_that_cannot_be_rehearsed_is_refused_and_its_neighbour_is_not(bench: Bench) -> None:
-    from trainer.run import UserError
+    from onstage.errors import UserError
 
     body = bench.body("pass")
     del body["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["command"]
@@ -255,7 +255,7 @@ def test_a_body_that_cannot_be_rehearsed_is_refused_and_its_neighbour_is_not(ben
 
 
 def test_the_source_distribution_is_built_without_a_trace_in_the_project(project: Path, tmp_path: Path) -> None:
-    from cloud.vertex.package import build_sdist
+    from onstage.vertex.agent.package import build_sdist
 
     def state() -> dict[str, str]:
         return {
@@ -274,8 +274,8 @@ def test_the_source_distribution_is_built_without_a_trace_in_the_project(project
 
 
 def test_a_setup_that_does_not_run_is_one_message(project: Path, tmp_path: Path) -> None:
-    from cloud.vertex.package import build_sdist
-    from trainer.run import UserError
+    from onstage.errors import UserError
+    from onstage.vertex.agent.package import build_sdist
 
     (tmp_path / "src" / "trainer").mkdir(parents=True)
     (tmp_path / "setup.py").write_text("import nothing_there\n", encoding="utf-8")

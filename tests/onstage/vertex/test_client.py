@@ -17,7 +17,7 @@ import pytest
 from tests.emulators.faults import Fault
 from tests.emulators.google import PROJECT
 from tests.emulators.vertex import Predict
-from tests.google_desk import BUCKET, Body, Desk, FakeGoogle, make_desk, until
+from tests.onstage.vertex.desk import BUCKET, Body, Desk, FakeGoogle, make_desk, until
 
 PART = 8 * 1024 * 1024
 
@@ -357,7 +357,7 @@ def test_an_endpoint_that_is_still_being_made_can_be_removed(desk: Desk) -> None
 
 
 def test_sums_are_those_that_cloud_storage_has(project: Path, tmp_path: Path) -> None:
-    from cloud.vertex.transfers import checksum, part_size
+    from onstage.vertex.client.transfers import checksum, part_size
 
     file = tmp_path / "file"
     file.write_bytes(b"123456789")

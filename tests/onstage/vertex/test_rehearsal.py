@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import Bake, Command
-from tests.mistakes import MODEL, Mistake, add, both, change, rehearse
+from tests.onstage.mistakes import MODEL, Mistake, add, both, change, rehearse
 
 TASK = "src/trainer/task.py"
 PREBUILT = change("settings.toml", "\nmachine_type", '\nserving = "prebuilt"\nmachine_type')
@@ -217,9 +217,9 @@ class Jobs:
 
     def __call__(self, script: str, **options: Any) -> dict[str, str]:
         """The verdicts and texts of every check; in `script`, MODEL and COPY are the two folders."""
-        from rehearse.report import Report
-        from rehearse.store import LocalStore
-        from rehearse.vertex.job import Task, rehearse_job
+        from onstage.rehearsal.store import LocalStore
+        from onstage.report import Report
+        from onstage.vertex.agent.job import Task, rehearse_job
 
         place = "/gcs/bucket/job/model"
         script = f"set -e; mkdir -p {place}; " + script.replace("MODEL", place).replace("COPY", f"cp -r {self.model}")
@@ -293,7 +293,7 @@ def test_a_trial_that_reports_nothing_is_named_and_one_that_does_passes(jobs: Jo
 
 
 def test_the_endpoint_takes_what_the_api_lets_through(project: Path, model: Path) -> None:
-    from rehearse.serving.process import ServingProcess
+    from onstage.serving.process import ServingProcess
 
     routes = {"AIP_HEALTH_ROUTE": "/v1/models/half", "AIP_PREDICT_ROUTE": "/v1/models/half:predict"}
     with ServingProcess("vertex", environment={**routes, "PAYLOAD_LIMIT": "200"}) as server:
@@ -326,7 +326,7 @@ def test_the_endpoint_takes_what_the_api_lets_through(project: Path, model: Path
 
 
 def test_a_prebuilt_container_has_the_routes_of_its_endpoint(project: Path, model: Path) -> None:
-    from rehearse.serving.process import ServingProcess
+    from onstage.serving.process import ServingProcess
 
     routes = {"AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2"}
     routes["AIP_PREDICT_ROUTE"] = f"{routes['AIP_HEALTH_ROUTE']}:predict"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vertex_bodies import PLAIN, bodies, modules, searched
+from tests.onstage.vertex.bodies import PLAIN, bodies, modules, searched
 
 TODAY = date(2026, 11, 22)
 PREBUILT = "us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest"
@@ -122,7 +122,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 def test_every_hyperparameter_is_read_back_exactly(
     project: Path, flag: bool, whole: int, real: float, text: str, maybe: int | None, words: str | None
 ) -> None:
-    from cloud.vertex.requests import flags
+    from onstage.vertex.requests.bodies import flags
     from trainer.run import parse_flags
 
     @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import ROOT, TEMPLATE
 from tests.emulators.vertex import VertexServer
+from tests.onstage.vertex.bodies import FULL, PLAIN, modules, searched
 from tests.oracles import aiplatform
-from tests.vertex_bodies import FULL, PLAIN, modules, searched
 
 # As VertexServer names the model that `SDK` uploads.
 MODEL = "projects/proj/locations/us-central1/models/1006"
@@ -255,7 +255,7 @@ def test_the_stored_schema_is_what_the_installed_protos_say(python: Path) -> Non
 
 
 def test_a_body_that_we_refuse_for_a_name_or_a_type_is_refused_by_the_protos(cloud: Any, python: Path) -> None:
-    from cloud.vertex import validate
+    from onstage.vertex.requests import validate
 
     good = cloud.requests.custom_job(cloud.settings(**PLAIN), "iris", "job-1", {})
     bodies = [good]

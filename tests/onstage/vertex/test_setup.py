@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.emulators.google import NUMBER, PROJECT
-from tests.google_desk import Desk, FakeGoogle, make_desk
+from tests.onstage.vertex.desk import Desk, FakeGoogle, make_desk
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ WORDS = ("--project", "proj", "--region", "us-central1", "--bucket", "bkt", "--u
 
 
 def test_the_script_makes_and_grants_what_setup_does(project: Path, command: Command, tmp_path: Path) -> None:
-    from cloud.vertex import roles
+    from onstage.vertex.requests import policies
 
     made = script(project, command, tmp_path, *WORDS, "--apply")
     granted = [line.split() for line in made if "add-iam-policy-binding" in line]
@@ -132,14 +132,14 @@ def test_the_script_makes_and_grants_what_setup_does(project: Path, command: Com
         who = words[words.index("--member") + 1].partition(":")[0]
         found.setdefault((where, who), []).append(words[words.index("--role") + 1])
     assert found == {
-        ("projects", "serviceAccount"): list(roles.JOBS_IN_PROJECT),
-        ("buckets", "serviceAccount"): list(roles.JOBS_IN_BUCKET),
-        ("projects", "user"): list(roles.PEOPLE_IN_PROJECT),
-        ("buckets", "user"): list(roles.PEOPLE_IN_BUCKET),
-        ("service-accounts", "user"): list(roles.PEOPLE_ON_ACCOUNT),
+        ("projects", "serviceAccount"): list(policies.JOBS_IN_PROJECT),
+        ("buckets", "serviceAccount"): list(policies.JOBS_IN_BUCKET),
+        ("projects", "user"): list(policies.PEOPLE_IN_PROJECT),
+        ("buckets", "user"): list(policies.PEOPLE_IN_BUCKET),
+        ("service-accounts", "user"): list(policies.PEOPLE_ON_ACCOUNT),
     }
     [enabled] = [line for line in made if line.startswith("services enable")]
-    assert [word for word in enabled.split() if "." in word] == [f"{api}.googleapis.com" for api in roles.APIS]
+    assert [word for word in enabled.split() if "." in word] == [f"{api}.googleapis.com" for api in policies.APIS]
     [bucket] = [line for line in made if "buckets create" in line]
     for flag in ("--location us-central1", "--uniform-bucket-level-access", "--public-access-prevention"):
         assert flag in bucket

@@ -104,7 +104,7 @@ print(refused(large.delete), [blob.name for blob in client.list_blobs("bkt-1")])
 
 @pytest.fixture
 def storage(project: Path, tmp_path: Path) -> Iterator[Any]:
-    from rehearse.vertex.gcs_proxy import CloudStorageProxy
+    from onstage.vertex.agent.gcs_proxy import CloudStorageProxy
 
     (tmp_path / "root" / "bkt").mkdir(parents=True)
     with CloudStorageProxy(tmp_path / "root", tmp_path) as server:

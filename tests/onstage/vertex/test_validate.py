@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.vertex_bodies import FULL, MODEL, bodies, modules
+from tests.onstage.vertex.bodies import FULL, MODEL, bodies, modules
 
 TODAY = date(2026, 11, 22)
 

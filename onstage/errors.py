@@ -1,0 +1,36 @@
+"""Mistakes that their author can mend, and the border at which every command shows them."""
+
+import sys
+import traceback
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """A mistake that its author can mend: shown as one message, without a traceback."""
+
+    exit_code = 1
+
+
+class StartError(UserError):
+    """A command that cannot start, such as one outside of a project: nothing was checked, nothing was sent."""
+
+    exit_code = 2
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether `error` is a UserError, ours or a trainer's own: that one is known by its name, and not imported."""
+    return any(kind.__name__ == UserError.__name__ for kind in type(error).__mro__)
+
+
+def main(run: Callable[[], object]) -> int:
+    """Call `run` and show what it raises. The exit code: 0; 1 for a failure; 2 for a command that cannot start."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last line of defence: everything is reported, nothing swallowed
+        known = is_user_error(error)
+        print(f"error: {error}" if known else traceback.format_exc(), file=sys.stderr, flush=True)
+        return getattr(error, "exit_code", 1) if known else 1
+    return 0

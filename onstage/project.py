@@ -1,0 +1,136 @@
+"""The contract between this package and a project, and where the project is.
+
+A project of contract 1 has: `settings.toml`; `src/`, all that travels to a cloud, with `trainer.model` (DATA,
+OBJECTIVE, Hyperparameters, build_model), `trainer.run` and `trainer.columns`, the entry points of ENTRY_POINTS and
+`requirements.txt`; for Vertex AI `setup.py` and `MANIFEST.in`; `runs/`, where trainings and notes are left; `wheels/`,
+this package; and in pyproject.toml `[tool.onstage] contract = 1`.
+"""
+
+import contextlib
+import itertools
+import os
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from onstage.errors import StartError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONTRACT = 1
+SETTINGS = "settings.toml"
+# A platform's entry point in `src/`: a project that has the file runs on the platform.
+ENTRY_POINTS = {"sagemaker": "sagemaker_entry.py", "vertex": "trainer/task.py"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project by its folder."""
+
+    root: Path
+
+    @property
+    def source(self) -> Path:
+        """The folder of what travels."""
+        return self.root / "src"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of what trainings, rehearsals and cloud commands leave."""
+        return self.root / "runs"
+
+    @property
+    def platforms(self) -> list[str]:
+        """The platforms that the project has an entry point for."""
+        return [platform for platform, file in ENTRY_POINTS.items() if (self.source / file).is_file()]
+
+    def name(self, file: Path) -> str:
+        """`file` as its author knows it: its path from the project's folder."""
+        return file.relative_to(self.root).as_posix()
+
+    def has_module(self, name: str) -> bool:
+        """Whether the top of a dotted name is a module of `src/`."""
+        top = name.partition(".")[0]
+        return (self.source / top).is_dir() or (self.source / f"{top}.py").is_file()
+
+    def locate(self, location: str) -> str:
+        """A location of settings.toml: a URI as it is, a path from the project's folder."""
+        return location if "://" in location else str(self.root / location)
+
+    def new_run(self) -> Path:
+        """Make a folder in `runs/` that no other training has, named by the time."""
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        for number in itertools.count(1):
+            folder = self.runs / (stamp if number == 1 else f"{stamp}-{number}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(parents=True)
+                return folder
+        raise AssertionError("itertools.count does not end")
+
+    def newest_model(self) -> Path:
+        """The version folder of the last training in `runs/`. Raises StartError when there is none."""
+        models = sorted(self.runs.glob("*/model/1/saved_model.pb"), key=lambda file: file.stat().st_mtime)
+        if not models:
+            raise StartError("there is no trained model in runs/; train one: python train.py")
+        return models[-1].parent
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises StartError when it cannot be read."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StartError(f"{file.name} cannot be read: {error}") from error
+
+
+def find(start: Path | None = None) -> Project:
+    """The project that `start`, by default the working directory, lies in: the nearest one on the way up.
+
+    Raises StartError where there is none, or one that this package cannot serve.
+    """
+    start = start or Path.cwd()
+    strangers = []
+    for folder in (start, *start.parents):
+        if (folder / SETTINGS).is_file():
+            if (folder / "src" / "trainer").is_dir() or _contract(folder) is not None:
+                _check_contract(folder)
+                return Project(folder)
+            strangers.append(folder)
+    found = f" ({strangers[0] / SETTINGS} belongs to something else: no src/trainer beside it)" if strangers else ""
+    raise StartError(
+        f"no project here: neither {start} nor a folder above it has a project's {SETTINGS}{found}; "
+        "go to its folder, or render one with cookiecutter"
+    )
+
+
+def path_for_people(file: Path) -> str:
+    """`file` as one types it from the working directory."""
+    try:
+        return os.path.relpath(file)
+    except ValueError:
+        # Another drive of Windows.
+        return str(file)
+
+
+def _contract(folder: Path) -> object:
+    file = folder / "pyproject.toml"
+    return read_toml(file).get("tool", {}).get("onstage", {}).get("contract") if file.is_file() else None
+
+
+def _check_contract(folder: Path) -> None:
+    found = _contract(folder)
+    if found is None:
+        raise StartError(
+            f"{folder} was rendered before onstage (pyproject.toml has no [tool.onstage] contract): cruft update, or "
+            "see CHANGELOG.md of the template for a project without .cruft.json"
+        )
+    if found != CONTRACT:
+        raise StartError(
+            f"{folder} follows contract {found!r}, this onstage serves contract {CONTRACT}: install the one of the "
+            f"project (pip install -r {path_for_people(folder / 'requirements.txt')}), or cruft update"
+        )

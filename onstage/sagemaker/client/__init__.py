@@ -1,0 +1,1 @@
+"""Sends to Amazon SageMaker what `requests` builds."""

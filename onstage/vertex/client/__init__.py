@@ -1,0 +1,1 @@
+"""Sends to Vertex AI what `requests` builds."""

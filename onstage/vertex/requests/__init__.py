@@ -1,0 +1,1 @@
+"""What Vertex AI is asked for, as bodies: pure functions, tables with dates, and a check of each body."""
