@@ -8,9 +8,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from botocore import xform_name
-from botocore.response import StreamingBody
-
 from onstage.errors import UserError
 
 _ETAG = '"recorded"'
@@ -25,6 +22,8 @@ class FolderS3:
 
     def answer(self, operation: str, params: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | None:
         """HTTP status and parsed response; None for an operation that is not answered here."""
+        from botocore import xform_name
+
         method = getattr(self, xform_name(operation), None)
         if method is None:
             return None
@@ -64,6 +63,8 @@ class FolderS3:
         return {"ContentLength": file.stat().st_size, "LastModified": _changed(file), "ETag": _ETAG}
 
     def get_object(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        from botocore.response import StreamingBody
+
         described = self.head_object(params)
         content = self._file(params).read_bytes()
         if params.get("Range"):

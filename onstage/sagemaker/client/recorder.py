@@ -22,21 +22,21 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
-
-import boto3
-import botocore.handlers
-from botocore.awsrequest import AWSResponse
-from botocore.model import OperationModel, Shape
+from typing import TYPE_CHECKING, Any
 
 from onstage.errors import UserError
 from onstage.sagemaker.client.recorded_s3 import FolderS3
 from onstage.sagemaker.requests.images import partition
 from onstage.sagemaker.requests.trials import trials
 
+if TYPE_CHECKING:
+    import boto3
+    from botocore.awsrequest import AWSResponse
+    from botocore.model import OperationModel, Shape
+
 # AWS's own example account.
 ACCOUNT = "111122223333"
-_PARAMETERS = "rehearse.sdk_recorder"
+_PARAMETERS = "onstage.recorder"
 # The SDK reports every call to AWS unless its configuration says this.
 _SDK_CONFIGURATION = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
@@ -47,7 +47,7 @@ class Recorder:
     def __init__(self, folder: Path, region: str) -> None:
         self.folder, self.region = folder, region
         self.files: list[Path] = []
-        self.session: boto3.Session
+        self.session: "boto3.Session"
         self._created: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._s3 = FolderS3(folder / "store")
 
@@ -55,11 +55,15 @@ class Recorder:
         """Botocore's event before-parameter-build: later events see the request only as bytes."""
         context[_PARAMETERS] = params
 
-    def answer(self, model: OperationModel, context: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+    def answer(
+        self, model: "OperationModel", context: dict[str, Any], **_: Any
+    ) -> "tuple[AWSResponse, dict[str, Any]]":
         """Botocore's event before-call: an answer given here is the response, and nothing is sent.
 
         Raises UserError for an operation that has no answer.
         """
+        from botocore.awsrequest import AWSResponse
+
         params = context[_PARAMETERS]
         service, operation = str(model.service_model.service_name), model.name
         found = self._s3.answer(operation, params) if service == "s3" else self._answer(service, model, params)
@@ -73,7 +77,7 @@ class Recorder:
         return AWSResponse("", status, {}, None), parsed
 
     def _answer(
-        self, service: str, model: OperationModel, params: Mapping[str, Any]
+        self, service: str, model: "OperationModel", params: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any]] | None:
         fixed = self._fixed(service, model.name, params)
         if fixed is not None:
@@ -104,7 +108,7 @@ class Recorder:
             return {"logStreams": [], "events": []}
         return None
 
-    def _create(self, thing: str, model: OperationModel, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _create(self, thing: str, model: "OperationModel", params: Mapping[str, Any]) -> dict[str, Any]:
         self._write(model.name, params)
         if thing == "HyperParameterTuningJob":
             for trial in trials(params):
@@ -114,7 +118,7 @@ class Recorder:
         members = model.output_shape.members if model.output_shape else {}
         return {member: self._arn(thing, name) for member in members if member.endswith("Arn")}
 
-    def _describe(self, thing: str, model: OperationModel, params: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _describe(self, thing: str, model: "OperationModel", params: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         name = str(params.get(f"{thing}Name", ""))
         body = self._created.get((thing, name))
         if body is None:
@@ -151,6 +155,9 @@ class Recorder:
 @contextlib.contextmanager
 def record(folder: str | Path, region: str = "us-east-1") -> Iterator[Recorder]:
     """Record into `folder` what sessions that are created inside the `with` would send to `region`."""
+    import boto3
+    import botocore.handlers
+
     recorder = Recorder(Path(folder).resolve(), region)
     recorder.folder.mkdir(parents=True, exist_ok=True)
     hooks = [("before-parameter-build", recorder.keep_parameters), ("before-call", recorder.answer)]
@@ -195,11 +202,11 @@ def _environment(recorder: Recorder) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _finished(shape: Shape | None) -> str | None:
+def _finished(shape: "Shape | None") -> str | None:
     return next((one for one in ("Completed", "InService", "Created") if shape and one in shape.enum), None)
 
 
-def _required(shape: Shape | None) -> dict[str, Any]:
+def _required(shape: "Shape | None") -> dict[str, Any]:
     """The least that a response of this shape must have."""
     empty = {
         "list": [],
