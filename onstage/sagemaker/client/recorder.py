@@ -47,7 +47,7 @@ class Recorder:
     def __init__(self, folder: Path, region: str) -> None:
         self.folder, self.region = folder, region
         self.files: list[Path] = []
-        self.session: "boto3.Session"
+        self.session: boto3.Session
         self._created: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._s3 = FolderS3(folder / "store")
 
