@@ -2,7 +2,7 @@
 # Owned by the template.
 # Makes what Vertex AI jobs need in a Google Cloud project, and nothing that is there already: a private bucket, a service
 # account that may use this bucket only, an Artifact Registry repository that has Docker Hub's images.
-# `python -m cloud vertex setup --create` makes the same. Without --apply the commands are only printed.
+# `onstage vertex setup --create` makes the same. Without --apply the commands are only printed.
 set -euo pipefail
 
 usage() {
