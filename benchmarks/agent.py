@@ -13,8 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from onstage.rehearsal.store import LocalStore
+from onstage.sagemaker.agent.agent import run_training_job
+
 ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 RUNS = 10
 SCRIPT = "import os; open(os.environ['SM_MODEL_DIR'] + '/weights', 'wb').write(os.urandom(10_000_000))"
 
@@ -49,11 +51,6 @@ def fill(bucket: Path) -> None:
 
 def main() -> None:
     """Print medians of RUNS interleaved runs."""
-    sys.dont_write_bytecode = True
-    sys.path[:0] = [str(TEMPLATE), str(TEMPLATE / "src")]
-    from onstage.rehearsal.store import LocalStore
-    from onstage.sagemaker.agent.agent import run_training_job
-
     kinds = {"one host": (1, False), "two hosts": (2, False), "one host, requirements": (1, True)}
     overhead: dict[str, list[float]] = {kind: [] for kind in kinds}
     plain, whole = [], []

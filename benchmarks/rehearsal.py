@@ -31,11 +31,13 @@ def main() -> None:
         plain, whole, static, train = [], [], [], []
         for _ in range(RUNS):
             plain.append(seconds("train.py", "--epochs", EPOCHS, project=project, expected=0))
-            rehearsal = ["-m", "rehearse", "sagemaker", "--epochs", EPOCHS, "--json", "report.json"]
+            rehearsal = ["-m", "onstage", "rehearse", "sagemaker", "--epochs", EPOCHS, "--json", "report.json"]
             whole.append(seconds(*rehearsal, project=project, expected=0))
             checks = json.loads((project / "report.json").read_text(encoding="utf-8"))["checks"]
             train.append(next(check["seconds"] for check in checks if check["name"] == "train"))
-            static.append(seconds("-m", "rehearse", "sagemaker", "--epoch", EPOCHS, project=project, expected=1))
+            static.append(
+                seconds("-m", "onstage", "rehearse", "sagemaker", "--epoch", EPOCHS, project=project, expected=1)
+            )
     base = statistics.median(plain)
     print(f"one plain training, {EPOCHS} epochs: {base:.2f} s")
     for name, times in (("whole rehearsal", whole), ("the job in it", train), ("a static failure", static)):

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from onstage.serving.process import ServingProcess
+
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, CLIENTS = 1000, 4
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -48,11 +50,8 @@ def main() -> None:
     render = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder, ROOT]
     subprocess.run(render, check=True, stdout=subprocess.DEVNULL)
     project = folder / "iris_classifier"
-    sys.path[:0] = [str(project), str(project / "src")]
     train = [sys.executable, "train.py", "--epochs", "2", "--job-dir", folder / "job"]
     subprocess.run(train, cwd=project, check=True, stdout=subprocess.DEVNULL)
-    from onstage.serving.process import ServingProcess
-
     started = time.perf_counter()
     server = ServingProcess()
     server.load(folder / "job" / "model")

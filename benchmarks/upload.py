@@ -1,4 +1,4 @@
-"""`python -m cloud sagemaker upload` against `aws s3 cp --recursive`: `.venv/bin/python benchmarks/upload.py`.
+"""`onstage sagemaker upload` against `aws s3 cp --recursive`: `.venv/bin/python benchmarks/upload.py`.
 
 Both send 200 small files and one of 200 MB to the same S3 on loopback, which takes 50 ms for every request and forgets
 what it gets. Needs awscli from PyPI, once.
@@ -109,7 +109,7 @@ def main() -> None:
         for number in range(FILES):
             (data / "train" / f"small-{number:03d}.csv").write_bytes(os.urandom(SMALL))
         commands = {
-            "python -m cloud sagemaker upload": [sys.executable, "-m", "cloud", "sagemaker", "upload"],
+            "onstage sagemaker upload": [sys.executable, "-m", "onstage", "sagemaker", "upload"],
             "aws s3 cp --recursive": [aws, "s3", "cp", "--recursive", "data", f"s3://{BUCKET}/data"],
         }
         times: dict[str, list[float]] = {name: [] for name in commands}

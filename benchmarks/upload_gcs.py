@@ -1,4 +1,4 @@
-"""`python -m cloud vertex upload` against `gsutil -m cp`, on one Cloud Storage on loopback that takes 50 ms for every
+"""`onstage vertex upload` against `gsutil -m cp`, on one Cloud Storage on loopback that takes 50 ms for every
 request: `.venv/bin/python benchmarks/upload_gcs.py`.
 
 200 files of 10 kB and one of 200 MB. Both are whole commands, from their start to their end, in turns.
@@ -64,7 +64,7 @@ def timed(command: list[str | Path], environment: dict[str, str], cwd: Path) -> 
 
 def serve(root: Path) -> None:
     """The Cloud Storage, in a process of its own, until its standard input ends."""
-    sys.path[:0] = [str(ROOT), str(root.parent / "iris_classifier"), str(root.parent / "iris_classifier" / "src")]
+    sys.path.insert(0, str(ROOT))
     from tests.emulators.gcs import StorageServer
 
     with StorageServer(root) as server:
@@ -87,7 +87,7 @@ def main() -> None:
         empty, filled = 'project = ""\nbucket = ""', 'project = "proj"\nbucket = "bkt"'
         settings.write_text(settings.read_text(encoding="utf-8").replace(empty, filled), encoding="utf-8")
         size = fill(project / "data" / "train")
-        times: dict[str, list[float]] = {"python -m cloud vertex upload": [], "gsutil -m cp": []}
+        times: dict[str, list[float]] = {"onstage vertex upload": [], "gsutil -m cp": []}
         for _ in range(RUNS):
             for name, seconds in times.items():
                 shutil.rmtree(folder / "buckets", ignore_errors=True)
@@ -97,8 +97,8 @@ def main() -> None:
                 )  # fmt: skip
                 url = server.stdout.readline().strip()
                 clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-                if "cloud" in name:
-                    command = [sys.executable, "-B", "-m", "cloud", "vertex", "upload"]
+                if "onstage" in name:
+                    command = [sys.executable, "-B", "-m", "onstage", "vertex", "upload"]
                     environment = {**clean, "STORAGE_EMULATOR_HOST": url}
                 else:
                     config = folder / "boto"
