@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from onstage.errors import StartError, UserError
+from onstage.errors import UserError
 from onstage.project import Project
 from onstage.settings import Settings
 
@@ -212,6 +212,5 @@ class Platform(Protocol):
 
 def connect(name: str, settings: Settings) -> Platform:
     """The platform `name`, with settings.toml. Raises StartError when it has no section of that name."""
-    if getattr(settings, name) is None:
-        raise StartError(f"settings.toml has no section [{name}]")
-    return importlib.import_module(f"onstage.{name}.client.platform").connect(settings)
+    platform: Platform = importlib.import_module(f"onstage.{name}.client.platform").connect(settings)
+    return platform

@@ -83,7 +83,7 @@ class Project:
 def read_toml(file: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises StartError when it cannot be read."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StartError(f"{file.name} cannot be read: {error}") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 from onstage.checks.model_page import ModelPage
 from onstage.errors import UserError
 from onstage.report import Finding
-from onstage.settings import Data
+from onstage.sections import Data
 from onstage.source import find_data
 
 # The training reads every row; here a glance has to do.

@@ -11,7 +11,6 @@ from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.source_checks import Source
-from onstage.errors import UserError
 from onstage.rehearsal.both import Served, run_all, temporary_folder
 from onstage.rehearsal.store import LocalStore
 from onstage.report import Finding, Report
@@ -19,7 +18,8 @@ from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.requests import bodies, images, rules, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sagemaker.requests.trials import trials
-from onstage.settings import SageMaker, Settings
+from onstage.sections import SageMaker
+from onstage.settings import Settings
 from onstage.source import find_data
 
 PLATFORM = "sagemaker"
@@ -27,9 +27,7 @@ PLATFORM = "sagemaker"
 
 def filled(settings: Settings) -> Settings:
     """`settings` with what they do not say yet: a rehearsal asks nobody."""
-    cloud = settings.sagemaker
-    if cloud is None:
-        raise UserError("settings.toml has no [sagemaker]")
+    cloud = settings.cloud(SageMaker)
     role = f"arn:{images.partition(cloud.region)}:iam::111122223333:role/rehearsal"
     missing = {"bucket": cloud.bucket or "rehearsal-bucket", "role": cloud.role or role}
     return settings.model_copy(update={"sagemaker": cloud.model_copy(update=missing)})
@@ -42,7 +40,7 @@ def check(
 
     The job is a training job or, with the options of `bodies.tuning_job`, a tuning job.
     """
-    cloud = settings.sagemaker
+    cloud = settings.cloud(SageMaker)
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
     if not project_checks.check_source(report, PLATFORM, Source(settings.project), found.get("image")):
@@ -72,7 +70,7 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Run the job, then the endpoint of its model until `stack` ends."""
-    places = bodies.places_of(settings.sagemaker, settings.name)
+    places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
     archive.write_bytes(source.archive(settings.project.source))

@@ -12,6 +12,7 @@ from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import images, policies
+from onstage.sections import SageMaker
 from onstage.settings import Settings
 
 TEMPLATE = "infra/sagemaker.yaml"
@@ -21,7 +22,7 @@ _CREATE = "onstage sagemaker setup --create"
 
 def check(report: Report, clients: Clients, settings: Settings, bucket: S3Bucket) -> str:
     """What is missing, as findings; the policies of the jobs' role and of whoever sends them, as a text."""
-    cloud = settings.sagemaker
+    cloud = settings.cloud(SageMaker)
     who: dict[str, str] = {}
 
     def check_credentials() -> str:
@@ -45,7 +46,7 @@ def check(report: Report, clients: Clients, settings: Settings, bucket: S3Bucket
 
 def plan(clients: Clients, settings: Settings) -> Plan:
     """The stack; a bucket that is there already is not made again."""
-    cloud, name = settings.sagemaker, settings.name.replace("_", "-")
+    cloud, name = settings.cloud(SageMaker), settings.name.replace("_", "-")
     parameters = {"ProjectName": name, "BucketName": cloud.bucket, "InVpc": "yes" if cloud.subnets else "no"}
     if cloud.bucket:
         try:
@@ -102,7 +103,7 @@ def _reasons(clients: Clients, name: str) -> str:
 
 
 def _check_region(settings: Settings) -> str:
-    region = settings.sagemaker.region
+    region = settings.cloud(SageMaker).region
     for role in ("training", "inference"):
         images.image_uri(region, role, "cpu")
     return f"{region} has the images for training and inference"
@@ -174,7 +175,7 @@ def _check_permissions(clients: Clients, settings: Settings, who: dict[str, str]
 
 
 def _check_quotas(clients: Clients, settings: Settings) -> list[Finding] | str:
-    cloud = settings.sagemaker
+    cloud = settings.cloud(SageMaker)
     needed = {f"{cloud.instance_type} for training job usage": cloud.instance_count}
     if not cloud.serverless:
         needed[f"{cloud.endpoint_instance_type} for endpoint usage"] = cloud.endpoint_instance_count

@@ -17,6 +17,7 @@ from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies, images, rules, scaling, validate
 from onstage.sagemaker.requests.locations import job_name, name_prefix
+from onstage.sections import SageMaker
 from onstage.serving.answers import parse
 from onstage.settings import Settings
 
@@ -35,7 +36,7 @@ class Endpoints:
 
     def __init__(self, clients: Clients, settings: Settings, bucket: S3Bucket) -> None:
         self._clients, self._bucket = clients, bucket
-        self._slug, self._cloud = settings.name, settings.sagemaker
+        self._slug, self._cloud = settings.name, settings.cloud(SageMaker)
 
     def plan(self, report: Report, job: State, name: str | None) -> Plan | None:
         """The bodies for an endpoint of the model that `job` left, checked; None when a check failed."""

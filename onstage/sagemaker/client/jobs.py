@@ -11,7 +11,8 @@ from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.requests import bodies, images
 from onstage.sagemaker.requests.locations import name_prefix
-from onstage.settings import SageMaker, Settings
+from onstage.sections import SageMaker
+from onstage.settings import Settings
 
 # The operations of each kind of job: what SageMaker calls it, and the page of the console.
 _KINDS = {
@@ -30,7 +31,7 @@ class Jobs:
     """The jobs of one settings.toml."""
 
     def __init__(self, clients: Clients, settings: Settings) -> None:
-        self._clients, self._slug, self._cloud = clients, settings.name, settings.sagemaker
+        self._clients, self._slug, self._cloud = clients, settings.name, settings.cloud(SageMaker)
 
     def plan(self, body: dict[str, Any], archive: bytes) -> Plan:
         """How a training or tuning job's body is sent, with the archive of `src/` that it names."""

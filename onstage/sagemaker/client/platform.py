@@ -12,7 +12,8 @@ from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies
-from onstage.settings import Rehearsal, Settings
+from onstage.sections import Rehearsal, SageMaker
+from onstage.settings import Settings
 
 if TYPE_CHECKING:
     from onstage.report import Report
@@ -26,7 +27,7 @@ class SageMakerPlatform:
 
     def __init__(self, settings: Settings) -> None:
         self.project = settings.project
-        self._settings, self._cloud = settings, settings.sagemaker
+        self._settings, self._cloud = settings, settings.cloud(SageMaker)
         self._clients = Clients(self._cloud.region)
         self.bucket = S3Bucket(self._clients, self._cloud.bucket)
         self._jobs = jobs.Jobs(self._clients, settings)

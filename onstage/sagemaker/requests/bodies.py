@@ -15,7 +15,7 @@ from typing import Any
 from onstage.errors import UserError
 from onstage.sagemaker.requests.images import accelerator_of, image_uri
 from onstage.sagemaker.requests.locations import Locations
-from onstage.settings import SageMaker
+from onstage.sections import SageMaker
 
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")

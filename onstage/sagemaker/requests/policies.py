@@ -7,6 +7,7 @@ from typing import Any
 
 from onstage.sagemaker.requests import images
 from onstage.sagemaker.requests.locations import name_prefix
+from onstage.sections import SageMaker
 from onstage.settings import Settings
 
 Policy = dict[str, Any]
@@ -15,7 +16,7 @@ VERSION = "2012-10-17"
 
 def role_policy(settings: Settings, account: str) -> Policy:
     """What jobs and endpoints may do: the bucket, logs, metrics, and AWS's TensorFlow images."""
-    cloud = settings.sagemaker
+    cloud = settings.cloud(SageMaker)
     arn, region = f"arn:{images.partition(cloud.region)}", cloud.region
     bucket = f"{arn}:s3:::{cloud.bucket or 'BUCKET'}"
     namespaces = {"cloudwatch:namespace": ["/aws/sagemaker/*", "aws/sagemaker/*"]}
@@ -33,7 +34,7 @@ def role_policy(settings: Settings, account: str) -> Policy:
 
 def person_policy(settings: Settings, account: str) -> Policy:
     """What whoever types `onstage sagemaker ...` may do, with the project's jobs, bucket and role only."""
-    cloud = settings.sagemaker
+    cloud = settings.cloud(SageMaker)
     arn = f"arn:{images.partition(cloud.region)}"
     bucket = f"{arn}:s3:::{cloud.bucket or 'BUCKET'}"
     service = f"{arn}:sagemaker:{cloud.region}:{account}"

@@ -1,7 +1,7 @@
 """The bodies that let an endpoint's instances come and go with the requests. Pure functions."""
 
 from onstage.sagemaker.requests.bodies import VARIANT, Body
-from onstage.settings import SageMaker
+from onstage.sections import SageMaker
 
 
 def bodies(settings: SageMaker, endpoint_name: str) -> tuple[Body, Body] | None:

@@ -11,11 +11,11 @@ from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.source_checks import Source
-from onstage.errors import UserError
 from onstage.rehearsal.both import Served, run_all, temporary_folder
 from onstage.rehearsal.store import LocalStore
 from onstage.report import Finding, Report
-from onstage.settings import Settings, Vertex
+from onstage.sections import Vertex
+from onstage.settings import Settings
 from onstage.source import find_data
 from onstage.vertex.agent import package_checks
 from onstage.vertex.agent.gcs_checks import check_gcs
@@ -27,9 +27,7 @@ from onstage.vertex.requests.trials import trial
 
 def filled(settings: Settings) -> Settings:
     """`settings` with what they do not say yet: a rehearsal asks nobody."""
-    cloud = settings.vertex
-    if cloud is None:
-        raise UserError("settings.toml has no [vertex]")
+    cloud = settings.cloud(Vertex)
     missing = {"bucket": cloud.bucket or "rehearsal-bucket", "project": cloud.project or "rehearsal-project"}
     return settings.model_copy(update={"vertex": cloud.model_copy(update=missing)})
 
@@ -41,7 +39,7 @@ def check(
 
     The job is a custom job or, with the options of `bodies.tuning_job`, a tuning job.
     """
-    cloud = settings.vertex
+    cloud = settings.cloud(Vertex)
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
     code = Source(settings.project)
@@ -74,7 +72,7 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
-    cloud, objective = settings.vertex, page.objective.metric
+    cloud, objective = settings.cloud(Vertex), page.objective.metric
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
@@ -98,7 +96,7 @@ def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings
     """
     full = filled(settings)
     kind = "CustomJob" if "jobSpec" in body else "HyperparameterTuningJob"
-    if not report.run(PLATFORM, "request", lambda: _findings(kind, dict(body), full.vertex)):
+    if not report.run(PLATFORM, "request", lambda: _findings(kind, dict(body), full.cloud(Vertex))):
         return
     metric = body["studySpec"]["metrics"][0]["metricId"] if kind == "HyperparameterTuningJob" else ""
     task = _task(full, trial(body) if metric else body, [], metric, "1" if metric else None)
@@ -141,7 +139,7 @@ def _hosting_findings(cloud: Vertex, name: str) -> list[Finding]:
 def _task(
     settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str, number: str | None = None
 ) -> Task:
-    cloud = settings.vertex
+    cloud = settings.cloud(Vertex)
     container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
     limit = settings.rehearsal.time_limit
     return Task(body, container, cloud.dedicated_endpoint, metrics, objective, limit, number)
@@ -149,7 +147,7 @@ def _task(
 
 def _upload(store: LocalStore, settings: Settings, name: str, sdist: Path) -> None:
     """Put into `store` what an upload would put into the bucket. Copies: what a job overwrites is not the original."""
-    places = bodies.places_of(settings.vertex, settings.name)
+    places = bodies.places_of(settings.cloud(Vertex), settings.name)
     files = {places.source(name): sdist}
     for channel, location in settings.data:
         files |= {

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from onstage.platform import NotFoundError
 from onstage.report import Finding, Report
+from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import DeniedError
 from onstage.vertex.client.session import Client
@@ -22,7 +23,7 @@ class Account:
     """The project of one settings.toml."""
 
     def __init__(self, client: Client, settings: Settings, bucket: GoogleBucket) -> None:
-        self._client, self._settings, self._cloud, self._bucket = client, settings, settings.vertex, bucket
+        self._client, self._settings, self._cloud, self._bucket = client, settings, settings.cloud(Vertex), bucket
 
     def check(self, report: Report) -> str:
         """What is missing, as findings; the roles to ask for, as a text."""

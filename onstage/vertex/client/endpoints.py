@@ -14,6 +14,7 @@ from onstage.commands import show
 from onstage.errors import UserError
 from onstage.platform import NotFoundError, Part, Plan, Request, State, Step, UnreachableError
 from onstage.report import Finding, Report
+from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import BusyError, ExistsError
 from onstage.vertex.client.jobs import Jobs, address, machines, prefix
@@ -35,7 +36,7 @@ class Endpoints:
 
     def __init__(self, client: Client, settings: Settings, bucket: GoogleBucket, jobs: Jobs) -> None:
         self._client, self._bucket, self._jobs = client, bucket, jobs
-        self._slug, self._cloud = settings.name, settings.vertex
+        self._slug, self._cloud = settings.name, settings.cloud(Vertex)
         # The deployments that this process began; the service has the others.
         self._begun: dict[str, Body] = {}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from onstage.platform import NotFoundError, Plan, Request, State, Step, UnreachableError
-from onstage.settings import Settings, Vertex
+from onstage.sections import Vertex
+from onstage.settings import Settings
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.client.session import Client
 from onstage.vertex.requests import bodies
@@ -34,7 +35,8 @@ class Jobs:
     """The jobs of one settings.toml. What they are called is their display name; Vertex AI numbers them."""
 
     def __init__(self, client: Client, settings: Settings) -> None:
-        self._client, self._slug, self._cloud = client, settings.name, settings.vertex
+        self._client, self._slug, self._cloud = client, settings.name, settings.cloud(Vertex)
+        self._project = settings.project
         self._resources: dict[tuple[str, str], str] = {}
 
     def plan(self, body: Body) -> Plan:
@@ -43,7 +45,7 @@ class Jobs:
         name = body["displayName"]
         source = bodies.places_of(self._cloud, self._slug).source(name)
         with tempfile.TemporaryDirectory(prefix="sdist-") as folder:
-            sdist = build_sdist(Path(folder), self._settings.project).read_bytes()
+            sdist = build_sdist(Path(folder), self._project).read_bytes()
         each = _cost(self._cloud)
         cost = each if kind == "training" else f"{body['maxTrialCount']} trainings, each {each}"
         return Plan(kind, name, [self.create(kind, body, {source: sdist})], cost)

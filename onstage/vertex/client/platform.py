@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
 from onstage.platform import Log, Part, Plan, Search, State
-from onstage.settings import Rehearsal, Settings
+from onstage.sections import Rehearsal, Vertex
+from onstage.settings import Settings
 from onstage.vertex.client import accounts, endpoints, jobs, logs
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
@@ -26,7 +27,7 @@ class VertexPlatform:
 
     def __init__(self, settings: Settings) -> None:
         self.project = settings.project
-        self._settings, self._cloud = settings, settings.vertex
+        self._settings, self._cloud = settings, settings.cloud(Vertex)
         self._client = Client(self._cloud)
         self.bucket = GoogleBucket(self._client, self._cloud.bucket)
         self._jobs = jobs.Jobs(self._client, settings)

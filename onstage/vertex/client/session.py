@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from onstage.commands import show
 from onstage.errors import UserError
 from onstage.platform import UnreachableError
-from onstage.settings import Vertex
+from onstage.sections import Vertex
 from onstage.vertex.client import errors
 
 # Requests at a time; every one of them needs a connection.

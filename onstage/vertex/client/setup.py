@@ -6,6 +6,7 @@ from typing import Any
 
 from onstage.commands import show
 from onstage.platform import Plan, Request, Step
+from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.requests import bodies, policies
 from onstage.vertex.client.session import Client
@@ -22,7 +23,7 @@ class Setup:
     """The steps that make bucket, service account and repository in the project of one settings.toml."""
 
     def __init__(self, client: Client, settings: Settings) -> None:
-        self._client, self._settings, self._cloud = client, settings, settings.vertex
+        self._client, self._settings, self._cloud = client, settings, settings.cloud(Vertex)
         self._bucket = GoogleBucket(client, policies.bucket_of(settings))
 
     def plan(self) -> Plan:

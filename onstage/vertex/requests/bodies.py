@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.settings import Vertex
+from onstage.sections import Vertex
 from onstage.vertex.requests.images import image_uri
 from onstage.vertex.requests.locations import Locations, mounted
 

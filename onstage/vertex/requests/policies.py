@@ -1,5 +1,6 @@
 """Who may do what: the least that the jobs and the people of this project need. infra/vertex.sh grants the same."""
 
+from onstage.sections import Vertex
 from onstage.settings import Settings
 
 APIS = ("aiplatform", "artifactregistry", "cloudresourcemanager", "iam", "logging", "storage")
@@ -32,19 +33,19 @@ def account_id(slug: str) -> str:
 
 def account_of(settings: Settings) -> str:
     """The jobs' service account: that of settings.toml, or the one that setup makes."""
-    cloud = settings.vertex
+    cloud = settings.cloud(Vertex)
     return cloud.service_account or f"{account_id(settings.name)}@{cloud.project}.iam.gserviceaccount.com"
 
 
 def bucket_of(settings: Settings) -> str:
     """The bucket of settings.toml, or the one that setup makes: at most 63 characters."""
-    cloud = settings.vertex
+    cloud = settings.cloud(Vertex)
     return cloud.bucket or f"{cloud.project}-{settings.name.replace('_', '-')}"[:62].rstrip("-")
 
 
 def policy(settings: Settings) -> str:
     """The roles to ask an administrator for, in words."""
-    project, bucket = f"on the project {settings.vertex.project}", f"on gs://{bucket_of(settings)}"
+    project, bucket = f"on the project {settings.cloud(Vertex).project}", f"on gs://{bucket_of(settings)}"
     account = account_of(settings)
 
     def lines(*granted: tuple[tuple[str, ...], str]) -> str:
