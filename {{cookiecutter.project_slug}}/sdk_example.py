@@ -1,21 +1,16 @@
 # Owned by the template: copy it to a file of your own before you change it.
 """This project's training with the SageMaker Python SDK, recorded instead of sent: `python sdk_example.py`."""
 
-import os
 import sys
 from pathlib import Path
 
 from onstage.errors import main
-from onstage.project import Project
+from onstage.project import Project, path_for_people
 from onstage.sagemaker.client.recorder import ACCOUNT, record
-from onstage.sagemaker.requests.bodies import metric_definitions
-from onstage.sagemaker.requests.images import accelerator_of, image_uri
+from onstage.sagemaker.requests.bodies import metric_definitions, training_image
 from onstage.settings import load
 
 ROOT = Path(__file__).resolve().parent
-
-# Of the epoch line that every training prints.
-METRICS = ("loss", "val_loss")
 
 
 def record_training() -> None:
@@ -29,25 +24,23 @@ def record_training() -> None:
         from sagemaker.train import ModelTrainer
         from sagemaker.train.configs import Compute, InputData, SourceCode
 
-        # To send it, leave out `record` and this session: the SDK then takes your own.
-        session = Session(boto_session=recorder.session)
         trainer = ModelTrainer(
-            sagemaker_session=session,
+            # To send it, leave out `record` and this session: the SDK then takes your own.
+            sagemaker_session=Session(boto_session=recorder.session),
             role=sagemaker.role or f"arn:aws:iam::{ACCOUNT}:role/rehearsal",
-            training_image=image_uri(sagemaker.region, "training", accelerator_of(sagemaker.instance_type)),
+            training_image=training_image(sagemaker),
             source_code=SourceCode(source_dir=str(ROOT / "src"), entry_script="sagemaker_entry.py"),
             compute=Compute(instance_type=sagemaker.instance_type, instance_count=1),
             base_job_name=settings.name.replace("_", "-"),
             hyperparameters=settings.rehearsal.hyperparameters,
         )
-        metrics = [MetricDefinition(name=one["Name"], regex=one["Regex"]) for one in metric_definitions(METRICS)]
-        trainer.with_metric_definitions(metrics)
+        # Of the epoch line that every training prints.
+        metrics = metric_definitions(("loss", "val_loss"))
+        trainer.with_metric_definitions([MetricDefinition(name=one["Name"], regex=one["Regex"]) for one in metrics])
         # A folder of this machine is uploaded; an s3:// URI would be taken as it is.
-        channels = {"train": settings.data.train, "eval": settings.data.eval}
-        trainer.train(
-            [InputData(channel_name=name, data_source=str(ROOT / data)) for name, data in channels.items()], wait=False
-        )
-    print(f"recorded; now type: onstage body {os.path.relpath(recorder.files[-1])}")
+        inputs = [InputData(channel_name=name, data_source=str(ROOT / data)) for name, data in settings.data]
+        trainer.train(inputs, wait=False)
+    print(f"recorded; now type: onstage body {path_for_people(recorder.files[-1])}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ try:
     from onstage.quiet import quiet_import
     from onstage.settings import load
 except ModuleNotFoundError as missing:
-    print(f"error: {missing.name} is not installed: pip install -r {os.path.relpath(ROOT)}/requirements.txt", file=sys.stderr)
+    sys.stderr.write(f"error: {missing.name} is not installed: pip install -r {ROOT / 'requirements.txt'}\n")
     sys.exit(2)
 
 from trainer.run import Run, join, load_model, parse_flags

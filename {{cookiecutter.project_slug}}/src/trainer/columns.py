@@ -64,8 +64,16 @@ class Numeric(Column):
         return _not_a_number(text)
 
 
+class _Indexed(Column):
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UserError(f"model.py: the size of {self.name!r} must be 1 or more, not {self.size}")
+        if self.encoding not in ("one_hot", "index"):
+            raise UserError(f"model.py: {self.name!r}: encoding is 'one_hot' or 'index', not {self.encoding!r}")
+
+
 @dataclass(frozen=True)
-class Categorical(Column):
+class Categorical(_Indexed):
     """One of the strings, or whole numbers, of `vocabulary`; anything else is index 0, "unknown".
 
     `build_model` gets it as one-hot float32 [batch, size], or with `encoding="index"` as int64 [batch] for an
@@ -78,7 +86,7 @@ class Categorical(Column):
 
     def __post_init__(self) -> None:
         _check_values(self.name, "vocabulary", self.vocabulary)
-        _check_encoding(self)
+        super().__post_init__()
 
     @property
     def dtype(self) -> str:
@@ -94,37 +102,23 @@ class Categorical(Column):
 
 
 @dataclass(frozen=True)
-class Hashed(Column):
+class Hashed(_Indexed):
     """A string out of too many to list: its hash modulo `size`. Encoded as `Categorical` is."""
 
     size: int
     missing: str | None = None
     encoding: str = "one_hot"
-
-    def __post_init__(self) -> None:
-        _check_size(self)
-        _check_encoding(self)
-
-    @property
-    def dtype(self) -> str:
-        return "string"
+    dtype: ClassVar[str] = "string"
 
 
 @dataclass(frozen=True)
-class Identity(Column):
+class Identity(_Indexed):
     """A whole number from 0 to `size` - 1, itself the index; any other is refused. Encoded as `Categorical` is."""
 
     size: int
     missing: int | None = None
     encoding: str = "one_hot"
-
-    def __post_init__(self) -> None:
-        _check_size(self)
-        _check_encoding(self)
-
-    @property
-    def dtype(self) -> str:
-        return "int64"
+    dtype: ClassVar[str] = "int64"
 
     def problem(self, text: str) -> str | None:
         if problem := _not_whole(text):
@@ -137,10 +131,7 @@ class Dropped(Column):
     """A column that the file has and the model does not use."""
 
     feature: ClassVar[bool] = False
-
-    @property
-    def dtype(self) -> None:
-        return None
+    dtype: ClassVar[None] = None
 
 
 @dataclass(frozen=True)
@@ -316,13 +307,3 @@ def _check_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -
     kinds = {type(value) for value in values}
     if kinds not in ({str}, {int}) or len(set(values)) != len(values):
         raise UserError(f"model.py: the {what} of {name!r} must be distinct strings or distinct whole numbers")
-
-
-def _check_size(column: "Hashed | Identity") -> None:
-    if column.size < 1:
-        raise UserError(f"model.py: the size of {column.name!r} must be 1 or more, not {column.size}")
-
-
-def _check_encoding(column: "Categorical | Hashed | Identity") -> None:
-    if column.encoding not in ("one_hot", "index"):
-        raise UserError(f"model.py: {column.name!r}: encoding is 'one_hot' or 'index', not {column.encoding!r}")

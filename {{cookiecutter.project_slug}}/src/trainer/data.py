@@ -153,9 +153,8 @@ class CsvReader:
                 moments.add(values.numpy())
                 unknown.update({key: int(count) for key, count in outside.items()})
         except (tf.errors.InvalidArgumentError, ValueError) as error:
-            raise DataError(
-                self.table.find_problem(files, _lines) or self._find_refused(files) or str(error)
-            ) from error
+            problem = self.table.find_problem(files, _lines) or self._find_refused(files)
+            raise DataError(problem or str(error)) from error
         if not moments.count:
             raise DataError(f"{', '.join(files)}: no row has a value for {self.table.target.name!r}")
         for key, rows in unknown.items():
@@ -210,9 +209,8 @@ class CsvReader:
                 raise DataError(f"{file} starts with a byte order mark; save it as UTF-8 without one")
             columns = list(self.table.columns)
         if self._columns and columns != self._columns:
-            raise DataError(
-                f"{file}, row 1: the columns are in another order than in {self._files[True][0]}; reorder one"
-            )
+            other = self._files[True][0]
+            raise DataError(f"{file}, row 1: the columns are in another order than in {other}; reorder one")
         self._columns = columns
 
     def _rows(self, file: str) -> Iterator[list[str]]:
@@ -250,23 +248,17 @@ class _Moments:
 def find_files(location: str) -> list[str]:
     """The files of a location: itself, a folder's *.csv, or what a pattern matches. Raises DataError for none."""
     try:
-        return _find_files(location)
+        # Not by a pattern first: a folder's own name may hold [ or ?.
+        if tf.io.gfile.isdir(location):
+            files = [join(location, name) for name in tf.io.gfile.listdir(location) if name.endswith(".csv")]
+            none = f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
+        else:
+            files = [location] if tf.io.gfile.exists(location) else tf.io.gfile.glob(location)
+            none = f"there is no data at {location}"
     except tf.errors.OpError as error:
         raise DataError(f"{location} cannot be read: {error.message.splitlines()[0]}") from error
-
-
-def _find_files(location: str) -> list[str]:
-    # Not by a pattern first: a folder's own name may hold [ or ?.
-    if tf.io.gfile.isdir(location):
-        files = [join(location, name) for name in tf.io.gfile.listdir(location) if name.endswith(".csv")]
-        if not files:
-            raise DataError(
-                f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
-            )
-    else:
-        files = [location] if tf.io.gfile.exists(location) else tf.io.gfile.glob(location)
-        if not files:
-            raise DataError(f"there is no data at {location}")
+    if not files:
+        raise DataError(none)
     return sorted(files)
 
 

@@ -1,6 +1,7 @@
 # Owned by the template.
 """Writes the SavedModel, and proves that an endpoint can serve it."""
 
+import contextlib
 import json
 
 import keras
@@ -35,20 +36,13 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     request = {"instances": reader.examples()}
     function, (specs,) = signatures["serving_default"]
     expected = function(_tensors(specs, request["instances"]))
-    predictor = Predictor(folder)
-    try:
+    with contextlib.closing(Predictor(folder)) as predictor:
         served = predictor.predict(request)
-    finally:
-        predictor.close()
     _compare(expected, served["predictions"])
-    _write_example(folder, request, served)
-    return request, served
-
-
-def _write_example(folder: str, request: dict, response: dict) -> None:
     tf.io.gfile.makedirs(join(folder, EXAMPLE[0]))
     with tf.io.gfile.GFile(join(folder, *EXAMPLE), "w") as file:
-        file.write(json.dumps({"request": request, "response": response}))
+        file.write(json.dumps({"request": request, "response": served}))
+    return request, served
 
 
 def _tensors(specs: dict | tf.TensorSpec, instances: list) -> dict | tf.Tensor:

@@ -97,7 +97,7 @@ def parse_flags(
         parser.add_argument(
             *_spellings(item.name),
             dest=item.name,
-            metavar=_kind_name(kinds[item.name]).upper(),
+            metavar=getattr(_required(kinds[item.name])[0], "__name__", "value").upper(),
             type=_converter(item, kinds[item.name]),
             help=f"{text} (default: {item.default})".replace("%", "%%"),
         )
@@ -204,10 +204,6 @@ def _unknown_flag(token: str, names: Sequence[str]) -> str:
     return f"unknown flag {spelt}; {meant}Known flags: {', '.join(_spellings(name)[0] for name in names)}"
 
 
-def _kind_name(kind: Any) -> str:
-    return getattr(_required(kind)[0], "__name__", str(kind))
-
-
 def _required(kind: Any) -> tuple[Any, bool]:
     """The type without None, and whether None was among its choices."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
@@ -219,7 +215,7 @@ def _required(kind: Any) -> tuple[Any, bool]:
 
 def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
     required, optional = _required(kind)
-    convert = {bool: _boolean, int: _whole, float: _finite, str: str}.get(required)
+    convert, wanted = _KINDS.get(required, (None, ""))
     if convert is None:
         raise UserError(f"model.py: {item.name} must be a bool, int, float or str, or one of them `| None`, not {kind}")
     values = item.metadata.get("search", {}).get("values")
@@ -233,15 +229,12 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
         try:
             value = convert(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {_WORDS[required]}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
         if values is not None and value not in values:
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {values}")
         return value
 
     return converted
-
-
-_WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
 
 def _boolean(text: str) -> bool:
@@ -268,3 +261,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+_KINDS: dict[type, tuple[Callable[[str], Any], str]] = {
+    bool: (_boolean, "true or false"), int: (_whole, "a whole number"), float: (_finite, "a finite number"),
+    str: (str, "a text"),
+}  # fmt: skip
