@@ -1,8 +1,11 @@
 """Bodies for Vertex AI that the tests share: of plain settings, of settings with everything, one of each kind."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
+
+from onstage.settings import Vertex
+from onstage.vertex.requests import bodies
+from tests.onstage.trainer import run
 
 PLAIN: dict[str, Any] = {
     "region": "us-central1", "project": "proj", "bucket": "bkt", "machine_type": "n1-standard-4", "timeout": 3600,
@@ -19,41 +22,24 @@ FULL: dict[str, Any] = {
 MODEL = "projects/proj/locations/us-central1/models/7"
 
 
-def modules() -> Any:
-    """The project's modules for Vertex AI, which the fixture `project` has made importable."""
-    from onstage.settings import Vertex
-    from onstage.vertex.requests import images, locations, rules, trials, validate
-    from trainer import run
+@dataclass(frozen=True)
+class Hyperparameters:
+    """A search space of each kind, and two that have none."""
 
-    return SimpleNamespace(
-        images=images, locations=locations, requests=requests, rules=rules, trials=trials, validate=validate,
-        settings=Vertex, run=run, UserError=run.UserError,
-    )  # fmt: skip
-
-
-def searched(run: Any) -> Any:
-    """Hyperparameters with a search space of each kind, and two without."""
-    tunable = run.tunable
-
-    @dataclass(frozen=True)
-    class Hyperparameters:
-        epochs: int = 2
-        learning_rate: float = tunable(0.01, low=1e-4, high=1, scale="log")
-        units: int | None = tunable(16, low=4.0, high=64)
-        batch_size: int = tunable(16, values=[32, 16, 8])
-        activation: str = tunable("relu", values=["relu", "it's"])
-        rate: float = 0.5
-
-    return Hyperparameters()
+    epochs: int = 2
+    learning_rate: float = run.tunable(0.01, low=1e-4, high=1, scale="log")
+    units: int | None = run.tunable(16, low=4.0, high=64)
+    batch_size: int = run.tunable(16, values=[32, 16, 8])
+    activation: str = run.tunable("relu", values=["relu", "it's"])
+    rate: float = 0.5
 
 
-def bodies(cloud: Any, **changes: Any) -> dict[str, dict[str, Any]]:
-    """A body of each kind."""
-    vertex, requests = cloud.settings(**{**PLAIN, **changes}), cloud.requests
-    objective = cloud.run.Objective("val_loss", "minimize")
+def of_each_kind(**changes: Any) -> dict[str, dict[str, Any]]:
+    """A body of each kind, of plain settings with these changes."""
+    vertex, objective = Vertex(**{**PLAIN, **changes}), run.Objective("val_loss", "minimize")
     return {
         "CustomJob": bodies.custom_job(vertex, "iris", "iris-1", {"epochs": 2}),
-        "HyperparameterTuningJob": bodies.tuning_job(vertex, "iris", "iris-1", searched(cloud.run), objective),
+        "HyperparameterTuningJob": bodies.tuning_job(vertex, "iris", "iris-1", Hyperparameters(), objective),
         "UploadModelRequest": bodies.model(vertex, "iris-1", "gs://bkt/iris/jobs/iris-1/model"),
         "Endpoint": bodies.endpoint(vertex, "iris"),
         "DeployModelRequest": bodies.deploy_model(vertex, "iris-1", MODEL),

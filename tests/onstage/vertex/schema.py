@@ -1,7 +1,7 @@
-"""Prints the messages of Vertex AI that the project uses, as cloud/vertex/schema.json has them.
+"""Prints the messages of Vertex AI that the project uses, as onstage/vertex/requests/schema.json has them.
 
-Runs with google-cloud-aiplatform installed: python tests/vertex_schema.py > schema.json. Names, types and enumerations
-are the protos'; what is required, or set by the service alone, their documentation says.
+Runs with google-cloud-aiplatform installed: python tests/onstage/vertex/schema.py > schema.json. Names, types and
+enumerations are the protos'; what is required, or set by the service alone, their documentation says.
 """
 
 import inspect
@@ -52,7 +52,7 @@ def schema() -> dict[str, Any]:
                 member["required"] = True
             messages[name][field.json_name] = member
     return {
-        "source": f"the protos of google-cloud-aiplatform {aiplatform.__version__}, by tests/vertex_schema.py",
+        "source": f"the protos of google-cloud-aiplatform {aiplatform.__version__}, by tests/onstage/vertex/schema.py",
         "messages": dict(sorted(messages.items())),
         "enums": dict(sorted(enums.items())),
     }

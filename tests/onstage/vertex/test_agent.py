@@ -1,6 +1,5 @@
 """The agent executes CustomJob bodies as Vertex AI would, and leaves nothing running and nothing damaged."""
 
-import hashlib
 import json
 import os
 import re
@@ -12,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from onstage.errors import UserError
+from onstage.rehearsal.store import LocalStore
+from onstage.vertex.agent.agent import run_custom_job
+from onstage.vertex.agent.outcome import JobResult
 from tests.conftest import Command
-from tests.onstage.sagemaker.test_agent import is_running
+from tests.onstage.processes import is_running
 
 SEEN = """
 import json, os, sys
@@ -31,8 +34,6 @@ class Bench:
     """Buckets, and jobs on them."""
 
     def __init__(self, folder: Path) -> None:
-        from onstage.rehearsal.store import LocalStore
-
         self.folder = folder
         self.store = LocalStore(folder / "store")
         (folder / "store" / "bucket").mkdir(parents=True)
@@ -50,9 +51,7 @@ class Bench:
         output = {"outputUriPrefix": BASE}
         return {"displayName": "a-job", "jobSpec": {"workerPoolSpecs": specs, "baseOutputDirectory": output, **members}}
 
-    def run(self, body: Mapping[str, Any], **options: Any) -> Any:
-        from onstage.vertex.agent.agent import run_custom_job
-
+    def run(self, body: Mapping[str, Any], **options: Any) -> JobResult:
         self.runs += 1
         return run_custom_job(body, self.store, self.folder / f"run-{self.runs}", grace=1, **options)
 
@@ -70,7 +69,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(project: Path, tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
@@ -79,10 +78,10 @@ def seen(log: str) -> list[dict[str, Any]]:
 
 
 def test_a_container_gets_the_variables_of_the_service_and_nothing_of_this_machine(
-    bench: Bench, project: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/key.json")
-    monkeypatch.setenv("PYTHONPATH", str(project))
+    monkeypatch.setenv("PYTHONPATH", str(bench.folder / "mine"))
     body = bench.body(args=["--data=/gcs/bucket/data", "--text=x/gcs/bucket"])
     result = bench.run(body)
     assert (result.state, result.error) == ("JOB_STATE_SUCCEEDED", None), result.log
@@ -101,7 +100,7 @@ def test_a_container_gets_the_variables_of_the_service_and_nothing_of_this_machi
     assert environment["OWN"] == f"{buckets}/bucket/own"
     assert found["argv"] == [f"--data={buckets}/bucket/data", "--text=x/gcs/bucket"]
     assert found["cwd"] == []
-    assert not [path for path in found["path"] if Path(path).is_relative_to(project)]
+    assert not [path for path in found["path"] if Path(path).is_relative_to(bench.folder / "mine")]
     assert environment["HOME"] != os.environ.get("HOME")
 
 
@@ -243,8 +242,6 @@ place.mkdir(parents=True)
 
 
 def test_a_body_that_cannot_be_rehearsed_is_refused_and_its_neighbour_is_not(bench: Bench) -> None:
-    from onstage.errors import UserError
-
     body = bench.body("pass")
     del body["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["command"]
     with pytest.raises(UserError, match="command is missing"):
@@ -252,33 +249,3 @@ def test_a_body_that_cannot_be_rehearsed_is_refused_and_its_neighbour_is_not(ben
     with pytest.raises(UserError, match=r"no jobSpec.workerPoolSpecs\[0\]"):
         bench.run({"displayName": "x"})
     assert bench.run(bench.body("pass")).state == "JOB_STATE_SUCCEEDED"
-
-
-def test_the_source_distribution_is_built_without_a_trace_in_the_project(project: Path, tmp_path: Path) -> None:
-    from onstage.vertex.agent.package import build_sdist
-
-    def state() -> dict[str, str]:
-        return {
-            str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(project.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-
-    before = state()
-    sdist = build_sdist(tmp_path, project)
-    assert state() == before
-    with tarfile.open(sdist) as tar:
-        names = [name.partition("/")[2] for name in tar.getnames()]
-    assert "src/trainer/task.py" in names and "src/requirements.txt" in names
-    assert not [name for name in names if name.startswith(("tests", "cloud", "rehearse", "data", "src/sagemaker"))]
-
-
-def test_a_setup_that_does_not_run_is_one_message(project: Path, tmp_path: Path) -> None:
-    from onstage.errors import UserError
-    from onstage.vertex.agent.package import build_sdist
-
-    (tmp_path / "src" / "trainer").mkdir(parents=True)
-    (tmp_path / "setup.py").write_text("import nothing_there\n", encoding="utf-8")
-    (tmp_path / "dist").mkdir()
-    with pytest.raises(UserError, match="ModuleNotFoundError: No module named 'nothing_there'"):
-        build_sdist(tmp_path / "dist", tmp_path)

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, TEMPLATE
+from onstage.settings import Vertex
+from onstage.vertex.requests import bodies, validate
+from tests.conftest import ROOT
 from tests.emulators.vertex import VertexServer
-from tests.onstage.vertex.bodies import FULL, PLAIN, modules, searched
+from tests.onstage.trainer import run
+from tests.onstage.vertex.bodies import FULL, PLAIN, Hyperparameters
 from tests.oracles import aiplatform
 
 # As VertexServer names the model that `SDK` uploads.
@@ -171,30 +174,25 @@ def python() -> Path:
     return aiplatform()
 
 
-@pytest.fixture(scope="module")
-def cloud(project: Path) -> Any:
-    return modules()
-
-
-def ours(cloud: Any, settings: dict[str, Any]) -> list[tuple[str, Any]]:
+def ours(settings: dict[str, Any]) -> list[tuple[str, Any]]:
     """Our bodies for what `SDK` asks, each with its kind."""
-    vertex, requests = cloud.settings(**settings), cloud.requests
+    vertex = Vertex(**settings)
     base = f"gs://{vertex.bucket}/iris"
-    hyperparameters, objective = searched(cloud.run), cloud.run.Objective("val_loss", "minimize")
+    hyperparameters, objective = Hyperparameters(), run.Objective("val_loss", "minimize")
     return [
-        ("CustomJob", requests.custom_job(vertex, "iris", "job-1", {"epochs": 2, "rate": 0.5})),
+        ("CustomJob", bodies.custom_job(vertex, "iris", "job-1", {"epochs": 2, "rate": 0.5})),
         (
             "HyperparameterTuningJob",
-            requests.tuning_job(
+            bodies.tuning_job(
                 vertex, "iris", "job-1", hyperparameters, objective, max_trials=6, parallel=3, algorithm="RANDOM_SEARCH"
             ),
         ),
-        ("UploadModelRequest", requests.model(vertex, "model-1", f"{base}/jobs/job-1/model")),
-        ("Endpoint", requests.endpoint(vertex, "endpoint-1")),
-        ("DeployModelRequest", requests.deploy_model(vertex, "model-1", MODEL)),
+        ("UploadModelRequest", bodies.model(vertex, "model-1", f"{base}/jobs/job-1/model")),
+        ("Endpoint", bodies.endpoint(vertex, "endpoint-1")),
+        ("DeployModelRequest", bodies.deploy_model(vertex, "model-1", MODEL)),
         (
             "BatchPredictionJob",
-            requests.batch_prediction_job(vertex, "batch-1", MODEL, [f"{base}/rows.jsonl"], f"{base}/predictions"),
+            bodies.batch_prediction_job(vertex, "batch-1", MODEL, [f"{base}/rows.jsonl"], f"{base}/predictions"),
         ),
     ]
 
@@ -219,12 +217,12 @@ def asked(python: Path, script: str, content: Any, *arguments: str, **options: A
 
 
 @pytest.mark.parametrize("settings", [PLAIN, FULL], ids=["plain", "everything"])
-def test_the_sdk_sends_the_same_bodies_for_the_same_intent(settings: dict[str, Any], cloud: Any, python: Path) -> None:
+def test_the_sdk_sends_the_same_bodies_for_the_same_intent(settings: dict[str, Any], python: Path) -> None:
     with VertexServer() as server:
         said = asked(python, SDK, settings, server.url)
     succeeded, model, models = said.split()[-3:]
     assert (succeeded, model, models) == ("4", MODEL, "1")
-    mine = ours(cloud, settings)
+    mine = ours(settings)
     collections = (
         "customJobs",
         "hyperparameterTuningJobs",
@@ -234,8 +232,8 @@ def test_the_sdk_sends_the_same_bodies_for_the_same_intent(settings: dict[str, A
         "batchPredictionJobs",
     )
     sent = [(kind, server.created(name)) for (kind, _), name in zip(mine, collections, strict=True)]
-    assert all(len(bodies) == 1 for _, bodies in sent)
-    theirs = [(kind, bodies[0]) for kind, bodies in sent]
+    assert all(len(found) == 1 for _, found in sent)
+    theirs = [(kind, found[0]) for kind, found in sent]
     read = json.loads(asked(python, READ, [*mine, *theirs]))
     differences = {}
     for (kind, _), own, other in zip(mine, read[: len(mine)], read[len(mine) :], strict=True):
@@ -249,36 +247,34 @@ def test_the_sdk_sends_the_same_bodies_for_the_same_intent(settings: dict[str, A
 
 def test_the_stored_schema_is_what_the_installed_protos_say(python: Path) -> None:
     done = subprocess.run(
-        [python, ROOT / "tests" / "vertex_schema.py"], capture_output=True, text=True, timeout=300, check=True
+        [python, Path(__file__).with_name("schema.py")], capture_output=True, text=True, timeout=300, check=True
     )
-    assert done.stdout == (TEMPLATE / "cloud" / "vertex" / "schema.json").read_text(encoding="utf-8")
+    assert done.stdout == Path(validate.__file__).with_name("schema.json").read_text(encoding="utf-8")
 
 
-def test_a_body_that_we_refuse_for_a_name_or_a_type_is_refused_by_the_protos(cloud: Any, python: Path) -> None:
-    from onstage.vertex.requests import validate
-
-    good = cloud.requests.custom_job(cloud.settings(**PLAIN), "iris", "job-1", {})
-    bodies = [good]
+def test_a_body_that_we_refuse_for_a_name_or_a_type_is_refused_by_the_protos(python: Path) -> None:
+    good = bodies.custom_job(Vertex(**PLAIN), "iris", "job-1", {})
+    judged = [good]
     for change in (
         {"displayNam": "x"},
         {"displayName": 1},
         {"labels": ["a"]},
         {"jobSpec": {"scheduling": {"timeout": "1h"}}},
     ):
-        bodies.append({**good, **change})
-    read = json.loads(asked(python, READ, [("CustomJob", body) for body in bodies]))
-    for body, said in zip(bodies, read, strict=True):
+        judged.append({**good, **change})
+    read = json.loads(asked(python, READ, [("CustomJob", body) for body in judged]))
+    for body, said in zip(judged, read, strict=True):
         assert bool(validate.problems("CustomJob", body, "us-central1")) == isinstance(said, str), said
 
 
-def test_with_the_sdk_installed_it_is_asked_as_well_if_one_wants(project: Path, python: Path, tmp_path: Path) -> None:
+def test_with_the_sdk_installed_it_is_asked_as_well_if_one_wants(python: Path, tmp_path: Path) -> None:
     script = (
-        "import json, sys\nfrom cloud.vertex import validate\n"
+        "import json, sys\nfrom onstage.vertex.requests import validate\n"
         "print([str(one) for one in validate.problems('CustomJob', json.load(sys.stdin), 'us-central1', ask_sdk=True)])"
     )
     spec = {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": 1}]}
     spec["workerPoolSpecs"][0]["containerSpec"] = {"imageUri": "docker.io/tensorflow/tensorflow:2.21.0"}
-    environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     body = {"displayName": "job", "jobSpec": spec}
     assert asked(python, script, body, cwd=tmp_path, env=environment) == "[]\n"
     # A message that the schema does not follow.

@@ -4,19 +4,15 @@ import copy
 import json
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.onstage.vertex.bodies import FULL, MODEL, bodies, modules
+from onstage.errors import UserError
+from onstage.vertex.requests import rules, validate
+from tests.onstage.vertex.bodies import FULL, MODEL, of_each_kind
 
 TODAY = date(2026, 11, 22)
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Path) -> Any:
-    return modules()
 
 
 @pytest.mark.parametrize(
@@ -30,13 +26,13 @@ def cloud(project: Path) -> Any:
     ],
     ids=str,
 )  # fmt: skip
-def test_every_option_gives_bodies_in_which_nothing_is_wrong(changes: dict[str, Any], cloud: Any) -> None:
+def test_every_option_gives_bodies_in_which_nothing_is_wrong(changes: dict[str, Any]) -> None:
     region = changes.get("region", "us-central1")
     model = MODEL.replace("us-central1", region)
-    for kind, body in bodies(cloud, **changes).items():
+    for kind, body in of_each_kind(**changes).items():
         body = json.loads(json.dumps(body).replace(MODEL, model))
         # A day on which the prebuilt images were there.
-        assert cloud.validate.problems(kind, body, region, today=date(2026, 7, 1)) == [], kind
+        assert validate.problems(kind, body, region, today=date(2026, 7, 1)) == [], kind
 
 
 def at(body: Any, path: str) -> tuple[Any, Any]:
@@ -175,13 +171,13 @@ REFUSED: list[tuple[str, Callable[[dict[str, Any]], None], str, str]] = [
 
 @pytest.mark.parametrize(("kind", "change", "said", "fix"), REFUSED, ids=[f"{one[0]} {one[2]}"[:70] for one in REFUSED])
 def test_what_the_service_refuses_is_named_and_its_neighbour_is_not(
-    kind: str, change: Callable[[dict[str, Any]], None], said: str, fix: str, cloud: Any
+    kind: str, change: Callable[[dict[str, Any]], None], said: str, fix: str
 ) -> None:
-    body = bodies(cloud)[kind]
-    assert cloud.validate.problems(kind, body, "us-central1", today=TODAY) == []
+    body = of_each_kind()[kind]
+    assert validate.problems(kind, body, "us-central1", today=TODAY) == []
     body = copy.deepcopy(body)
     change(body)
-    found = cloud.validate.problems(kind, body, "us-central1", today=TODAY)
+    found = validate.problems(kind, body, "us-central1", today=TODAY)
     assert [one for one in found if said in str(one) and fix in one.fix], found
 
 
@@ -194,19 +190,19 @@ def test_what_the_service_refuses_is_named_and_its_neighbour_is_not(
         ({"packageUris": ["gs://bkt/x.tar.gz"] * 101}, "has 101 items; 100 are allowed"),
     ],
 )
-def test_a_package_that_the_executor_cannot_run_is_named(change: dict[str, Any], said: str, cloud: Any) -> None:
-    body = bodies(cloud, package="executor")["CustomJob"]
+def test_a_package_that_the_executor_cannot_run_is_named(change: dict[str, Any], said: str) -> None:
+    body = of_each_kind(package="executor")["CustomJob"]
     then = date(2026, 7, 11)
-    assert cloud.validate.problems("CustomJob", body, "us-central1", today=then) == []
+    assert validate.problems("CustomJob", body, "us-central1", today=then) == []
     body["jobSpec"]["workerPoolSpecs"][0]["pythonPackageSpec"].update(change)
-    found = cloud.validate.problems("CustomJob", body, "us-central1", today=then)
+    found = validate.problems("CustomJob", body, "us-central1", today=then)
     assert any(said in f"{one} {one.fix}" for one in found), found
 
 
-def test_an_endpoint_whose_machine_does_not_fit_its_image_is_named(cloud: Any) -> None:
+def test_an_endpoint_whose_machine_does_not_fit_its_image_is_named() -> None:
     def said(**changes: Any) -> list[str]:
-        made = bodies(cloud, **changes)
-        found = cloud.rules.endpoint_problems(made["UploadModelRequest"], made["DeployModelRequest"])
+        made = of_each_kind(**changes)
+        found = rules.endpoint_problems(made["UploadModelRequest"], made["DeployModelRequest"])
         return [str(one) for one in found]
 
     accelerator = {"endpoint_accelerator_type": "NVIDIA_TESLA_T4", "endpoint_accelerator_count": 1}
@@ -218,9 +214,9 @@ def test_an_endpoint_whose_machine_does_not_fit_its_image_is_named(cloud: Any) -
     assert said(serving_image=serving, **accelerator) == [misfit]
 
 
-def test_an_unknown_kind_and_an_unknown_region_are_named(cloud: Any) -> None:
-    body = bodies(cloud)["Endpoint"]
-    with pytest.raises(cloud.UserError, match="'Endpiont' is not one of CustomJob"):
-        cloud.validate.problems("Endpiont", body, "us-central1")
-    found = cloud.validate.problems("Endpoint", body, "us-cental1")
+def test_an_unknown_kind_and_an_unknown_region_are_named() -> None:
+    body = of_each_kind()["Endpoint"]
+    with pytest.raises(UserError, match="'Endpiont' is not one of CustomJob"):
+        validate.problems("Endpiont", body, "us-central1")
+    found = validate.problems("Endpoint", body, "us-cental1")
     assert [one.path for one in found] == ["region"] and "such as us-central1" in found[0].message
