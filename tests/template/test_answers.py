@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
+from cookiecutter import cli
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.main import cookiecutter
 from hypothesis import HealthCheck, example, given, settings
@@ -20,23 +22,34 @@ from template_extensions import literal, plain
 from tests.conftest import QUESTIONS, ROOT
 from tests.template.test_matrix import expected_files, files_of, tomllib
 
-Render = Callable[..., subprocess.CompletedProcess]
+Render = Callable[..., Result]
 FREE_TEXT = ("project_name", "description", "author_name", "author_email")
 SHOWN = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=40)
 
 
 @pytest.fixture
-def render(tmp_path: Path, config_file: Path) -> Render:
-    """The command line of cookiecutter, writing into `tmp_path / "out"`."""
+def render(tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
+    """The command line of cookiecutter, in this process, writing into `tmp_path / "out"`."""
+    monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, stdin: str | None = None, no_input: bool = True) -> subprocess.CompletedProcess:
+    def run(*words: str, stdin: str | None = None, no_input: bool = True) -> Result:
         options = ["--config-file", str(config_file), "--output-dir", str(tmp_path / "out")]
-        return subprocess.run(
-            [sys.executable, "-m", "cookiecutter", *options, *(["--no-input"] if no_input else []), str(ROOT), *words],
-            capture_output=True, text=True, input=stdin, check=False, cwd=tmp_path,
-        )  # fmt: skip
+        return CliRunner().invoke(cli.main, [*options, *["--no-input"] * no_input, str(ROOT), *words], input=stdin)
 
     return run
+
+
+def test_a_refusal_ends_the_process_in_one_line(tmp_path: Path, config_file: Path) -> None:
+    """All others are asked in this process: the same lines, without the second that a start takes."""
+    options = ["--config-file", str(config_file), "--output-dir", "out", "--no-input"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cookiecutter", *options, str(ROOT), "project_slug=class"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    rule = "it is a Python keyword, a standard-library module or a package that the project uses"
+    assert (done.stdout + done.stderr).strip() == f"project_slug 'class' cannot be used: {rule}. Try 'class_model'."
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -68,8 +81,8 @@ def test_an_answer_that_cannot_be_used_ends_in_one_line(
     answer: str, message: str, render: Render, tmp_path: Path
 ) -> None:
     done = render(answer)
-    said = (done.stdout + done.stderr).strip()
-    assert done.returncode == 1
+    said = done.output.strip()
+    assert done.exit_code == 1
     assert message in said
     assert len(said.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
@@ -91,7 +104,7 @@ def test_an_answer_that_cannot_be_used_ends_in_one_line(
 )
 def test_its_neighbour_is_accepted(answer: str, render: Render, tmp_path: Path) -> None:
     done = render(answer)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.output
     question, _, value = answer.partition("=")
     (project,) = (tmp_path / "out").iterdir()
     assert json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["answers"][question] == value
@@ -99,22 +112,22 @@ def test_its_neighbour_is_accepted(answer: str, render: Render, tmp_path: Path) 
 
 def test_a_bad_slug_at_the_prompt_stops_there(render: Render, tmp_path: Path) -> None:
     done = render(stdin="My Model\nMy-Model\n", no_input=False)
-    assert done.returncode == 1
-    assert "Folder and package name" in done.stdout
-    assert (done.stdout + done.stderr).strip().endswith("Try 'my_model'.")
-    assert "What the model does" not in done.stdout
+    assert done.exit_code == 1
+    assert "Folder and package name" in done.output
+    assert done.output.strip().endswith("Try 'my_model'.")
+    assert "What the model does" not in done.output
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_answers_typed_at_the_prompt_make_the_project(render: Render, tmp_path: Path) -> None:
     typed = ["Churn", "", "Who leaves", "Ada", "ada@example.com", "3", "2", "2", "1", "", "europe-west4", "", "3", "2"]
     done = render(stdin="\n".join(typed) + "\n", no_input=False)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     project = tmp_path / "out" / "churn"
     kept = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["answers"]
     assert kept["gcp_region"] == "europe-west4"
-    assert files_of(project) == expected_files(kept)
-    assert "Google Vertex AI only (formerly ML Engine / MLE)" in done.stdout
+    assert files_of(project) == expected_files(project, kept)
+    assert "Google Vertex AI only (formerly ML Engine / MLE)" in done.output
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +163,12 @@ def test_a_replay_that_skips_the_prompt_is_caught_by_the_net(
 
 
 def test_rendering_again_over_a_project_removes_no_file_of_its_owner(render: Render, tmp_path: Path) -> None:
-    assert render("ci=github").returncode == 0
+    assert render("ci=github").exit_code == 0
     (project,) = (tmp_path / "out").iterdir()
     own = project / ".github" / "workflows" / "deploy.yml"
     own.write_text("on: push\n")
     done = render("ci=none", "--overwrite-if-exists")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert own.read_text() == "on: push\n"
     assert not (project / ".github" / "workflows" / "ci.yml").exists()
 

@@ -27,20 +27,9 @@ COMBINATIONS = [
 ]
 
 
-def template_files(folder: str, depth: str = "*") -> set[str]:
-    """The template's own files in a folder, whose names have no conditions."""
-    return {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / folder).glob(depth) if path.is_file()}
-
-
-def only(platform: str) -> set[str]:
-    """What a project has for one platform only."""
-    return template_files(f"cloud/{platform}") | template_files(f"rehearse/{platform}")
-
-
 ALWAYS = {
     ".cookiecutter.json", ".gitattributes", ".gitignore", "LICENSE", "README.md", "data/README.md", "predict.py",
-    "pyproject.toml", "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py",
-    "tests/test_rehearsal.py", "train.py",
+    "pyproject.toml", "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py", "train.py",
     *(
         f"src/trainer/{name}.py"
         for name in (
@@ -49,17 +38,10 @@ ALWAYS = {
         )
     ),
 }  # fmt: skip
-SAGEMAKER = only("sagemaker") | {
-    "src/sagemaker_entry.py", "rehearse/recorded_s3.py", "rehearse/sdk_recorder.py", "infra/sagemaker.yaml",
-    "rehearse/serving/model_server/sagemaker_front.py",
-}  # fmt: skip
-VERTEX = only("vertex") | {
-    "src/trainer/task.py", "setup.py", "MANIFEST.in", "rehearse/serving/model_server/vertex_front.py",
-    "infra/vertex.sh",
-}  # fmt: skip
-SHARED = (
-    template_files("cloud") | template_files("rehearse") | template_files("rehearse/serving", "**/*")
-) - SAGEMAKER - VERTEX  # fmt: skip
+SAGEMAKER = {"src/sagemaker_entry.py", "tests/test_sagemaker.py", "infra/sagemaker.yaml"}
+VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in", "tests/test_vertex.py", "infra/vertex.sh"}
+# What a researcher is asked to look at: files, `infra/` aside, and lines of Python, tests aside.
+MOST_FILES, MOST_LINES = 40, 1900
 
 
 def files_of(project: Path) -> set[str]:
@@ -68,9 +50,18 @@ def files_of(project: Path) -> set[str]:
     return {file.as_posix() for file in files if "__pycache__" not in file.parts}
 
 
-def expected_files(answers: dict[str, str]) -> set[str]:
+def texts_of(project: Path) -> dict[str, str]:
+    """The project's files that are text, all but the wheel, with what they hold."""
+    names = sorted(name for name in files_of(project) if not name.endswith(".whl"))
+    return {name: (project / name).read_text(encoding="utf-8") for name in names}
+
+
+def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
+    """What a project of these answers has, with the one wheel that its requirements name."""
     data = "iris" if answers["problem"] == "classification" else "penguins"
-    files = ALWAYS | SHARED | {f"data/train/{data}.csv", f"data/eval/{data}.csv"}
+    requirements = (project / "requirements.txt").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^onstage\[[a-z,]+\]==(\S+)$", requirements, re.MULTILINE)
+    files = ALWAYS | {f"data/train/{data}.csv", f"data/eval/{data}.csv", f"wheels/onstage-{version}-py3-none-any.whl"}
     if answers["platform"] != "vertex":
         files |= SAGEMAKER | ({"sdk_example.py"} if answers["sagemaker_sdk"] == "yes" else set())
     if answers["platform"] != "sagemaker":
@@ -86,27 +77,46 @@ def answers(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def test_the_project_holds_exactly_its_files(answers: dict[str, str], bake: Bake) -> None:
-    assert files_of(bake(**answers)) == expected_files(answers)
+    project = bake(**answers)
+    assert files_of(project) == expected_files(project, answers)
+
+
+def test_a_researcher_finds_few_files_and_little_python(answers: dict[str, str], bake: Bake) -> None:
+    texts = texts_of(bake(**answers))
+    wheel = 1
+    assert len([name for name in texts if not name.startswith("infra/")]) + wheel <= MOST_FILES
+    code = {name: text for name, text in texts.items() if name.endswith(".py") and not name.startswith("tests/")}
+    assert sum(len(text.splitlines()) for text in code.values()) <= MOST_LINES
+    # Longer than a reader likes.
+    assert [name for name, text in texts.items() if name.endswith(".py") and len(text.splitlines()) > 330] == []
+
+
+def test_no_file_of_the_package_is_copied_into_the_project(answers: dict[str, str], bake: Bake) -> None:
+    package = {path.read_text(encoding="utf-8"): path.name for path in (ROOT / "onstage").rglob("*.py")}
+    project = bake(**answers)
+    assert len(package) > 50
+    assert [name for name, text in texts_of(project).items() if text in package] == []
+    assert [path.name for path in project.iterdir() if path.name in ("onstage", "packaging", "wheel_builder.py")] == []
 
 
 def test_every_file_is_valid_in_its_language(answers: dict[str, str], bake: Bake) -> None:
-    project = bake(**answers)
     readers = {
         ".py": lambda text: ast.parse(text, feature_version=(3, 10)),
         ".toml": tomllib.loads,
         ".yml": yaml.safe_load,
         ".json": json.loads,
     }
-    for name in files_of(project):
+    for name, text in texts_of(bake(**answers)).items():
         if reader := readers.get(Path(name).suffix):
-            assert reader((project / name).read_text(encoding="utf-8")) is not None, name
+            assert reader(text) is not None, name
 
 
 def test_nothing_of_the_template_is_left_in_the_project(answers: dict[str, str], bake: Bake) -> None:
-    project = bake(**answers)
-    for name in files_of(project):
-        text = (project / name).read_text(encoding="utf-8").replace(".cookiecutter.json", "")
-        assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|cookiecutter", text), name
+    for name, whole in texts_of(bake(**answers)).items():
+        text = whole.replace(".cookiecutter.json", "")
+        # The README may say how a project was made.
+        answer = r"cookiecutter\s*[.|\[]" if name == "README.md" else "cookiecutter"
+        assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|" + answer, text), name
         assert text.endswith("\n"), f"{name} has no line break at its end"
         assert not text.endswith("\n\n"), f"{name} ends in empty lines"
         assert "\n\n\n\n" not in text, f"{name} has a hole where a condition was"
@@ -124,24 +134,17 @@ def test_the_project_passes_its_own_linter(answers: dict[str, str], bake: Bake) 
 def test_the_readme_names_no_file_that_is_not_there(answers: dict[str, str], bake: Bake) -> None:
     project = bake(**answers)
     text = (project / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:src|data|tests|cloud|rehearse)/[\w./-]*|[\w.-]+\.(?:py|toml|txt|yml|in))`", text)
+    named = re.findall(r"`((?:src|data|tests|wheels|infra)/[\w./-]*|[\w.-]+\.(?:py|toml|txt|yml|in))`", text)
     assert "src/trainer/model.py" in named
     for name in named:
         assert (project / name).exists() or (project / "src" / "trainer" / name).exists(), name
 
 
-def test_files_that_the_template_owns_say_so_in_their_first_line(bake: Bake) -> None:
-    project = bake()
-    yours = {"src/trainer/model.py", "tests/test_model.py", "settings.toml", "src/requirements.txt"}
-    for name in sorted(files_of(project)):
-        if Path(name).suffix == ".py" and name not in yours:
-            first = (project / name).read_text(encoding="utf-8").splitlines()[0]
-            assert first.startswith("# Owned by the template"), name
-
-
-def test_no_python_file_of_the_project_is_longer_than_a_reader_likes(bake: Bake) -> None:
-    for file in bake().rglob("*.py"):
-        assert len(file.read_text(encoding="utf-8").splitlines()) <= 330, file
+def test_python_files_that_the_template_owns_say_so_in_their_first_line(answers: dict[str, str], bake: Bake) -> None:
+    yours = {"src/trainer/model.py", "tests/test_model.py"}
+    for name, text in texts_of(bake(**answers)).items():
+        if name.endswith(".py") and name not in yours:
+            assert text.startswith("# Owned by the template"), name
 
 
 def test_the_answers_and_the_templates_version_are_kept(bake: Bake) -> None:
