@@ -147,6 +147,21 @@ def serve(
     serve_folder(folder / "model" if folder else project.newest_model().parent, port, chosen)
 
 
+@app.command(epilog="Examples:\n\nonstage settings\n\nonstage settings vertex")
+def settings(
+    section: Annotated[str, typer.Argument(metavar="[SECTION]", help="Such as vertex. [default: all]")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/settings.md.")] = False,
+) -> None:
+    """Every key of settings.toml with its type, its default and what it means. Works outside of a project, too."""
+    import shutil
+
+    from onstage import settings_page
+
+    # A log gets a sentence as one line, which can be searched.
+    width = min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else None
+    print(settings_page.markdown(section) if markdown else settings_page.text(section, width), flush=True)
+
+
 def run() -> None:
     """The console script."""
     sys.exit(main(lambda: app(prog_name="onstage")))

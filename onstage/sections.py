@@ -41,23 +41,29 @@ class Rehearsal(Section):
     """How little work a rehearsal does."""
 
     hyperparameters: dict[str, Scalar] = Field(
-        {}, description="Hyperparameters that a rehearsal changes, by their names in model.py; flags win over them."
+        default={},
+        description="Hyperparameters that a rehearsal changes, by their names in model.py; flags win over them.",
     )
-    time_limit: Positive = Field(300, description="Seconds that a rehearsed job may run before it is ended and fails.")
+    time_limit: Positive = Field(
+        default=300, description="Seconds that a rehearsed job may run before it is ended and fails."
+    )
 
 
 class Serverless(Section):
     """A serverless endpoint (ServerlessConfig): without this section the endpoint is on instances."""
 
     memory_mb: int = Field(
-        2048,
+        default=2048,
         ge=1024,
         le=6144,
         multiple_of=1024,
         description="Memory of the endpoint in MB (MemorySizeInMB), from which its share of CPU follows.",
     )
     max_concurrency: int = Field(
-        5, ge=1, le=200, description="Requests that are answered at a time (MaxConcurrency); others are throttled."
+        default=5,
+        ge=1,
+        le=200,
+        description="Requests that are answered at a time (MaxConcurrency); others are throttled.",
     )
 
 
@@ -66,37 +72,43 @@ class SageMaker(Section):
 
     region: str = Field(description="AWS region of jobs, endpoints and bucket, such as eu-central-1.")
     bucket: str = Field(
-        "", description="S3 bucket for data, code and models, without s3://; required for cloud jobs, in `region`."
+        default="",
+        description="S3 bucket for data, code and models, without s3://; required for cloud jobs, in `region`.",
     )
     role: str = Field(
-        "", description="ARN of the IAM execution role of jobs and endpoints (RoleArn); required for cloud jobs."
+        default="",
+        description="ARN of the IAM execution role of jobs and endpoints (RoleArn); required for cloud jobs.",
     )
     instance_type: str = Field(
         description="Instance type that trains, such as ml.m5.xlarge, or ml.g5.xlarge for a GPU (InstanceType)."
     )
     instance_count: Positive = Field(
-        1, description="Instances that train; with more than one, tf.distribute synchronises them (InstanceCount)."
+        default=1,
+        description="Instances that train; with more than one, tf.distribute synchronises them (InstanceCount).",
     )
     volume_gb: Positive = Field(
-        30,
+        default=30,
         description="GB of EBS storage of each training instance (VolumeSizeInGB); types with NVMe use that instead.",
     )
     max_runtime: Positive = Field(
-        3600, description="Seconds of training after which the job is stopped (MaxRuntimeInSeconds), at most 28 days."
+        default=3600,
+        description="Seconds of training after which the job is stopped (MaxRuntimeInSeconds), at most 28 days.",
     )
     spot_max_wait: Count = Field(
-        0,
+        default=0,
         description="Seconds of waiting for spot capacity and training together (MaxWaitTimeInSeconds), at least "
         "max_runtime; spot capacity may be taken away, and the training goes on from its checkpoint; 0: on demand.",
     )
     input_mode: Literal["File", "FastFile"] = Field(
-        "File", description="File downloads the data before the training begins, FastFile streams it as it is read."
+        default="File",
+        description="File downloads the data before the training begins, FastFile streams it as it is read.",
     )
     training_image: str = Field(
-        "", description="URI of the ECR image that trains; empty: AWS's newest TensorFlow image for instance_type."
+        default="",
+        description="URI of the ECR image that trains; empty: AWS's newest TensorFlow image for instance_type.",
     )
     inference_image: str = Field(
-        "",
+        default="",
         description="URI of the ECR image that serves; empty: AWS's newest TensorFlow image for the endpoint.",
     )
     endpoint_instance_type: str = Field(
@@ -104,38 +116,41 @@ class SageMaker(Section):
         "have none."
     )
     endpoint_instance_count: Positive = Field(
-        1, description="Instances of an endpoint when it is made (InitialInstanceCount), and of batch transform jobs."
+        default=1,
+        description="Instances of an endpoint when it is made (InitialInstanceCount), and of batch transform jobs.",
     )
     endpoint_max_instance_count: Count = Field(
-        0, description="Instances up to which an endpoint scales out (MaxCapacity); 0: it does not scale."
+        default=0, description="Instances up to which an endpoint scales out (MaxCapacity); 0: it does not scale."
     )
     endpoint_requests_per_minute: Positive = Field(
-        1000,
+        default=1000,
         description="Requests that one instance gets in a minute, on average, which scaling aims at "
         "(SageMakerVariantInvocationsPerInstance).",
     )
     serverless: Serverless | None = None
     tags: dict[str, str] = Field(
-        {}, description="Tags of jobs, models and endpoints, at most 50; no key begins with aws:."
+        default={}, description="Tags of jobs, models and endpoints, at most 50; no key begins with aws:."
     )
     subnets: list[str] = Field(
-        [], description="Ids of the VPC's subnets for jobs and models, at most 16; together with security_groups."
+        default=[],
+        description="Ids of the VPC's subnets for jobs and models, at most 16; together with security_groups.",
     )
     security_groups: list[str] = Field(
-        [], description="Ids of the VPC's security groups for jobs and models, at most 5; together with subnets."
+        default=[],
+        description="Ids of the VPC's security groups for jobs and models, at most 5; together with subnets.",
     )
     volume_kms_key: str = Field(
-        "",
+        default="",
         description="KMS key, by id, ARN or alias, of the instances' EBS volumes (VolumeKmsKeyId, KmsKeyId of an "
         "endpoint); not for instance types with NVMe storage.",
     )
     output_kms_key: str = Field(
-        "",
+        default="",
         description="KMS key, by id, ARN or alias, of what jobs write to S3 (KmsKeyId); empty: S3's default key of the "
         "role's account.",
     )
     encrypt_between_hosts: bool = Field(
-        False,
+        default=False,
         description="Whether training instances encrypt what they send to each other, which takes longer "
         "(EnableInterContainerTrafficEncryption).",
     )
@@ -160,12 +175,12 @@ class Vertex(Section):
     """Google Vertex AI. What is empty, false or 0 is left out of requests; a rehearsal needs no project, no bucket."""
 
     region: str = Field(description="Google Cloud region of jobs, endpoints and bucket, such as europe-west4.")
-    project: str = Field("", description="Id of the Google Cloud project; required for cloud jobs.")
+    project: str = Field(default="", description="Id of the Google Cloud project; required for cloud jobs.")
     bucket: str = Field(
-        "", description="Cloud Storage bucket for data, code and models, without gs://; required, in `region`."
+        default="", description="Cloud Storage bucket for data, code and models, without gs://; required, in `region`."
     )
     service_account: str = Field(
-        "",
+        default="",
         description="E-mail address of the service account that jobs and endpoints run as; empty: Vertex AI's own "
         "service agent.",
     )
@@ -173,69 +188,81 @@ class Vertex(Section):
         description="Machine type of each replica that trains, such as n1-standard-4, or g2-standard-4 for an L4 GPU."
     )
     accelerator_type: str = Field(
-        "", description="GPU of each replica that trains, such as NVIDIA_L4; together with accelerator_count."
+        default="", description="GPU of each replica that trains, such as NVIDIA_L4; together with accelerator_count."
     )
     accelerator_count: Count = Field(
-        0, description="GPUs of each replica that trains; which numbers a machine type takes depends on the GPU."
+        default=0,
+        description="GPUs of each replica that trains; which numbers a machine type takes depends on the GPU.",
     )
     replica_count: Positive = Field(
-        1, description="Machines that train, chief included; with more than one, tf.distribute synchronises them."
+        default=1,
+        description="Machines that train, chief included; with more than one, tf.distribute synchronises them.",
     )
     boot_disk_type: Literal["pd-ssd", "pd-standard"] = Field(
-        "pd-ssd", description="Boot disk of each replica: a solid-state or a standard persistent disk (bootDiskType)."
+        default="pd-ssd",
+        description="Boot disk of each replica: a solid-state or a standard persistent disk (bootDiskType).",
     )
     boot_disk_gb: int = Field(
-        100, ge=100, le=64000, description="Size of the boot disk of each replica in GB (bootDiskSizeGb)."
+        default=100, ge=100, le=64000, description="Size of the boot disk of each replica in GB (bootDiskSizeGb)."
     )
-    timeout: Positive = Field(3600, description="Seconds after which the job is cancelled (Scheduling.timeout).")
+    timeout: Positive = Field(
+        default=3600, description="Seconds after which the job is cancelled (Scheduling.timeout)."
+    )
     package: Literal["container", "executor"] = Field(
-        "container",
+        default="container",
         description="container: TensorFlow's image of Docker Hub installs and runs the package; executor: Google's "
         "prebuilt training image does (executorImageUri).",
     )
-    training_image: str = Field("", description="URI of the image that trains; empty: the newest one for `package`.")
+    training_image: str = Field(
+        default="", description="URI of the image that trains; empty: the newest one for `package`."
+    )
     serving: Literal["container", "prebuilt"] = Field(
-        "container",
+        default="container",
         description="container: TensorFlow Serving; prebuilt: Google's image, which wants another folder layout of "
         "the model, so train anew after a change.",
     )
-    serving_image: str = Field("", description="URI of the image that serves; empty: the newest one for `serving`.")
+    serving_image: str = Field(
+        default="", description="URI of the image that serves; empty: the newest one for `serving`."
+    )
     repository: str = Field(
-        "docker-hub",
+        default="docker-hub",
         description="Artifact Registry repository in `region` that has Docker Hub's images, since endpoints pull from "
         "no other registry; not used with serving_image.",
     )
     endpoint_machine_type: str = Field(
-        "n1-standard-2", description="Machine type of each replica of an endpoint or a batch job (batch prediction)."
+        default="n1-standard-2",
+        description="Machine type of each replica of an endpoint or a batch job (batch prediction).",
     )
     endpoint_accelerator_type: str = Field(
-        "", description="GPU of each replica that serves, such as NVIDIA_L4; together with endpoint_accelerator_count."
+        default="",
+        description="GPU of each replica that serves, such as NVIDIA_L4; together with endpoint_accelerator_count.",
     )
-    endpoint_accelerator_count: Count = Field(0, description="GPUs of each replica that serves.")
+    endpoint_accelerator_count: Count = Field(default=0, description="GPUs of each replica that serves.")
     min_replica_count: Positive = Field(
-        1, description="Replicas that an endpoint always has, and a batch job starts with."
+        default=1, description="Replicas that an endpoint always has, and a batch job starts with."
     )
     max_replica_count: Positive = Field(
-        1,
+        default=1,
         description="Replicas up to which an endpoint or a batch job scales out, at least min_replica_count.",
     )
     dedicated_endpoint: bool = Field(
-        True,
+        default=True,
         description="Whether an endpoint has a host name of its own, which takes requests of 10 MB; a shared one takes "
         "1.5 MB.",
     )
     network: str = Field(
-        "",
+        default="",
         description="VPC network that training jobs are peered with: projects/PROJECT_NUMBER/global/networks/NAME; "
         "empty: none.",
     )
     kms_key: str = Field(
-        "",
+        default="",
         description="Customer-managed key of jobs, models and endpoints (kmsKeyName): "
         "projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY; empty: Google's own.",
     )
     labels: dict[str, str] = Field(
-        {}, description="Labels of jobs, models and endpoints, at most 64, in lower case, each part at most 63 long."
+        default={},
+        description="Labels of jobs, models and endpoints, at most 64, in lower case, each part at most 63 long.",
     )
 
     @model_validator(mode="after")

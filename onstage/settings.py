@@ -16,7 +16,7 @@ Cloud = TypeVar("Cloud", SageMaker, Vertex)
 
 
 class Settings(Section):
-    """The whole of settings.toml. Keys without a section stand above the first [section]."""
+    """The whole of settings.toml; these keys stand above the first section."""
 
     name: str = Field(
         pattern="^[a-z][a-z0-9_]*$",
