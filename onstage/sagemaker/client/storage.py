@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from onstage.commands.transfers import key_of, part_size
 from onstage.errors import UserError
 from onstage.platform import Item, NotFoundError
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.contents import crc32, md5, md5_of_parts
 from onstage.sagemaker.client.session import Clients, explained
-from onstage.sagemaker.client.transfers import Uploads, key_of, part_size
+from onstage.sagemaker.client.transfers import Uploads
 
 
 class S3Bucket:
@@ -114,7 +115,7 @@ class S3Bucket:
         return self._clients.call("s3", operation, **members)
 
     def _key(self, uri: str) -> str:
-        return key_of(uri, self._needed())
+        return key_of(uri, f"s3://{self._needed()}")
 
     def _needed(self) -> str:
         if not self.name:

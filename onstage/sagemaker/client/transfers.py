@@ -1,88 +1,38 @@
-"""Files to S3, in parallel: large ones in parts, which a second run does not send again."""
+"""Files to S3: how a file, or a part of one, is sent."""
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from onstage.errors import UserError
+from onstage.commands import transfers
+from onstage.commands.transfers import key_of, part_size
 from onstage.platform import Item
 from onstage.sagemaker.client.contents import md5
 from onstage.sagemaker.client.session import CONNECTIONS
-
-_PART = 8 * 1024 * 1024
-# Source: Amazon S3 multipart upload limits.
-_MOST_PARTS = 10_000
-
-
-def part_size(size: int) -> int:
-    """Bytes of a part of a file of that size: always the same, so that parts can be compared."""
-    return max(_PART, -(-size // _MOST_PARTS))
-
-
-def key_of(uri: str, bucket: str) -> str:
-    """The key of an s3:// URI of the bucket. Raises UserError for another bucket's."""
-    prefix = f"s3://{bucket}/"
-    if not uri.startswith(prefix):
-        raise UserError(f"{uri} is not in the bucket of settings.toml, {bucket}")
-    return uri.removeprefix(prefix)
 
 
 class _StoppedError(BaseException):
     """Ends a thread's upload. No Exception, which botocore would take for a broken connection, and try again."""
 
 
-class Uploads:
+class Uploads(transfers.Uploads["_Large"]):
     """The uploads of one call, while they run."""
 
     def __init__(self, client: Any, bucket: str, sent: Callable[[int], None]) -> None:
         from s3transfer.utils import signal_not_transferring, signal_transferring
 
+        super().__init__(CONNECTIONS, sent)
+        self._client, self._bucket = client, bucket
         # Signing reads the content too; only what is sent counts.
         client.meta.events.register_first("request-created.s3", signal_not_transferring, unique_id="reading")
         client.meta.events.register_last("request-created.s3", signal_transferring, unique_id="sending")
-        from s3transfer.utils import signal_not_transferring, signal_transferring
-
-        # Signing reads the content too; only what is sent counts.
-        client.meta.events.register_first("request-created.s3", signal_not_transferring, unique_id="reading")
-        client.meta.events.register_last("request-created.s3", signal_transferring, unique_id="sending")
-        self._client, self._bucket, self._sent = client, bucket, sent
-        self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(CONNECTIONS)
-
-    def run(self, items: Sequence[Item]) -> None:
-        """Send everything, or raise the first error; then what is under way ends at once."""
-        try:
-            # Large files first: their parts then overlap with the small ones.
-            large = [item for item in items if item.size > _PART]
-            begun = self._each(self._begin, large)
-            parts = [(upload, number) for upload in begun for number in upload.missing]
-            small = [item for item in items if item.size <= _PART]
-            work: list[Callable[[], None]] = [*(lambda one=one: self._part(*one) for one in parts)]
-            work += [*(lambda item=item: self._whole(item) for item in small)]
-            self._each(lambda call: call(), work)
-            self._each(self._complete, begun)
-        finally:
-            self._stopped.set()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _each(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        futures: list[Future] = [self._pool.submit(call, item) for item in items]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for error in filter(None, (future.exception() for future in done)):
-            # Threads that are under way stop at their next read.
-            self._stopped.set()
-            raise error
-        return [future.result() for future in futures]
 
     def _whole(self, item: Item) -> None:
         with self._content(item, 0, item.size) as body:
-            self._client.put_object(Bucket=self._bucket, Key=key_of(item.uri, self._bucket), Body=body)
+            self._client.put_object(Bucket=self._bucket, Key=key_of(item.uri, f"s3://{self._bucket}"), Body=body)
 
     def _begin(self, item: Item) -> "_Large":
-        """The upload of a large file that was cut off, if there is one, else a new one."""
-        key = key_of(item.uri, self._bucket)
+        key = key_of(item.uri, f"s3://{self._bucket}")
         size = part_size(item.size)
         numbers = range(1, -(-item.size // size) + 1)
         for found in self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key).get("Uploads", ()):

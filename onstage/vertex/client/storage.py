@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from onstage.commands.transfers import key_of
 from onstage.errors import UserError
 from onstage.platform import Item, NotFoundError
 from onstage.vertex.client import errors
 from onstage.vertex.client.session import Client
-from onstage.vertex.client.transfers import Uploads, checksum, key_of
+from onstage.vertex.client.transfers import Uploads, checksum
 
 
 class GoogleBucket:
@@ -111,11 +112,11 @@ class GoogleBucket:
 
     def _list(self, folder: str) -> Iterator[Any]:
         with self._client.explained(f"listing {folder}"):
-            prefix = f"{key_of(folder, self._needed())}/"
+            prefix = key_of(folder, f"gs://{self._needed()}") + "/"
             yield from self._client.storage.list_blobs(self.name, prefix=prefix)
 
     def _blob(self, uri: str) -> Any:
-        return self._bucket().blob(key_of(uri, self.name))
+        return self._bucket().blob(key_of(uri, f"gs://{self.name}"))
 
     def _bucket(self) -> Any:
         name = self._needed()

@@ -1,4 +1,4 @@
-"""Files to Cloud Storage, in parallel: large ones in parts, which a second run does not send again.
+"""Files to Cloud Storage: how a file, or a part of one, is sent.
 
 The parts are those of https://cloud.google.com/storage/docs/multipart-uploads, of which the service itself keeps the
 list: nothing has to be remembered here. A resumable session's address, the other way, would let anybody write.
@@ -6,38 +6,22 @@ list: nothing has to be remembered here. A resumable session's address, the othe
 
 import base64
 import hashlib
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from onstage.commands import transfers
+from onstage.commands.transfers import key_of, part_size
 from onstage.errors import UserError
 from onstage.platform import Item, NotFoundError
 from onstage.vertex.client.session import CONNECTIONS, Client
 
-_PART = 8 * 1024 * 1024
-# Source: storage/quotas, XML API multipart uploads.
-_MOST_PARTS = 10_000
 _BLOCK = 256 * 1024
 # Seconds that a small file may need with its repetitions; the library's own two minutes would hold up Ctrl-C.
 _PATIENCE = 30
-
-
-def part_size(size: int) -> int:
-    """Bytes of a part of a file of that size: always the same, so that parts can be compared."""
-    return max(_PART, -(-size // _MOST_PARTS))
-
-
-def key_of(uri: str, bucket: str) -> str:
-    """The name of the object at a gs:// URI of the bucket. Raises UserError for another bucket's."""
-    prefix = f"gs://{bucket}/"
-    if not uri.startswith(prefix):
-        raise UserError(f"{uri} is not in the bucket of settings.toml, {bucket}")
-    return uri.removeprefix(prefix)
 
 
 def checksum(file: Path, start: int = 0, size: int | None = None) -> str:
@@ -50,39 +34,13 @@ def checksum(file: Path, start: int = 0, size: int | None = None) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-class Uploads:
+class Uploads(transfers.Uploads["_Large"]):
     """The uploads of one call, while they run; `bucket` is google-cloud-storage's."""
 
     def __init__(self, client: Client, bucket: Any, sent: Callable[[int], None]) -> None:
-        self._client, self._bucket, self._sent = client, bucket, sent
+        super().__init__(CONNECTIONS, sent)
+        self._client, self._bucket = client, bucket
         self._address = f"{client.address('storage')}/{bucket.name}"
-        self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(CONNECTIONS)
-
-    def run(self, items: Sequence[Item]) -> None:
-        """Send everything, or raise the first error; then what is under way ends at once."""
-        try:
-            begun = self._each(self._begin, [item for item in items if item.size > _PART])
-            # Large files first: the small ones fill the gaps.
-            work: list[Callable[[], None]] = [
-                *(lambda one=one, number=number: self._part(one, number) for one in begun for number in one.missing),
-                *(lambda item=item: self._whole(item) for item in items if item.size <= _PART),
-            ]
-            self._each(lambda call: call(), work)
-            self._each(self._complete, begun)
-        finally:
-            self._stopped.set()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _each(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        futures = [self._pool.submit(call, item) for item in items]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        failed = [future for future in done if future.exception()]
-        if failed:
-            # Threads that are under way stop at their next block.
-            self._stopped.set()
-            failed[0].result()
-        return [future.result() for future in futures]
 
     def _whole(self, item: Item) -> None:
         if self._stopped.is_set():
@@ -90,13 +48,12 @@ class Uploads:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         with self._client.explained(f"sending {item.file.name}"):
-            blob = self._bucket.blob(key_of(item.uri, self._bucket.name))
+            blob = self._bucket.blob(key_of(item.uri, f"gs://{self._bucket.name}"))
             blob.upload_from_filename(str(item.file), checksum="crc32c", retry=DEFAULT_RETRY.with_timeout(_PATIENCE))
         self._sent(item.size)
 
     def _begin(self, item: Item) -> "_Large":
-        """The upload of a large file that was cut off, if there is one, else a new one."""
-        key, size = key_of(item.uri, self._bucket.name), part_size(item.size)
+        key, size = key_of(item.uri, f"gs://{self._bucket.name}"), part_size(item.size)
         url = f"{self._address}/{quote(key)}"
         numbers = range(1, -(-item.size // size) + 1)
         # Source: storage/docs/xml-api/get-bucket-list-multipart-uploads
@@ -152,7 +109,7 @@ class Uploads:
             # The answer to an earlier attempt may have been lost: the object tells.
             pass
         with self._client.explained(doing):
-            stored = self._bucket.get_blob(key_of(upload.item.uri, self._bucket.name))
+            stored = self._bucket.get_blob(key_of(upload.item.uri, f"gs://{self._bucket.name}"))
         if stored is None or stored.crc32c != checksum(upload.item.file):
             raise UserError(f"{upload.item.file} is not in the bucket as it is here: did it change? send it again")
 
