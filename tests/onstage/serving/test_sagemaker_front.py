@@ -5,19 +5,19 @@ import http.client
 import io
 import json
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from onstage.serving.model_server.sagemaker_front import from_csv, from_json
+from onstage.serving.process import ServingProcess
 
 Invoke = Callable[..., httpx.Response]
 
@@ -50,9 +50,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(project: Path, archive: Path) -> Iterator[Any]:
-    from onstage.serving.process import ServingProcess
-
+def server(archive: Path) -> Iterator[ServingProcess]:
     with ServingProcess() as process:
         assert httpx.get(f"{process.url}/ping").status_code == 502
         process.load(archive)
@@ -60,7 +58,7 @@ def server(project: Path, archive: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def client(server: Any) -> Iterator[httpx.Client]:
+def client(server: ServingProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=60) as connection:
         yield connection
 
@@ -164,7 +162,7 @@ def test_custom_attributes_choose_model_version_and_method(
     assert message in response.json().get("error", "")
 
 
-def test_all_versions_are_served_and_the_highest_by_default(server: Any, client: httpx.Client) -> None:
+def test_all_versions_are_served_and_the_highest_by_default(server: ServingProcess, client: httpx.Client) -> None:
     statuses = httpx.get(f"{server.rest_url}/v1/models/model").json()["model_version_status"]
     assert [status["version"] for status in statuses] == ["1", "2"]
     assert client.get("/ping").status_code == 200
@@ -178,7 +176,9 @@ def test_other_paths_are_not_found(path: str, client: httpx.Client) -> None:
     assert (response.status_code, response.json()) == (404, {"error": "Not Found"})
 
 
-def test_a_request_of_more_than_six_megabytes_never_reaches_the_container(client: httpx.Client, server: Any) -> None:
+def test_a_request_of_more_than_six_megabytes_never_reaches_the_container(
+    client: httpx.Client, server: ServingProcess
+) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=60)
     limit = 6 * 1024 * 1024
     for size, status in ((limit + 1, 413), (limit, 200), (limit + 1, 413)):
@@ -192,7 +192,7 @@ def test_a_request_of_more_than_six_megabytes_never_reaches_the_container(client
     connection.close()
 
 
-def test_the_log_says_what_the_container_made_of_a_body(invoke: Invoke, server: Any) -> None:
+def test_the_log_says_what_the_container_made_of_a_body(invoke: Invoke, server: ServingProcess) -> None:
     before = len(server.log())
     assert invoke("text/csv", "1,a").status_code == 400
     said = server.log()[before:]
@@ -208,9 +208,7 @@ NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=Fal
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.one_of(FIELDS, NUMBERS), min_size=2, max_size=4), min_size=1, max_size=4))
-def test_csv_as_written_by_the_csv_module_comes_through(project: Path, rows: list) -> None:
-    from onstage.serving.model_server.sagemaker_front import from_csv
-
+def test_csv_as_written_by_the_csv_module_comes_through(rows: list) -> None:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     assert json.loads(from_csv(text.getvalue())) == {"instances": rows}
@@ -223,102 +221,22 @@ JSON_ROWS = st.lists(st.lists(NUMBERS, min_size=1), min_size=2) | st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(JSON_ROWS)
-def test_json_lines_are_rows(project: Path, rows: list) -> None:
-    from onstage.serving.model_server.sagemaker_front import from_json
-
+def test_json_lines_are_rows(rows: list) -> None:
     assert json.loads(from_json("\n".join(map(json.dumps, rows)))) == {"instances": rows}
-
-
-def laid_out(source: Path, folder: Path, *places: str) -> Path:
-    """Copies of one SavedModel at these places."""
-    for place in places:
-        shutil.copytree(source, folder / place, dirs_exist_ok=True)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("places", "found"),
-    [
-        (["model/1"], {"model": "model"}),
-        (["1"], {"model": "."}),
-        (["export/Servo/1"], {"Servo": "export/Servo"}),
-        (["model/00000123"], {"model": "model"}),
-        (["model/1", "model/2"], {"model": "model"}),
-        (["a/1", "b/1"], {"a": "a", "b": "b"}),
-    ],
-)
-def test_models_are_found_where_the_container_finds_them(
-    places: list[str], found: dict[str, str], project: Path, archive: Path, tmp_path: Path
-) -> None:
-    from onstage.serving.archive import find_models, find_versions
-
-    folder = laid_out(archive / "texts" / "7", tmp_path, *places)
-    models = find_models(folder)
-    assert {name: str(base.relative_to(folder)) for name, base in models.items()} == found
-    versions = {number for base in models.values() for number in find_versions(base)}
-    assert versions == {int(place.rpartition("/")[2]) for place in places}
-
-
-@pytest.mark.parametrize(
-    ("places", "message"),
-    [
-        (["."], r"no SavedModel bundles found! .* such as model/1/saved_model.pb; the archive holds saved_model.pb"),
-        (["model"], "no SavedModel bundles found! .* the archive holds model/saved_model.pb"),
-        (["model/v1"], "no SavedModel bundles found! .* the archive holds model/v1/saved_model.pb"),
-        ([], "no SavedModel bundles found! .* no saved_model.pb at all"),
-        (["a/model/1", "b/model/1"], "Illegal to list model model multiple times .* a/model and b/model"),
-    ],
-)
-def test_an_archive_that_the_container_dies_of_is_refused(
-    places: list[str], message: str, project: Path, archive: Path, tmp_path: Path
-) -> None:
-    from onstage.errors import UserError
-    from onstage.serving.archive import find_models
-
-    with pytest.raises(UserError, match=message):
-        find_models(laid_out(archive / "texts" / "7", tmp_path, *places))
-
-
-def test_an_archive_is_unpacked_only_into_its_folder(project: Path, tmp_path: Path) -> None:
-    from onstage.errors import UserError
-    from onstage.rehearsal.archives import unpack
-
-    def packed(name: str, kind: bytes = tarfile.REGTYPE) -> Path:
-        with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, "/etc/passwd"
-            tar.addfile(member, io.BytesIO())
-        return tmp_path / "model.tar.gz"
-
-    unpack(packed("model/1/saved_model.pb"), tmp_path / "out")
-    assert (tmp_path / "out/model/1/saved_model.pb").is_file()
-    for name, kind in (
-        ("/tmp/x", tarfile.REGTYPE),
-        ("model/../../x", tarfile.REGTYPE),
-        ("link", tarfile.SYMTYPE),
-        ("link", tarfile.LNKTYPE),
-        ("fifo", tarfile.FIFOTYPE),
-    ):
-        with pytest.raises(UserError, match="it may hold only files and folders of its own"):
-            unpack(packed(name, kind), tmp_path / "out")
-    (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
-    with pytest.raises(UserError, match=r"broken.tar.gz cannot be unpacked"):
-        unpack(tmp_path / "broken.tar.gz", tmp_path / "out")
 
 
 SERVE = """
 import sys
-sys.path[:0] = [".", "src"]
 from pathlib import Path
-from rehearse.serving.serve import serve
-from trainer.run import main
+from onstage.errors import main
+from onstage.serving.serve import serve
 sys.exit(main(lambda: serve(Path(sys.argv[1]), 0, 'sagemaker')))
 """
 
 
-def test_serve_prints_a_request_that_works_and_explains_one_that_does_not(project: Path, archive: Path) -> None:
+def test_serve_prints_a_request_that_works_and_explains_one_that_does_not(archive: Path) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-c", SERVE, archive], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVE, archive], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
     assert running.stdout is not None
     shown = [running.stdout.readline() for _ in range(5)]
@@ -337,9 +255,9 @@ def test_serve_prints_a_request_that_works_and_explains_one_that_does_not(projec
     assert "Traceback" not in said
 
 
-def test_serve_says_in_one_line_why_an_endpoint_would_not_start(project: Path, tmp_path: Path) -> None:
+def test_serve_says_in_one_line_why_an_endpoint_would_not_start(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SERVE, tmp_path], cwd=project, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", SERVE, tmp_path], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ValueError: no SavedModel bundles found!")

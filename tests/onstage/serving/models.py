@@ -1,0 +1,52 @@
+"""Small models, made by hand, each for one question to the model server."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def export_all(folder: Path) -> None:
+    """Export them: `folder`/name/1, and more versions of one."""
+    import keras
+    import tensorflow as tf
+
+    def save(name: str, *versions: int, **signatures: tuple[Callable, dict[str, Any]]) -> None:
+        module = tf.Module()
+        module.functions = {
+            key: tf.function(function, input_signature=[tf.TensorSpec(shape, dtype, name=each)
+                                                        for each, (shape, dtype) in inputs.items()])
+            for key, (function, inputs) in signatures.items()
+        }  # fmt: skip
+        for version in versions or (1,):
+            tf.saved_model.save(module, str(folder / name / str(version)), signatures=module.functions)
+
+    dtypes = ("float32", "float64", "int32", "int64", "uint8", "bool", "string", "float16")
+    save("types", **{dtype: (lambda x: {"y": x}, {"x": ([None], dtype)}) for dtype in dtypes})
+    save(
+        "shapes",
+        serving_default=(lambda x: {"y": 2 * x}, {"x": ([None, 2, 2], "float32")}),
+        scalar=(lambda x: {"y": 2 * x}, {"x": ([], "float32")}),
+        sum=(lambda x: {"y": tf.reduce_sum(x)}, {"x": ([None], "float32")}),
+        any=(lambda x: {"y": x}, {"x": (None, "float32")}),
+        two=(lambda a, b: {"a": a, "b_bytes": b}, {"a": ([None], "int64"), "b": ([None], "string")}),
+        uneven=(lambda x: {"a": x, "b": x[:1]}, {"x": ([None], "float32")}),
+        ratio=(lambda x, y: {"r": x / y}, {"x": ([None], "float32"), "y": ([None], "float32")}),
+    )
+    save("versions", 1, 2, 10, serving_default=(lambda x: {"y": x}, {"x": ([None], "float32")}))
+
+    def in_python(x: Any) -> dict[str, Any]:
+        return {"y": tf.ensure_shape(tf.py_function(lambda value: value + 1, [x], tf.float32), [None])}
+
+    save("python", serving_default=(in_python, {"x": ([None], "float32")}))
+
+    class Wrapped(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+        def serve(self, x: Any) -> dict[str, Any]:
+            return {"y": self.model(x)}
+
+    wrapped = Wrapped()
+    tf.saved_model.save(wrapped, str(folder / "keras" / "1"), signatures={"serving_default": wrapped.serve})
