@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 import sys
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def add_package(project: Path) -> bool:
     file = project / "requirements.txt"
     # The version of the placeholder, or, where an older file was kept, of that.
     text, count = re.subn(r"(?m)^(onstage\[[a-z,]+\]==)\S+", rf"\g<1>{version}", file.read_text(encoding="utf-8"))
+    # A read-only clone makes read-only files.
+    file.chmod(file.stat().st_mode | stat.S_IWUSR)
     file.write_text(text, encoding="utf-8", newline="\n")
     return count == 1
 

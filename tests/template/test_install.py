@@ -4,13 +4,12 @@ import json
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import QUESTIONS, ROOT, Bake, Command
-from tests.template.clones import UV, Shell, wheel_of
+from tests.template.clones import Installer, Shell, wheel_of
 from wheel_builder import prepare_metadata_for_build_editable
 
 INSTALLERS = ("pip 23", "newest pip", "uv")
@@ -40,31 +39,6 @@ def only_onstage(project: Path) -> None:
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith(("--find", "onstage"))]
     assert len(lines) == 2
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-class Installer:
-    """An empty environment, and pip or uv that installs into it."""
-
-    def __init__(self, name: str, folder: Path, shell: Shell) -> None:
-        self.shell = shell
-        self.python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        self.words = [self.python, "-m", "pip", "install", "--disable-pip-version-check"]
-        shell(*UV, "venv", "--quiet", "--python", sys.executable, folder, cwd=folder.parent)
-        if name == "uv":
-            self.words = [*UV, "pip", "install", "--python", self.python]
-        else:
-            pip = "pip==23.*" if name == "pip 23" else "pip"
-            shell(*UV, "pip", "install", "--quiet", "--python", self.python, pip, cwd=folder.parent)
-
-    def __call__(self, *words: str | Path, cwd: Path) -> None:
-        """Install, without what onstage needs: these tests look at onstage."""
-        self.shell(*self.words, "--no-deps", *words, cwd=cwd)
-
-    def installed(self, cwd: Path) -> tuple[str, str]:
-        """The version of onstage, and the last line of its report.py."""
-        code = "import importlib.metadata, onstage; print(importlib.metadata.version('onstage'), onstage.__file__)"
-        version, _, package = self.shell(self.python, "-c", code, cwd=cwd).strip().partition(" ")
-        return version, Path(package).with_name("report.py").read_text(encoding="utf-8").splitlines()[-1]
 
 
 @pytest.fixture(params=INSTALLERS)
@@ -156,7 +130,7 @@ def test_a_project_alone_rehearses_from_deep_inside_without_a_network(bake: Bake
     """All of requirements.txt, installed from another folder by uv, because it takes a tenth of pip's time."""
     project = shutil.copytree(bake(), tmp_path / "elsewhere" / "my project")
     uv = Installer("uv", tmp_path / "environment", shell)
-    shell(*uv.words, "--quiet", "--compile-bytecode", "-r", f"{project.name}/requirements.txt", cwd=project.parent)
+    uv.install_all(f"{project.name}/requirements.txt", cwd=project.parent)
     onstage = uv.python.with_name("onstage.exe" if os.name == "nt" else "onstage")
     assert shell(onstage, "--version", cwd=tmp_path).strip().endswith(version_of(project))
     done = shell.run(onstage, "rehearse", "--epochs", "1", cwd=project / "data" / "train", **NO_NETWORK)

@@ -85,6 +85,8 @@ def test_a_read_only_clone_and_another_umask_give_the_same_wheel(
             path.chmod(stat.S_IREAD | stat.S_IWRITE | stat.S_IEXEC)
     assert fingerprint(wheel_of(project)) == expected
     assert not list(repository.rglob("wheel_builder*.pyc"))
+    # cookiecutter copies modes; whoever is not root could not have written the version into a read-only file.
+    assert (project / "requirements.txt").stat().st_mode & stat.S_IWUSR
 
 
 def test_stray_files_bytecode_and_links_in_the_clone_give_the_same_wheel(
