@@ -150,7 +150,10 @@ class Platform(Protocol):
     name: str
     title: str
     project: Project
-    bucket: Bucket
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket of settings.toml."""
 
     def channel(self, name: str) -> str:
         """The URI of the folder of a channel's data, such as "train"."""

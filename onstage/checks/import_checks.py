@@ -43,7 +43,7 @@ IMAGE_OWNED = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "keras", "numpy
 
 def check_imports(code: Source, image: Image) -> list[Finding]:
     """Modules that neither the image, nor `src/requirements.txt`, nor `src/` brings along."""
-    declared = {canonicalize_name(requirement.name) for requirement in _requirements(code)}
+    declared: set[str] = {canonicalize_name(requirement.name) for requirement in _requirements(code)}
     findings = []
     for file, tree in code.trees.items():
         for name, line in _imports(tree):

@@ -86,10 +86,13 @@ def read_model(project: Project) -> ModelPage:
     A page that computes with what a library answers is read with the library, which takes seconds. Raises UserError for
     a mistake in model.py.
     """
-    return _read(project, stand_in=True) or _read(project, stand_in=False)
+    try:
+        return _read(project, stand_in=True)
+    except _NeedsTheLibraryError:
+        return _read(project, stand_in=False)
 
 
-def _read(project: Project, *, stand_in: bool) -> ModelPage | None:
+def _read(project: Project, *, stand_in: bool) -> ModelPage:
     with _loading(project) as own, _stand_ins(project) if stand_in else contextlib.nullcontext(), _translated():
         try:
             importlib.import_module("trainer.columns")
@@ -99,7 +102,7 @@ def _read(project: Project, *, stand_in: bool) -> ModelPage | None:
             real = error.__cause__ is None or isinstance(error.__cause__, (NameError, SyntaxError))
             if real or not stand_in or not is_user_error(error):
                 raise
-            return None
+            raise _NeedsTheLibraryError from error
         return ModelPage(project, {name: module for name, module in sys.modules.items() if own(name)})
 
 
@@ -172,7 +175,7 @@ class _StandIn:
     def __iter__(self) -> Iterator[Any]:
         raise _NeedsTheLibraryError
 
-    def __mro_entries__(self, _: tuple) -> tuple[type, ...]:
+    def __mro_entries__(self, _: tuple[Any, ...]) -> tuple[type, ...]:
         return (_Base,)
 
     def __or__(self, _: Any) -> "_StandIn":
@@ -187,7 +190,9 @@ class _Base:
 
 
 class _Module(types.ModuleType):
-    __path__: Sequence[str] = ()
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []
 
     def __getattr__(self, name: str) -> _StandIn:
         if name.startswith("__"):

@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from onstage.errors import UserError
 
@@ -21,7 +22,7 @@ def unpack(archive: Path, folder: Path) -> None:
                         f"{archive.name} holds {member.name!r}: it may hold only files and folders of its own"
                     )
             # Python's own filter came with a security release of each version; what matters is checked above.
-            options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, members, **options)
     except (OSError, tarfile.TarError, EOFError) as error:
         raise UserError(f"{archive.name} cannot be unpacked: {error}") from error

@@ -44,15 +44,19 @@ class Rehearsal(Protocol):
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped."""
 
+    def rehearse_body(self, report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
+        """Run a request body from elsewhere, whose objects are below `store`, and the endpoint of its model."""
+
 
 def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it."""
-    checked = []
+    checked: list[Callable[[ExitStack], Served | None]] = []
     for one in rehearsals:
         full = one.filled(settings)
-        checked.append((one, full, one.check(report, full, argv)))
-    if all(found for _, _, found in checked):
-        run_all(report, [partial(one.run, report, full, *found) for one, full, found in checked])
+        if found := one.check(report, full, argv):
+            checked.append(partial(one.run, report, full, *found))
+    if len(checked) == len(rehearsals):
+        run_all(report, checked)
 
 
 def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:
@@ -69,9 +73,10 @@ def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]
             # An interrupt reaches this thread only, and the jobs are in others.
             processes.STOPPED.set()
             raise
-        if len(served) == 2 and all(served):
-            report.run("all", "same weights", lambda: compare_weights(*served))
-            report.run("all", "same answers", lambda: compare_answers(*served))
+        models = [one for one in served if one]
+        if len(models) == len(runs) == 2:
+            report.run("all", "same weights", lambda: compare_weights(*models))
+            report.run("all", "same answers", lambda: compare_answers(*models))
 
 
 def temporary_folder(stack: ExitStack) -> Path:

@@ -41,7 +41,7 @@ def check_answers(url: str, forms: Iterable[Form], response: dict[str, Any] | No
     for form in forms:
         asked.append(form.name)
         if problem := _problem(ask(url, form), expected):
-            findings.append(Finding(f"a request as {form.name}: {problem}", "see the request: rehearse serve"))
+            findings.append(Finding(f"a request as {form.name}: {problem}", "see the request: onstage serve"))
     return findings or f"{'as the trainer has it' if expected else 'answered'}: {', '.join(asked)}"
 
 
@@ -65,7 +65,7 @@ def ask(url: str, form: Form) -> httpx.Response:
     return httpx.post(url, content=form.body, headers={"Content-Type": form.content_type}, timeout=SECONDS)
 
 
-def _problem(response: httpx.Response, expected: list | None) -> str | None:
+def _problem(response: httpx.Response, expected: list[Any] | None) -> str | None:
     if response.status_code != 200:
         return f"the endpoint answers {response.status_code}: {response.text.strip()[:500]}"
     try:

@@ -32,16 +32,20 @@ class Launch:
     environment: dict[str, str]
 
 
+# What a process has said: the stream's name and a line, or "end" and its exit code.
+Said = tuple["Process", str, Any]
+
+
 class Process:
     """A started Launch, in a process group of its own. `exit_code` stays None when it was made to end."""
 
-    def __init__(self, launch: Launch, said: queue.Queue) -> None:
+    def __init__(self, launch: Launch, said: queue.Queue[Said]) -> None:
         self.launch = launch
         self.exit_code: int | None = None
         self.over = False
         self._told_to_end = False
         own_group: dict[str, Any] = {"start_new_session": True}
-        if os.name == "nt":
+        if sys.platform == "win32":
             own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         self._process = subprocess.Popen(
             launch.command,
@@ -71,7 +75,7 @@ class Process:
         self.over = True
         self.exit_code = None if self._told_to_end else exit_code
 
-    def _watch(self, said: queue.Queue) -> None:
+    def _watch(self, said: queue.Queue[Said]) -> None:
         # The toolkit, too, waits for the pipes first: a child that keeps them open keeps the job running.
         streams = (("stdout", self._process.stdout), ("stderr", self._process.stderr))
         readers = [threading.Thread(target=self._read, args=(*stream, said), daemon=True) for stream in streams]
@@ -81,7 +85,7 @@ class Process:
             reader.join()
         said.put((self, "end", self._process.wait()))
 
-    def _read(self, name: str, stream: IO[bytes], said: queue.Queue) -> None:
+    def _read(self, name: str, stream: IO[bytes], said: queue.Queue[Said]) -> None:
         with stream:
             for line in stream:
                 said.put((self, name, line.decode("utf-8", "replace").rstrip("\r\n")))
@@ -103,7 +107,7 @@ def run(
     on Linux, outside of them with `marker` in the environment. `line` gets a launch's name, the stream's name and the
     text of each line, in this thread. Raises UserError for a command that cannot be started.
     """
-    said: queue.Queue = queue.Queue()
+    said: queue.Queue[Said] = queue.Queue()
     processes: list[Process] = []
     late, kill_at, give_up_at = False, float("inf"), float("inf")
     try:

@@ -35,7 +35,7 @@ def parse(text: str) -> Any:
         raise UserError(f"the answer is not JSON: {text.strip()[:200]}") from error
 
 
-def rows(response: dict[str, Any]) -> list:
+def rows(response: dict[str, Any]) -> list[Any]:
     """The predictions of a response, one a row; those to columns (`inputs`) come as columns, too."""
     if "predictions" in response:
         return response["predictions"]
@@ -45,7 +45,7 @@ def rows(response: dict[str, Any]) -> list:
     return outputs if isinstance(outputs, list) else []
 
 
-def columns(instances: list) -> Any:
+def columns(instances: list[Any]) -> Any:
     """Rows as columns, for a request's `inputs`; rows that are no objects are the one input's values already."""
     if not isinstance(instances[0], dict):
         return instances

@@ -36,7 +36,7 @@ class ServedModel:
     problems: list[str]
 
 
-class ServingProcess(AbstractContextManager):
+class ServingProcess(AbstractContextManager["ServingProcess"]):
     """A model server that has neither the project nor Keras. Use `with`, or call `stop`.
 
     Make it early: it starts at once, imports TensorFlow while something else runs, and is then told what to `load`. Its
@@ -68,6 +68,8 @@ class ServingProcess(AbstractContextManager):
         )
         if stderr:
             stderr.close()
+        assert self._process.stdin and self._process.stdout, "both are pipes"
+        self._commands, self._answers = self._process.stdin, self._process.stdout
         threading.Thread(target=self._read, daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
@@ -137,7 +139,7 @@ class ServingProcess(AbstractContextManager):
         """End the process; `log` still answers."""
         try:
             # Its end is the signal to go.
-            self._process.stdin.close()
+            self._commands.close()
             self._process.wait(5)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             self._process.kill()
@@ -146,7 +148,7 @@ class ServingProcess(AbstractContextManager):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self) -> None:
-        for line in self._process.stdout:
+        for line in self._answers:
             self._replies.put(json.loads(line))
         self._replies.put(None)
 
@@ -157,8 +159,8 @@ class ServingProcess(AbstractContextManager):
 
     def _answer(self, command: dict[str, Any], seconds: float) -> dict[str, Any]:
         try:
-            self._process.stdin.write(f"{json.dumps(command)}\n")
-            self._process.stdin.flush()
+            self._commands.write(f"{json.dumps(command)}\n")
+            self._commands.flush()
         except BrokenPipeError:
             raise UserError(f"the model server ended\n{self._tail()}") from None
         return self._reply(seconds)

@@ -113,7 +113,7 @@ def _check_metrics(result: JobResult, body: Mapping[str, Any]) -> list[Finding] 
 
 
 def _check_model(result: JobResult, model: Path) -> list[Finding] | str:
-    if not result.model_files:
+    if result.model_archive is None or not result.model_files:
         stray = f"; it wrote {', '.join(result.stray_models)}, which nobody collects" if result.stray_models else ""
         return [
             Finding(

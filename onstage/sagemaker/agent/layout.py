@@ -9,7 +9,6 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +71,8 @@ def lay_out(body: Mapping[str, Any], store: LocalStore, folder: Path) -> list[Ho
             raise UserError(f"{host.root} is there already: give every run a folder of its own")
         for part in (host.model, host.output_data, host.base / "input" / "config", host.base / "input" / "data"):
             part.mkdir(parents=True)
-        for part in ("home", "tmp", "work"):
-            (host.root / part).mkdir()
+        for name in ("home", "tmp", "work"):
+            (host.root / name).mkdir()
         _write_configuration(host)
         for channel in body.get("InputDataConfig") or []:
             _provide(channel, host, names, store)
@@ -104,7 +103,9 @@ def relocate(text: str, root: Path) -> str:
 
 def member(body: Mapping[str, Any], path: str, *default: Any) -> Any:
     """A member of a request body by its dotted path. Raises UserError when it is missing and has no default."""
-    value = reduce(lambda part, name: part.get(name) if isinstance(part, Mapping) else None, path.split("."), body)
+    value: Any = body
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
     if value is None and not default:
         raise UserError(f"the request has no {path}")
     return default[0] if value is None else value

@@ -5,6 +5,7 @@ The tests of the template compare all of it with those packages themselves.
 https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md
 """
 
+import errno
 import json
 import os
 import re
@@ -66,8 +67,7 @@ def call(host: Host) -> Call:
     launcher = next((name for name in _LAUNCHERS if told.get(name)), None)
     if launcher:
         raise UserError(f"hyperparameter {launcher} cannot be rehearsed: the agent starts one process on each host")
-    program = host.environment.get("SAGEMAKER_PROGRAM") or told.get("sagemaker_program")
-    _check_program(program)
+    program = _checked(host.environment.get("SAGEMAKER_PROGRAM") or told.get("sagemaker_program"))
     words = arguments(script_hyperparameters(host))
     environment = variables(host)
     if any("=" in name for name in environment):
@@ -221,7 +221,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def _check_program(program: Any) -> None:
+def _checked(program: Any) -> str:
     if not program:
         raise ContainerError("the training entry point has no name: hyperparameter sagemaker_program is not set")
     plain = re.fullmatch(r"[A-Za-z0-9._][A-Za-z0-9._+-]*(/[A-Za-z0-9._+-]+)*", program)
@@ -230,10 +230,11 @@ def _check_program(program: Any) -> None:
             f"the training entry point {program!r} cannot be used: it must be a path inside the source, "
             "of letters, digits and . _ + - /"
         )
+    return str(program)
 
 
 def _make_executable(script: Path) -> None:
     try:
         script.chmod(0o777)
     except FileNotFoundError as error:
-        raise ContainerError(f"Framework Error: \n{error}", error.errno) from error
+        raise ContainerError(f"Framework Error: \n{error}", errno.ENOENT) from error

@@ -55,7 +55,7 @@ def plan(clients: Clients, settings: Settings) -> Plan:
         except UserError as error:
             if not isinstance(error.__cause__, NotFoundError):
                 raise
-    body = {
+    body: dict[str, Any] = {
         "StackName": stack_name(settings),
         "TemplateBody": (settings.project.root / TEMPLATE).read_text(encoding="utf-8"),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],

@@ -19,7 +19,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,8 @@ class Recorder:
             return 200, fixed
         if service != "sagemaker":
             return None
-        verb, thing = re.match(r"([A-Z][a-z]+)(.*)", model.name).groups()
+        named = re.match(r"([A-Z][a-z]+)(.*)", model.name)
+        verb, thing = named.groups() if named else ("", "")
         if verb == "Create":
             return 200, self._create(thing, model, params)
         if verb == "Describe":
@@ -160,7 +161,10 @@ def record(folder: str | Path, region: str = "us-east-1") -> Iterator[Recorder]:
 
     recorder = Recorder(Path(folder).resolve(), region)
     recorder.folder.mkdir(parents=True, exist_ok=True)
-    hooks = [("before-parameter-build", recorder.keep_parameters), ("before-call", recorder.answer)]
+    hooks: list[tuple[str, Callable[..., Any]]] = [
+        ("before-parameter-build", recorder.keep_parameters),
+        ("before-call", recorder.answer),
+    ]
     before = boto3.DEFAULT_SESSION
     with _environment(recorder):
         # The list that every new session of botocore starts from; what a session got from it stays with it.
@@ -208,7 +212,9 @@ def _finished(shape: "Shape | None") -> str | None:
 
 def _required(shape: "Shape | None") -> dict[str, Any]:
     """The least that a response of this shape must have."""
-    empty = {
+    if shape is None:
+        return {}
+    empty: dict[str, Any] = {
         "list": [],
         "map": {},
         "string": "",
@@ -219,5 +225,5 @@ def _required(shape: "Shape | None") -> dict[str, Any]:
         name: _required(shape.members[name])
         if shape.members[name].type_name == "structure"
         else empty.get(shape.members[name].type_name, 0)
-        for name in (shape.required_members if shape else ())
+        for name in shape.required_members
     }

@@ -127,7 +127,7 @@ def _checkpoints(body: Body) -> Iterator[Problem]:
 def _local_storage(instance_type: str, resources: Body, path: Path) -> Iterator[Problem]:
     # Source: ResourceConfig, VolumeKmsKeyId; the families with instance store volumes.
     family = instance_type.removeprefix("ml.").partition(".")[0]
-    if resources.get(path[-1]) and re.fullmatch(r"g[4-9].*|p[4-9].*|p3dn|trn.*|[a-z]+\d+[a-z]*d[a-z]*", family):
+    if resources.get(str(path[-1])) and re.fullmatch(r"g[4-9].*|p[4-9].*|p3dn|trn.*|[a-z]+\d+[a-z]*d[a-z]*", family):
         message = f"{instance_type} has storage of its own, encrypted by hardware, which takes no key"
         yield Problem(
             written(path), message, "remove volume_kms_key from settings.toml, or choose another instance type"

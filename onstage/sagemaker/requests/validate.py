@@ -80,7 +80,7 @@ def _model() -> tuple[dict[str, Any], dict[str, Any]]:
 def _walk(shapes: dict[str, Any], name: str, value: Any, path: problem.Path) -> Iterator[Problem]:
     shape = shapes[name]
     kind = shape["type"]
-    expected = _TYPES[kind]
+    expected: Any = _TYPES[kind]
     if not isinstance(value, expected) or (isinstance(value, bool) and kind != "boolean"):
         yield _WrongType(written(path), f"must be {_named(kind)}, not {_shown(value)}", _type_fix(kind, value))
         return

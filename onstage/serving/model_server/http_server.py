@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: "Mapping[str, str] | Message[str, str]"
     body: bytes
 
 
@@ -72,13 +73,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(error(411, "a request needs its Content-Length"))
             return
-        body = (
-            self.rfile.read(int(length)) if self.limit is None or int(length) <= self.limit else self._skip(int(length))
-        )
-        if body is None:
+        if self.limit is not None and int(length) > self.limit:
+            self._skip(int(length))
             # Source: InvokeEndpoint's answer to a larger body.
             self._send(error(413, f"HTTP content length exceeded {self.limit} bytes."))
             return
+        body = self.rfile.read(int(length))
         try:
             answer = self.answer(Request(self.command, urlsplit(self.path).path, self.headers, body))
         except Exception as failure:  # noqa: BLE001 - a fault of this server: the client and the log are told

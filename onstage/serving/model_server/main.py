@@ -109,7 +109,7 @@ def _reply(replies: TextIO, **content: Any) -> None:
     replies.flush()
 
 
-def _read(commands: queue.Queue) -> None:
+def _read(commands: queue.Queue[str]) -> None:
     for line in sys.stdin:
         commands.put(line)
     os._exit(0)

@@ -115,9 +115,10 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and not is_b64(value)
 
 
-def _explain(rows: list, inputs: Mapping[str, str], refused: RefusedError | None = None) -> dict[str, np.ndarray]:
+def _explain(rows: list[Any], inputs: Mapping[str, str], refused: RefusedError | None = None) -> dict[str, np.ndarray]:
     """Find the first row and input at fault: TensorFlow Serving goes row by row, `tensors` column by column."""
-    objects, first = _is_object(rows[0]), {}
+    objects = _is_object(rows[0])
+    first: dict[str, Any] = {}
     for index, row in enumerate(rows):
         if objects != _is_object(row):
             wanted, got = ("object", "list") if objects else ("value/list", "object")

@@ -102,13 +102,13 @@ class Rest:
         ]
         return json.dumps({"model_version_status": shown}, indent=1).encode()
 
-    def _explain(self, request: Request, match: re.Match | None, refused: RefusedError) -> None:
+    def _explain(self, request: Request, match: re.Match[str] | None, refused: RefusedError) -> None:
         """Say in the log what would have been right: the platforms' answers do not."""
         lines = [f"{refused.status} {request.method} {request.path}: {refused.message}"]
         if refused.key:
             lines.append(f"  at fault: {refused.key}")
         versions = self.models.get(unquote(match["model"]), {}) if match else {}
-        if not versions:
+        if match is None or not versions:
             lines.append(f"  models: {', '.join(self.models) or 'none is loaded'}")
         else:
             model = versions.get(int(match["version"] or -1), versions[max(versions)])

@@ -16,7 +16,10 @@ import numpy as np
 from .refusal import refuse
 
 # TensorFlow's names of types to NumPy's, and the largest integer that a float takes without loss.
-_FLOATS = {"float": (np.float32, 2**24 - 1), "double": (np.float64, 2**53 - 1)}
+_FLOATS: dict[str, tuple[type[np.floating[Any]], int]] = {
+    "float": (np.float32, 2**24 - 1),
+    "double": (np.float64, 2**53 - 1),
+}
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
 # The small types are checked as int32, and wrap.
@@ -68,7 +71,7 @@ def shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _flatten(value: Any) -> tuple[list[int], list | None]:
+def _flatten(value: Any) -> tuple[list[int], list[Any] | None]:
     """The shape that the first elements have, and the values at its end: None where a list is ragged."""
     shape: list[int] = []
     level, regular = [value], True
@@ -80,7 +83,7 @@ def _flatten(value: Any) -> tuple[list[int], list | None]:
     return shape, level if regular else None
 
 
-def _plain(leaves: list, dtype: str) -> np.ndarray | None:
+def _plain(leaves: list[Any], dtype: str) -> np.ndarray | None:
     """The tensor of values that raise no question, or None."""
     types = set(map(type, leaves))
     if dtype in _FLOATS and types <= {int, float}:
@@ -99,7 +102,7 @@ def _plain(leaves: list, dtype: str) -> np.ndarray | None:
     return None
 
 
-def _array(leaves: list, dtype: str) -> np.ndarray:
+def _array(leaves: list[Any], dtype: str) -> np.ndarray:
     if dtype in _FLOATS:
         return np.array(leaves, np.float64).astype(_FLOATS[dtype][0])
     if dtype in _INTS:
@@ -156,7 +159,7 @@ def _lossless(value: float, dtype: str) -> float:
     return value
 
 
-def _bytes(value: dict) -> bytes:
+def _bytes(value: dict[str, Any]) -> bytes:
     if not is_b64(value):
         refuse(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
     text = value["b64"].rstrip("=")
@@ -202,7 +205,7 @@ def _b64(value: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(value).decode("ascii")}
 
 
-def _nested(leaves: list, shape: tuple[int, ...]) -> Any:
+def _nested(leaves: list[Any], shape: tuple[int, ...]) -> Any:
     if not shape:
         return leaves[0]
     for size in reversed(shape[1:]):

@@ -109,14 +109,15 @@ def _connection(host: str, port: int) -> socket.socket:
 def _exchange(one: socket.socket, other: socket.socket) -> None:
     """Pass bytes on in both directions until one side has nothing more to say."""
     with selectors.DefaultSelector() as selector:
-        selector.register(one, selectors.EVENT_READ, other)
-        selector.register(other, selectors.EVENT_READ, one)
+        selector.register(one, selectors.EVENT_READ, (one, other))
+        selector.register(other, selectors.EVENT_READ, (other, one))
         while True:
             for ready, _ in selector.select():
-                received = ready.fileobj.recv(65536)
+                source, target = ready.data
+                received = source.recv(65536)
                 if not received:
                     return
-                ready.data.sendall(received)
+                target.sendall(received)
 
 
 def _certificate() -> tuple[bytes, bytes]:

@@ -44,7 +44,7 @@ class CloudStorageServer(ThreadingHTTPServer):
         super().server_close()
         self.objects.close()
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what went wrong, except that a client hung up."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
@@ -265,7 +265,8 @@ def _parts(content_type: str, body: bytes) -> tuple[bytes, bytes]:
     )
     separator = b"--" + str(header.get_boundary()).encode()
     described, content = body.split(separator)[1:3]
-    return tuple(part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in (described, content))
+    parts = [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in (described, content)]
+    return parts[0], parts[1]
 
 
 _OBJECT = r"/storage/v1/b/([^/]+)/o/([^/]+)"

@@ -221,7 +221,7 @@ def _check_artifact(result: JobResult, is_flat: bool, places: Sequence[Path]) ->
             "write checkpoints to AIP_CHECKPOINT_DIR, other files to AIP_TENSORBOARD_LOG_DIR",
             "every machine of the endpoint downloads it; a numbered folder would be taken for a version",
         ),
-        *model_checks.check_export(result.model, places),
+        *(model_checks.check_export(result.model, places) if result.model else ()),
     ]
 
 

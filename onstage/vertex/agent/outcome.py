@@ -48,7 +48,7 @@ class JobResult:
         return "".join(replica.log.read_text(encoding="utf-8") for replica in self.replicas)
 
 
-def error(name: str, exit_code: int) -> str:
+def error(name: str, exit_code: int | None) -> str:
     """The message of a job whose replica `name` failed.
 
     Source: messages in issues of GoogleCloudPlatform/vertex-ai-samples, such as 1898.

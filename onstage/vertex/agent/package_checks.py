@@ -135,7 +135,9 @@ def _outside_finding(code: Source, module: str) -> Finding | None:
 def _metadata(sdist: Path) -> Message:
     with tarfile.open(sdist) as tar:
         name = next(name for name in tar.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
-        return email.parser.BytesParser().parsebytes(tar.extractfile(name).read())
+        content = tar.extractfile(name)
+        assert content, "PKG-INFO is a file"
+        return email.parser.BytesParser().parsebytes(content.read())
 
 
 def _requirement_findings(code: Source, site_packages: Path, name: str) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """The Google Cloud project: what jobs and endpoints need in it. setup.py makes it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -40,7 +41,7 @@ class Account:
                 "quotas": self._check_quotas,
             }
             for name, check in checks.items():
-                report.run("vertex", name, lambda check=check: _readable(check))
+                report.run("vertex", name, partial(_readable, check))
         return policies.policy(self._settings)
 
     def _check_region(self) -> str:

@@ -113,7 +113,8 @@ class Jobs:
     def _state(self, kind: str, name: str, found: Body) -> State:
         status = found.get("state", "JOB_STATE_UNSPECIFIED")
         state = _STATES.get(status, "waiting")
-        detail, metrics, place = status, {}, _output(found.get("jobSpec"))
+        detail, place = status, _output(found.get("jobSpec"))
+        metrics: dict[str, float] = {}
         if kind == "tuning":
             detail, metrics, place = _trials(found, status)
         if kind == "batch" and found.get("completionStats"):

@@ -40,7 +40,8 @@ class CloudLog:
         return [line for one in fresh for line in _lines(one)]
 
     def _entries(self) -> list[dict[str, Any]]:
-        wanted, found, token = self._resource, [], ""
+        wanted, token = self._resource, ""
+        found: list[dict[str, Any]] = []
         if self._since:
             wanted += f' AND timestamp >= "{_earlier(self._since)}"'
         while True:

@@ -146,7 +146,7 @@ class Client:
         """The items in a member of all pages of a list of Vertex AI's."""
         token = ""
         while True:
-            page = self.call("aiplatform", "GET", path, **query, **({"pageToken": token} if token else {}))
+            page = self.call("aiplatform", "GET", path, **(query | ({"pageToken": token} if token else {})))
             yield from page.get(member) or ()
             token = page.get("nextPageToken", "")
             if not token:

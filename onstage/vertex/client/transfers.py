@@ -81,7 +81,8 @@ class Uploads(transfers.Uploads["_Large"]):
                     digest.update(block)
                 if tag.strip('"') == digest.hexdigest():
                     yield number, tag
-            marker = page.findtext("{*}NextPartNumberMarker") if page.findtext("{*}IsTruncated") == "true" else ""
+            more = page.findtext("{*}IsTruncated") == "true"
+            marker = page.findtext("{*}NextPartNumberMarker", "") if more else ""
 
     def _part(self, upload: "_Large", number: int) -> None:
         start, size = (number - 1) * upload.size, upload.bytes_of(number)

@@ -125,8 +125,8 @@ def machine_problem(machine_type: str, accelerator_type: str = "", count: int = 
         own = next((name for name, machines in table.items() if machine_type in machines), None)
         if own is None:
             return None
-        counts = table[own][machine_type][0]
-        return f"{machine_type} comes with {own}, which must be named", f"give it {counts} of {own}"
+        least = table[own][machine_type][0]
+        return f"{machine_type} comes with {own}, which must be named", f"give it {least} of {own}"
     if accelerator_type not in table:
         return None
     machines = table[accelerator_type]

@@ -48,9 +48,9 @@ def _job_spec(spec: Body, path: Path, today: date) -> Iterator[Problem]:
         if pool or number == 0:
             yield from _pool(pool, where, today)
     if pools and int(pools[0].get("replicaCount", 1)) != 1:
-        where = written((*path, "workerPoolSpecs", 0, "replicaCount"))
+        count = written((*path, "workerPoolSpecs", 0, "replicaCount"))
         message = f"is {pools[0]['replicaCount']}; the first pool is the chief, which is one"
-        yield Problem(where, message, "write 1, and the others in a second pool")
+        yield Problem(count, message, "write 1, and the others in a second pool")
     if len(pools) > 4:
         message = f"has {len(pools)} pools; there are four: chief, workers, parameter servers, evaluator"
         yield Problem(written((*path, "workerPoolSpecs")), message, "remove some")

@@ -19,7 +19,7 @@ from onstage.vertex.requests import rules
 
 __all__ = ["Problem", "problems"]
 
-_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+_TYPES: dict[str, tuple[str, Any]] = {
     "string": ("a text", (str,)),
     "bytes": ("a text", (str,)),
     "Duration": ("a text", (str,)),
