@@ -11,7 +11,7 @@ SAGEMAKER = bool(CONTEXT["__sagemaker"])
 VERTEX = bool(CONTEXT["__vertex"])
 CLASSIFICATION = CONTEXT["problem"] == "classification"
 
-# Path in the project: whether the answers ask for it.
+# Path in the project, or a pattern: whether the answers ask for it.
 WANTED = {
     "src/sagemaker_entry.py": SAGEMAKER,
     "tests/test_sagemaker.py": SAGEMAKER,
@@ -23,10 +23,8 @@ WANTED = {
     "tests/test_vertex.py": VERTEX,
     "infra/vertex.sh": VERTEX,
     "environment.yml": CONTEXT["environment"] == "conda",
-    "data/train/iris.csv": CLASSIFICATION,
-    "data/eval/iris.csv": CLASSIFICATION,
-    "data/train/penguins.csv": not CLASSIFICATION,
-    "data/eval/penguins.csv": not CLASSIFICATION,
+    "data/*/iris.csv": CLASSIFICATION,
+    "data/*/penguins.csv": not CLASSIFICATION,
     ".github/workflows/ci.yml": CONTEXT["ci"] == "github",
     ".gitlab-ci.yml": CONTEXT["ci"] == "gitlab",
 }
@@ -56,7 +54,7 @@ def add_package(project: Path) -> bool:
 
 def prune(project: Path) -> None:
     """Remove every file of WANTED that is not wanted, and the folders that this leaves empty, but no file of a user."""
-    for path in (project / name for name, wanted in WANTED.items() if not wanted):
+    for path in (path for name, wanted in WANTED.items() if not wanted for path in sorted(project.glob(name))):
         path.unlink()
         for folder in path.parents:
             if folder == project or any(folder.iterdir()):
