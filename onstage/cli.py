@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,10 @@ from onstage.commands import application
 from onstage.errors import StartError, main
 
 if TYPE_CHECKING:
+    from onstage.project import Project
     from onstage.rehearsal.both import Rehearsal
     from onstage.report import Report
+    from onstage.settings import Settings
 
 # A platform's name is also its folder in this package, its section of settings.toml and its extra.
 PLATFORMS = ("sagemaker", "vertex")
@@ -69,24 +72,20 @@ def rehearse(
     platform, argv = _split(words or [])
     from onstage import installation
 
-    project = installation.open_project()
+    project = installation.open_project(*([platform] if platform else ()))
     platforms = [platform] if platform else project.platforms
     for one in platforms:
         installation.require(one, project)
-        if one not in project.platforms:
-            rendered_for = " and ".join(project.platforms)
-            raise StartError(f"this project does not run on {one}: it was rendered for {rendered_for}")
     from rich.console import Console
 
     from onstage.commands import rehearsed
     from onstage.rehearsal import both
     from onstage.report import Report
-    from onstage.settings import load
 
     with Report(Console()) as report:
-        found = []
-        if report.run("all", "settings", lambda: found.append(load(project))):
-            both.rehearse(report, [_rehearsal(one) for one in platforms], found[0], argv)
+        rehearsals = [_rehearsal(one) for one in platforms]
+        if settings := _settings(report, project, rehearsals):
+            both.rehearse(report, rehearsals, settings, argv)
         if report.passed:
             rehearsed.note(project, *platforms)
         _finish(report, json_file)
@@ -110,17 +109,20 @@ def body(
 
     from onstage import installation
     from onstage.report import Report
-    from onstage.settings import load
 
     project = installation.open_project()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StartError(f"no request body in {file}: {error}") from error
+    if not isinstance(content, dict):
+        raise StartError(f"no request body in {file}: it is no JSON object")
     platform = next((name for name, members in BODIES.items() if members & set(content)), project.platforms[0])
     installation.require(platform, project)
     with Report(Console()) as report:
-        _rehearsal(platform).rehearse_body(report, content, store or file.parent / "store", load(project))
+        rehearsal = _rehearsal(platform)
+        if settings := _settings(report, project, [rehearsal]):
+            rehearsal.rehearse_body(report, content, store or file.parent / "store", settings)
         _finish(report, json_file)
 
 
@@ -179,6 +181,20 @@ def _split(words: list[str]) -> tuple[str, list[str]]:
 def _rehearsal(platform: str) -> "Rehearsal":
     rehearsal: Any = importlib.import_module(f"onstage.{platform}.agent.rehearsal")
     return rehearsal
+
+
+def _settings(report: "Report", project: "Project", rehearsals: "Sequence[Rehearsal]") -> "Settings | None":
+    """settings.toml with the sections of these platforms; None when this check failed."""
+    from onstage.settings import load
+
+    found: list[Settings] = []
+
+    def read() -> None:
+        found.append(load(project))
+        for rehearsal in rehearsals:
+            rehearsal.filled(found[0])
+
+    return found[0] if report.run("all", "settings", read) else None
 
 
 def _finish(report: "Report", json_file: Path | None) -> None:

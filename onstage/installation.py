@@ -4,15 +4,21 @@ The package is on no index, and anybody could register its name there: no messag
 """
 
 import json
+import os
+import re
 import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from onstage.errors import StartError
-from onstage.project import Project, find, path_for_people
+from onstage.project import ENTRY_POINTS, Project, find, install_line, path_for_people
 
 NAME = "onstage"
+_WHEEL = re.compile(rf"{NAME}-([^-]+)-py3-none-any\.whl")
+# The line of requirements.txt with its extras, and what follows where just one version will do.
+_REQUIREMENT = re.compile(rf"(?im)^\s*{NAME}(?![\w.-])\s*(?:\[([^\]\n]*)\])?(.*)$")
+_PIN = re.compile(r"\s*={2,3}\s*([^\s;,#*]+)\s*([;#].*)?")
 
 
 def open_project(*extras: str) -> Project:
@@ -21,11 +27,12 @@ def open_project(*extras: str) -> Project:
     Prints the project's folder when it is not the working directory. Raises StartError where the command cannot start.
     """
     project = find()
-    if project.root != Path.cwd():
-        print(f"project: {project.root}", file=sys.stderr, flush=True)
     check(project)
     for extra in extras:
         require(extra, project)
+    if project.root != Path.cwd():
+        # Standard output may have a request's body.
+        print(f"project: {project.root}", file=sys.stderr, flush=True)
     return project
 
 
@@ -39,28 +46,52 @@ def version() -> str:
 
 
 def check(project: Project) -> None:
-    """Raise StartError unless the `onstage` that runs is the project's own; an editable one is accepted."""
+    """Raise StartError unless the `onstage` that runs is the project's own; an editable one is accepted.
+
+    The project's own is the one that requirements.txt pins; where that has no pin, any in `wheels/`.
+    """
     distribution = _distribution()
     if distribution is not None and _editable(distribution):
         return
-    install = _pip_line(project)
-    wheels = sorted((project.root / "wheels").glob(f"{NAME}-*.whl"))
-    if not wheels:
+    install = install_line(project.root)
+    folder = project.root / "wheels"
+    wheels = [found[1] for file in sorted(folder.glob("*.whl")) if (found := _WHEEL.fullmatch(file.name))]
+    pinned = _requirement(project)[1]
+    wanted = [pinned] if pinned else wheels
+    if not wheels or (pinned and pinned not in wheels):
+        wheel = folder / f"{NAME}-{pinned or '*'}-py3-none-any.whl"
         raise StartError(
-            f"wheels/ has no wheel of {NAME}: is the folder named in a .gitignore (git check-ignore -v wheels)? "
-            f"Restore it (git checkout wheels, or cruft update), then {install}"
+            f"{path_for_people(folder)} has no {wheel.name}: is it named in a .gitignore "
+            f"(git check-ignore -v {path_for_people(wheel)})? Restore it "
+            f"(git checkout -- {path_for_people(folder)}), then {install}"
         )
-    wanted = [file.name.split("-")[1] for file in wheels]
     if distribution is None:
-        raise StartError(f"{NAME} {wanted[0]} is not installed: {install}")
+        raise StartError(f"{NAME} {', '.join(wanted)} is not installed: {install}")
     if distribution.version not in wanted:
         raise StartError(
-            f"{NAME} {distribution.version} is installed, the project has {', '.join(wanted)} in wheels/: {install}"
+            f"{NAME} {distribution.version} is installed, the project's own is {', '.join(wanted)}: {install}"
         )
 
 
 def require(extra: str, project: Project) -> None:
-    """Raise StartError unless what the extra `extra` brings is installed."""
+    """Raise StartError unless what the extra `extra` brings is installed and the project runs on it, if a platform."""
+    if extra in ENTRY_POINTS and extra not in project.platforms:
+        others = " and ".join(project.platforms)
+        raise StartError(
+            f"this project does not run on {extra}: src/ has no {ENTRY_POINTS[extra]}"
+            + (f"; it was rendered for {others}" if others else "")
+        )
+    missing = _missing(extra)
+    if missing:
+        brackets = f"write {extra} into the brackets of {NAME}[...] in requirements.txt, then "
+        raise StartError(
+            f"this needs {NAME}[{extra}], of which {', '.join(missing)} is not installed: "
+            f"{'' if extra in _requirement(project)[0] else brackets}{install_line(project.root)}"
+        )
+
+
+def _missing(extra: str) -> list[str]:
+    """What the extra adds to the package's requirements and is not installed."""
     from packaging.requirements import Requirement
 
     distribution = _distribution()
@@ -74,15 +105,20 @@ def require(extra: str, project: Project) -> None:
                 metadata.version(requirement.name)
             except metadata.PackageNotFoundError:
                 missing.append(requirement.name)
-    if missing:
-        raise StartError(
-            f"this needs {NAME}[{extra}], of which {', '.join(missing)} is not installed: write {extra} into the "
-            f"brackets of {NAME}[...] in requirements.txt, then {_pip_line(project)}"
-        )
+    return missing
 
 
-def _pip_line(project: Project) -> str:
-    return f"pip install -r {path_for_people(project.root / 'requirements.txt')}"
+def _requirement(project: Project) -> tuple[set[str], str]:
+    """The extras and the pinned version, or "", of the package's line in requirements.txt."""
+    try:
+        text = (project.root / "requirements.txt").read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        # pip says what is wrong with it.
+        return set(), ""
+    found = _REQUIREMENT.search(text)
+    extras, rest = found.groups(default="") if found else ("", "")
+    pin = _PIN.fullmatch(rest)
+    return {extra.strip() for extra in extras.split(",")}, pin[1] if pin else ""
 
 
 @cache
@@ -96,4 +132,9 @@ def _distribution() -> metadata.Distribution | None:
 def _editable(distribution: metadata.Distribution) -> str:
     """The folder of an editable install, as PEP 610 has it; empty for any other."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    return origin.get("url", "").removeprefix("file://") if origin.get("dir_info", {}).get("editable") else ""
+    if not origin.get("dir_info", {}).get("editable"):
+        return ""
+    from urllib.parse import unquote, urlsplit
+
+    path = unquote(urlsplit(origin["url"]).path)
+    return path.removeprefix("/") if os.name == "nt" else path

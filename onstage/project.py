@@ -9,6 +9,8 @@ this package; and in pyproject.toml `[tool.onstage] contract = 1`.
 import contextlib
 import itertools
 import os
+import shlex
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,9 +85,10 @@ class Project:
 def read_toml(file: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises StartError when it cannot be read."""
     try:
+        # Windows' editors begin a file with a byte order mark.
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StartError(f"{file.name} cannot be read: {error}") from error
+        raise StartError(f"{path_for_people(file)} cannot be read: {error}") from error
 
 
 def find(start: Path | None = None) -> Project:
@@ -93,13 +96,17 @@ def find(start: Path | None = None) -> Project:
 
     Raises StartError where there is none, or one that this package cannot serve.
     """
-    start = start or Path.cwd()
+    try:
+        start = start or Path.cwd()
+    except FileNotFoundError as error:
+        raise StartError("the working directory does not exist any more; go to the project's folder") from error
     strangers = []
     for folder in (start, *start.parents):
-        if (folder / SETTINGS).is_file():
-            if (folder / "src" / "trainer").is_dir() or _contract(folder) is not None:
+        # Unlike Path.is_file, a folder above that may not be searched has none.
+        if os.path.isfile(folder / SETTINGS):
+            if os.path.isdir(folder / "src" / "trainer") or _is_marked(folder):
                 _check_contract(folder)
-                return Project(folder)
+                return _checked(Project(folder))
             strangers.append(folder)
     found = f" ({strangers[0] / SETTINGS} belongs to something else: no src/trainer beside it)" if strangers else ""
     raise StartError(
@@ -111,26 +118,56 @@ def find(start: Path | None = None) -> Project:
 def path_for_people(file: Path) -> str:
     """`file` as one types it from the working directory."""
     try:
-        return os.path.relpath(file)
+        path = os.path.relpath(file)
     except ValueError:
         # Another drive of Windows.
-        return str(file)
+        path = str(file)
+    return subprocess.list2cmdline([path]) if os.name == "nt" else shlex.quote(path)
 
 
-def _contract(folder: Path) -> object:
-    file = folder / "pyproject.toml"
-    return read_toml(file).get("tool", {}).get("onstage", {}).get("contract") if file.is_file() else None
+def install_line(root: Path) -> str:
+    """The command that installs what the project in `root` requires, as one types it from the working directory."""
+    return f"pip install -r {path_for_people(root / 'requirements.txt')}"
+
+
+def _checked(project: Project) -> Project:
+    if not project.platforms:
+        files = " nor ".join(ENTRY_POINTS.values())
+        raise StartError(f"{path_for_people(project.source)} has no platform's entry point: neither {files}")
+    return project
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether pyproject.toml has [tool.onstage]; one that cannot be read is somebody else's."""
+    try:
+        return _marks(folder) is not None
+    except StartError:
+        return False
+
+
+def _marks(folder: Path) -> dict[str, Any] | None:
+    """[tool.onstage] of pyproject.toml. Raises StartError when the file cannot be read."""
+    tool = read_toml(folder / "pyproject.toml").get("tool")
+    marks = tool.get("onstage") if isinstance(tool, dict) else None
+    return marks if isinstance(marks, dict) else None
 
 
 def _check_contract(folder: Path) -> None:
-    found = _contract(folder)
+    found = (_marks(folder) or {}).get("contract")
+    place = path_for_people(folder)
+    update = "cruft update" if place == "." else f"cruft update --project-dir {place}"
     if found is None:
         raise StartError(
-            f"{folder} was rendered before onstage (pyproject.toml has no [tool.onstage] contract): cruft update, or "
-            "see CHANGELOG.md of the template for a project without .cruft.json"
+            f"{folder} was rendered before onstage (pyproject.toml has no [tool.onstage] contract): {update}, or see "
+            "the template's CHANGELOG.md for a project without .cruft.json"
+        )
+    # True == 1.
+    if type(found) is not int:
+        raise StartError(
+            f"{path_for_people(folder / 'pyproject.toml')}: [tool.onstage] contract is a whole number, not {found!r}"
         )
     if found != CONTRACT:
         raise StartError(
-            f"{folder} follows contract {found!r}, this onstage serves contract {CONTRACT}: install the one of the "
-            f"project (pip install -r {path_for_people(folder / 'requirements.txt')}), or cruft update"
+            f"{folder} follows contract {found}, the onstage that runs knows contract {CONTRACT}: install the "
+            f"project's own ({install_line(folder)}), or {update}"
         )

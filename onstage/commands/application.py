@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from onstage.settings import Settings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say or print what would be sent, and send nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Send it and return; `logs --follow` watches it.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Send it and return; its log can be followed later.")]
 Job = Annotated[str | None, typer.Argument(metavar="[JOB]", help="A job's name. [default: the last one sent]")]
 OfJob = Annotated[str | None, typer.Option("--job", help="The job that trained it. [default: the last one sent]")]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="[default: the last one made]")]

@@ -111,7 +111,11 @@ def _check_region(settings: Settings) -> str:
 
 def _check_bucket(clients: Clients, bucket: S3Bucket) -> list[Finding] | str:
     if not bucket.name:
-        return [Finding("settings.toml names no bucket", f"{_CREATE}, or name one and: upload --create-bucket")]
+        return [
+            Finding(
+                "settings.toml names no bucket", f"{_CREATE}, or name one and: onstage sagemaker upload --create-bucket"
+            )
+        ]
     bucket.require()
     try:
         found = clients.call("s3", "get_public_access_block", Bucket=bucket.name)["PublicAccessBlockConfiguration"]

@@ -76,7 +76,12 @@ class Account:
 
     def _check_bucket(self) -> Answer:
         if not self._bucket.name:
-            return [Finding("settings.toml names no bucket", f"{_CREATE}, or name one and: upload --create-bucket")]
+            return [
+                Finding(
+                    "settings.toml names no bucket",
+                    f"{_CREATE}, or name one and: onstage vertex upload --create-bucket",
+                )
+            ]
         self._bucket.require()
         found = self._bucket.found()
         path = f"/storage/v1/b/{self._bucket.name}/iam/testPermissions"
