@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Bake, Command
-from tests.template.test_training import weights
+from tests.template.conftest import weights
 
 FLAGS = ["--batch-size", "16.0", "--epochs", "3", "--learning_rate", "0.02", "--seed=4"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Bake, Command
+from tests.conftest import Command
 from tests.template.cpp_loader import error_of
 
 FRESH = """
@@ -23,36 +23,6 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     answers = session.run({key: tensor.name for key, tensor in signature.outputs.items()}, feeds)
 print(json.dumps({key: [v.decode() if isinstance(v, bytes) else v for v in a.tolist()] for key, a in answers.items()}))
 """
-
-
-def train_in(project: Path, folder: Path, command: Command) -> Path:
-    done = command(sys.executable, "train.py", "--epochs", "3", "--job-dir", folder, cwd=project)
-    assert done.returncode == 0, done.stderr
-    return folder / "model" / "1"
-
-
-@pytest.fixture(scope="module")
-def iris(project: Path, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
-    return train_in(project, tmp_path_factory.mktemp("iris"), command)
-
-
-@pytest.fixture(scope="module")
-def penguins(project: Path, bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
-    return train_in(bake(problem="regression"), tmp_path_factory.mktemp("penguins"), command)
-
-
-@pytest.fixture
-def ask() -> Callable[..., Any]:
-    """One request to the model in a folder, through the project's own predictor."""
-    from trainer.predictor import Predictor
-
-    def run(folder: Path, *instances: object, signature: str | None = None) -> list:
-        request: dict[str, object] = {"instances": list(instances)}
-        return Predictor(str(folder)).predict(request | ({"signature_name": signature} if signature else {}))[
-            "predictions"
-        ]
-
-    return run
 
 
 def described(folder: Path) -> dict[str, tuple[dict, dict]]:
@@ -172,6 +142,8 @@ def container_rows(body: str, content_type: str) -> dict:
 
 ROW = {"species": "Adelie", "island": "Dream", "bill_length_mm": 44.0, "bill_depth_mm": 18.8,
        "flipper_length_mm": 190, "sex": "male", "year": 2008}  # fmt: skip
+
+
 FORMS = [
     ("iris", "text/csv", "5.1,3.5,1.4,0.2\n6.5,3,5.2,2", 2),
     ("iris", "application/jsonlines", "[5.1, 3.5, 1.4, 0.2]\n[6.5, 3, 5.2, 2]", 2),
@@ -251,31 +223,6 @@ def test_whole_numbers_are_checked_in_the_graph(project: Path) -> None:
             packed(tf.constant([row]))
 
 
-@pytest.mark.parametrize(
-    ("instances", "signature", "message"),
-    [
-        ([], None, "at least one row"),
-        ([[1, 2, 3]], None, r"input 'features' takes float32 of shape \[None, 4\] .*, not \[\[1, 2, 3\]\]"),
-        ([[1, 2, 3, 4], [1, 2]], None, "the rows differ in length"),
-        ([["a", "b", "c", "d"]], None, "takes float32"),
-        ([[True, 1, 2, 3.0]], "named", "a row is an object with the inputs"),
-        (
-            [{"sepal_length": 1}],
-            "named",
-            "missing: .'petal_length', 'petal_width', 'sepal_width'., not known: ..",
-        ),
-        ([[1, 2, 3, 4]], "other", "there is no signature 'other'; the model has .'named', 'serving_default'."),
-    ],
-)
-def test_a_wrong_request_is_answered_with_what_the_signature_takes(
-    instances: list, signature: str | None, message: str, iris: Path, ask: Callable
-) -> None:
-    from trainer.run import UserError
-
-    with pytest.raises(UserError, match=message):
-        ask(iris, *instances, signature=signature)
-
-
 def test_the_export_names_no_folder_of_this_machine(project: Path, iris: Path) -> None:
     files = [file for file in iris.rglob("*") if file.is_file()]
     assert {file.name for file in files} >= {"saved_model.pb", "variables.index"}
@@ -283,40 +230,3 @@ def test_the_export_names_no_folder_of_this_machine(project: Path, iris: Path) -
         content = file.read_bytes()
         for place in (project, iris, Path.home(), Path(sys.prefix)):
             assert str(place).encode() not in content, file
-
-
-def test_predict_answers_a_request_from_a_file_and_from_standard_input(
-    project: Path, iris: Path, tmp_path: Path, command: Command
-) -> None:
-    request = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
-    (tmp_path / "request.json").write_text(json.dumps(request))
-    for source, options in ((tmp_path / "request.json", {}), ("-", {"input": json.dumps(request)})):
-        done = command(sys.executable, project / "predict.py", source, iris, cwd=tmp_path, **options)
-        assert done.returncode == 0, done.stderr
-        shown, answer = done.stdout.splitlines()
-        assert json.loads(shown.removeprefix("request: ")) == request
-        assert json.loads(answer.removeprefix("response: "))["predictions"][0]["class_label"] == "setosa"
-        assert done.stderr == ""
-
-
-@pytest.mark.parametrize(
-    ("words", "stdin", "message"),
-    [
-        (["-"], "no json", "no request in -: "),
-        (["-"], "[1]", 'a request is an object: {"instances": [one row, ...]}'),
-        (["nowhere.json"], "", "no request in nowhere.json: "),
-        ([], "", "there is no trained model in runs/; train one: python train.py"),
-        (["a", "b", "c"], "", "usage: python predict.py"),
-        (["--model", "x"], "", "usage: python predict.py"),
-        (["-", "."], '{"instances": [[1]]}', ". holds no model that TensorFlow Serving can load"),
-    ],
-)
-def test_predict_refuses_what_it_cannot_answer_in_one_line(
-    words: list[str], stdin: str, message: str, bake: Bake, iris: Path, tmp_path: Path, command: Command
-) -> None:
-    words = [*words, str(iris)] if words == ["-"] or words == ["nowhere.json"] else words
-    done = command(sys.executable, bake(ci="none") / "predict.py", *words, cwd=tmp_path, input=stdin)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr

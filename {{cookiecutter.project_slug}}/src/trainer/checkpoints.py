@@ -50,8 +50,10 @@ class Checkpoints:
             return
         self._epoch.assign(epoch)
         tf.io.gfile.makedirs(self._folder)
-        with tf.io.gfile.GFile(self._note, "w") as note:
-            note.write(json.dumps(self._hyperparameters, indent=2))
+        # Once, and before the first checkpoint: a job that is killed while it writes leaves half a note.
+        if self._manager.latest_checkpoint is None:
+            with tf.io.gfile.GFile(self._note, "w") as note:
+                note.write(json.dumps(self._hyperparameters, indent=2))
         self._manager.save()
         self._saved = time.monotonic()
 

@@ -1,0 +1,109 @@
+"""A training that was stopped, killed or finished goes on; one that is another's is refused."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.template.conftest import Train, weights
+
+
+def test_a_resumed_training_ends_as_an_uninterrupted_one(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    whole = train(folder=tmp_path / "whole", epochs=6, dropout=0.3)
+    train(folder=tmp_path / "parts", epochs=2, dropout=0.3)
+    capsys.readouterr()
+    parts = train(folder=tmp_path / "parts", epochs=6, dropout=0.3)
+    said = capsys.readouterr().out
+    assert "resuming after epoch 2" in said
+    assert re.findall(r"^epoch=(\d+)", said, re.MULTILINE) == ["3", "4", "5", "6"]
+    assert parts.metrics == whole.metrics
+    assert weights(parts.export_dir) == weights(whole.export_dir)
+
+
+def test_a_finished_training_is_only_exported_again(train: Train, capsys: pytest.CaptureFixture) -> None:
+    first = train(epochs=2)
+    capsys.readouterr()
+    again = train(epochs=2)
+    said = capsys.readouterr().out
+    assert "nothing left to train: the checkpoint has seen 2 epochs or more" in said
+    assert re.findall(r"^epoch=2 val_loss=", said, re.MULTILINE)
+    assert " loss=" not in said
+    assert again.metrics["val_loss"] == first.metrics["val_loss"]
+    assert weights(again.export_dir) == weights(first.export_dir)
+
+
+def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """SIGKILL between two epochs, then the same training again: the weights equal those of one left alone."""
+    script = "import trainer.checkpoints, train, sys; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
+    arguments = ["--epochs", "60", "--dropout", "0.2", "--job-dir", tmp_path / "killed"]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}", *arguments],
+        cwd=project, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in killed.stdout:
+        if line.startswith("epoch=20 "):
+            killed.send_signal(signal.SIGKILL)
+            break
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model").exists()
+    again = train(folder=tmp_path / "killed", epochs=60, dropout=0.2)
+    assert re.search(r"resuming after epoch (19|2\d|3\d) ", capsys.readouterr().out)
+    alone = train(folder=tmp_path / "alone", epochs=60, dropout=0.2)
+    assert again.metrics == alone.metrics
+    assert weights(again.export_dir) == weights(alone.export_dir)
+
+
+def test_a_job_killed_while_it_saves_leaves_no_half_note(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hyperparameters are noted before the first checkpoint, and then never again."""
+    from trainer import checkpoints
+
+    note, written = tmp_path / "job" / "checkpoints" / "hyperparameters.json", []
+    save = checkpoints.Checkpoints.save
+
+    def watched(self: Any, epoch: int, last: bool) -> None:
+        save(self, epoch, last)
+        written.append(note.stat().st_mtime_ns)
+
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", watched)
+    note.parent.mkdir(parents=True)
+    note.write_text("{", encoding="utf-8")
+    train(epochs=2)
+    train(epochs=4)
+    assert len(written) == 4
+    assert len(set(written)) == 1
+
+
+def test_a_checkpoint_of_other_hyperparameters_is_refused(train: Train, project: Path) -> None:
+    from trainer.run import UserError
+
+    train(epochs=1)
+    with pytest.raises(
+        UserError, match=r"was made with learning_rate=0.01 then, 0.02 now; use another folder, or delete"
+    ):
+        train(epochs=2, learning_rate=0.02)
+    assert train(epochs=2).metrics["val_loss"] > 0
+
+
+def test_a_checkpoint_of_another_network_is_refused(train: Train, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    from trainer.run import UserError
+
+    train(epochs=1)
+    build = model.build_model
+
+    def deeper(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
+        return build(model.Hyperparameters(hidden_units=7), inputs)
+
+    monkeypatch.setattr(model, "build_model", deeper)
+    with pytest.raises(UserError, match="belongs to another build_model; use another folder"):
+        train(epochs=2)
