@@ -9,15 +9,15 @@ from tests.onstage.once import once
 
 @pytest.fixture(scope="session")
 def iris(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a training of the default project leaves: `model`, as model.tar.gz holds it, `checkpoints` and `logs`."""
+    """What model.tar.gz holds after a training of the default project."""
 
     def train_model(folder: Path) -> None:
         from trainer import model
         from trainer.run import Run
         from trainer.training import train
 
-        data = project / "data"
-        folders = (str(folder / name) for name in ("model/1", "checkpoints", "logs"))
+        data, rest = project / "data", tmp_path_factory.mktemp("iris")
+        folders = (str(place) for place in (folder / "model" / "1", rest / "checkpoints", rest / "logs"))
         train(Run(model.Hyperparameters(epochs=2), str(data / "train"), str(data / "eval"), *folders))
 
     return once(tmp_path_factory, "iris", train_model)

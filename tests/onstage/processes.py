@@ -1,7 +1,8 @@
-"""Whether processes have ended that a test started."""
+"""Waiting for processes that a test started."""
 
 import subprocess
 import time
+from collections.abc import Callable
 
 
 def is_running(pid: int) -> bool:
@@ -17,3 +18,11 @@ def all_end(pids: list[int]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def until(seen: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until `seen` says so."""
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
