@@ -62,8 +62,8 @@ def rehearse(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[sagemaker|vertex] [--HYPERPARAMETER VALUE]...",
-            help="A platform, otherwise all of the project; hyperparameters, as of train.py.",
+            metavar="PLATFORM|--FLAG",
+            help="sagemaker or vertex, otherwise all of the project; then hyperparameters, as flags of train.py.",
         ),
     ] = None,
     json_file: JsonFile = None,
@@ -151,7 +151,7 @@ def serve(
 
 @app.command(epilog="Examples:\n\nonstage settings\n\nonstage settings vertex")
 def settings(
-    section: Annotated[str, typer.Argument(metavar="[SECTION]", help="Such as vertex. [default: all]")] = "",
+    section: Annotated[str, typer.Argument(metavar="SECTION", help="Such as vertex. [default: all]")] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/settings.md.")] = False,
 ) -> None:
     """Every key of settings.toml with its type, its default and what it means. Works outside of a project, too."""

@@ -78,7 +78,8 @@ class Project:
         """The version folder of the last training in `runs/`. Raises StartError when there is none."""
         models = sorted(self.runs.glob("*/model/1/saved_model.pb"), key=lambda file: file.stat().st_mtime)
         if not models:
-            raise StartError("there is no trained model in runs/; train one: python train.py")
+            train = path_for_people(self.root / "train.py")
+            raise StartError(f"there is no trained model in runs/; train one: python {train}")
         return models[-1].parent
 
 

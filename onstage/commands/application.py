@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say or print what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send it and return; its log can be followed later.")]
-Job = Annotated[str | None, typer.Argument(metavar="[JOB]", help="A job's name. [default: the last one sent]")]
+Job = Annotated[str | None, typer.Argument(metavar="JOB", help="A job's name. [default: the last one sent]")]
 OfJob = Annotated[str | None, typer.Option("--job", help="The job that trained it. [default: the last one sent]")]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="[default: the last one made]")]
 _FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -129,7 +129,7 @@ def make(platform: str) -> typer.Typer:
     @app.command(epilog=_example(platform, "delete", "delete ENDPOINT"))
     def delete(
         endpoint: Annotated[
-            str | None, typer.Argument(metavar="[ENDPOINT]", help="Its name. [default: the last one made]")
+            str | None, typer.Argument(metavar="ENDPOINT", help="Its name. [default: the last one made]")
         ] = None,
         dry_run: DryRun = False,
     ) -> None:
