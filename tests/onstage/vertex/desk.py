@@ -1,21 +1,22 @@
-"""A project folder and a Google on loopback, as the tests of `python -m cloud vertex` need them."""
+"""A project folder and a Google on loopback, as the tests of `onstage vertex` need them."""
 
-import dataclasses
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from onstage.rehearsal.store import LocalStore
+from onstage.serving.archive import find_versions
+from onstage.serving.process import ServingProcess
+from onstage.vertex.agent.agent import run_custom_job
+from tests.emulators.gcs import StorageServer
 from tests.emulators.google import PROJECT, SERVICES, GoogleServer
 from tests.emulators.vertex import Predict, VertexServer
+from tests.onstage import desk
 
 BUCKET = "iris-of-mine"
 SECRET = "ya29.a-token-that-nobody-must-see"
@@ -26,8 +27,6 @@ class FakeGoogle:
     """Cloud Storage, Vertex AI and the services around them; jobs are done by the rehearsal's agent."""
 
     def __init__(self, folder: Path) -> None:
-        from tests.emulators.gcs import StorageServer
-
         self.folder = folder
         self.storage = StorageServer(folder / "buckets")
         self.around = GoogleServer()
@@ -36,7 +35,9 @@ class FakeGoogle:
         self.job: Callable[[Body, Callable[[str], None]], str] | None = None
         self.refusal = ""
         self.wrong = False
-        self._server: Any = None
+        # What jobs leave that are not to train.
+        self.model: Path | None = None
+        self._server: ServingProcess | None = None
 
     def close(self) -> None:
         for server in (self.storage, self.around, self.vertex):
@@ -61,9 +62,6 @@ class FakeGoogle:
         return {**overrides, **vertex, "STORAGE_EMULATOR_HOST": self.storage.url}
 
     def _execute(self, job: Body) -> str:
-        from onstage.rehearsal.store import LocalStore
-        from onstage.vertex.agent.agent import run_custom_job
-
         number = job["name"].rpartition("/")[2]
 
         def log(line: str) -> None:
@@ -71,6 +69,10 @@ class FakeGoogle:
 
         if self.job:
             return self.job(job, log)
+        if "jobSpec" in job and self.model:
+            output = job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].removeprefix("gs://")
+            shutil.copytree(self.model, self.storage.objects.root / output, dirs_exist_ok=True)
+            return ""
         if "jobSpec" in job:
             body = {key: value for key, value in job.items() if key != "name"}
             done = run_custom_job(body, LocalStore(self.storage.objects.root), self.folder / number, on_line=log)
@@ -96,9 +98,6 @@ class FakeGoogle:
         return ""
 
     def _serve(self, model: Body) -> Predict:
-        from onstage.serving.archive import find_versions
-        from onstage.serving.process import ServingProcess
-
         if self.refusal:
             raise ValueError(self.refusal)
         container = model["containerSpec"]
@@ -118,52 +117,19 @@ class FakeGoogle:
         return predict
 
 
-@dataclasses.dataclass
-class Desk:
+@dataclass
+class Desk(desk.Desk):
     """A project folder and the Google that its commands talk to."""
 
-    folder: Path
+    platform = "vertex"
+    secrets = (SECRET,)
+    screen = 60
+
     google: FakeGoogle
 
-    def run(self, *words: str, code: int = 0, text: str | None = None, **environment: str) -> str:
-        """What a command prints; it has to end with `code`, and neither secret nor traceback may be in it."""
-        done = subprocess.run(
-            [sys.executable, "-m", "cloud", "vertex", *words], cwd=self.folder, env=self.environment(**environment),
-            input=text, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        said = done.stdout + done.stderr
-        assert "Traceback" not in said, said
-        assert SECRET not in said, said
-        assert (done.returncode, said) == (code, said)
-        # One screen.
-        assert len(said.splitlines()) < 60 or code == 0
-        return said
-
-    def stop_when(self, seen: Callable[[], bool], *words: str, how: int = signal.SIGINT) -> str:
-        """What a command prints that gets a signal as soon as `seen` says so; Ctrl-C has to end it with 130."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cloud", "vertex", *words], cwd=self.folder, env=self.environment(),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        until(lambda: seen() or process.poll() is not None)
-        process.send_signal(how)
-        said = process.communicate(timeout=60)[0]
-        if how == signal.SIGINT:
-            assert "Traceback" not in said, said
-            assert (process.returncode, said) == (130, said)
-        return said
-
-    def environment(self, **more: str) -> dict[str, str]:
-        unwanted = ("PYTEST", "COV", "CLOUDSDK", "GOOGLE", "STORAGE_EMULATOR")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        return {**clean, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200", **self.google.environment, **more}
-
-    def change(self, old: str, new: str) -> None:
-        """Replace a text in settings.toml."""
-        file = self.folder / "settings.toml"
-        text = file.read_text(encoding="utf-8")
-        assert old in text
-        file.write_text(text.replace(old, new), encoding="utf-8")
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.google.environment
 
     def objects(self, bucket: str = BUCKET) -> dict[str, int]:
         """Name and size of what is in the bucket."""
@@ -175,15 +141,8 @@ class Desk:
         return [*self.google.vertex.names("models"), *self.google.vertex.names("endpoints")]
 
 
-def until(seen: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until `seen` says so."""
-    deadline = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
-
-
 def make_desk(project: Path, folder: Path, google: FakeGoogle, bucket: str = BUCKET) -> Desk:
-    desk = Desk(Path(shutil.copytree(project, folder)), google)
-    desk.change('project = ""\nbucket = ""', f'project = "{PROJECT}"\nbucket = "{bucket}"')
-    return desk
+    """A copy of the project that has a project of Google's and a bucket in its settings."""
+    made = Desk(Path(shutil.copytree(project, folder, ignore=shutil.ignore_patterns("__pycache__"))), google)
+    made.change('project = ""\nbucket = ""', f'project = "{PROJECT}"\nbucket = "{bucket}"')
+    return made

@@ -1,4 +1,4 @@
-"""`python -m cloud vertex setup`, infra/vertex.sh, credentials: what is missing is named, and made only when asked."""
+"""`onstage vertex setup`, infra/vertex.sh, credentials: what is missing is named, and made only when asked."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onstage.vertex.requests import policies
 from tests.conftest import Command
 from tests.emulators.google import NUMBER, PROJECT
 from tests.onstage.vertex.desk import Desk, FakeGoogle, make_desk
@@ -122,8 +123,6 @@ WORDS = ("--project", "proj", "--region", "us-central1", "--bucket", "bkt", "--u
 
 
 def test_the_script_makes_and_grants_what_setup_does(project: Path, command: Command, tmp_path: Path) -> None:
-    from onstage.vertex.requests import policies
-
     made = script(project, command, tmp_path, *WORDS, "--apply")
     granted = [line.split() for line in made if "add-iam-policy-binding" in line]
     found: dict[tuple[str, str], list[str]] = {}
