@@ -85,7 +85,7 @@ def require(extra: str, project: Project) -> None:
     if missing:
         brackets = f"write {extra} into the brackets of {NAME}[...] in requirements.txt, then "
         raise StartError(
-            f"this needs {NAME}[{extra}], of which {', '.join(missing)} is not installed: "
+            f"this needs {NAME}[{extra}]; {', '.join(missing)} not installed: "
             f"{'' if extra in _requirement(project)[0] else brackets}{install_line(project.root)}"
         )
 
