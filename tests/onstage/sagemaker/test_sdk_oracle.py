@@ -7,9 +7,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.handlers
 import pytest
 
-from tests.conftest import TEMPLATE, Command
+from onstage.errors import UserError
+from onstage.rehearsal.store import LocalStore
+from onstage.sagemaker.agent.agent import run_training_job
+from onstage.sagemaker.client.recorder import record
+from onstage.sagemaker.requests import images, validate
+from tests.conftest import ROOT, TEMPLATE, Command
 from tests.oracles import environment
 
 # A bare s3fs, which the SDK asks for, sends resolvers back to the year 2020.
@@ -56,7 +63,7 @@ CALLS = r"""
 import os, sys
 from pathlib import Path
 import boto3
-from rehearse.sdk_recorder import record
+from onstage.sagemaker.client.recorder import record
 
 REGEX = r"\sval_loss=([0-9.eE+-]+)"
 image = sys.argv[1]
@@ -107,16 +114,12 @@ print(os.environ.get("AWS_PROFILE"), os.environ.get("AWS_ACCESS_KEY_ID"))
 @pytest.fixture(scope="session")
 def sdk() -> Path:
     """The interpreter of an environment that has the SDK; made once, in build/."""
-    return environment("sdk", REQUIREMENTS)
+    return environment("sdk", REQUIREMENTS, "--compile-bytecode")
 
 
 @pytest.fixture(scope="module")
-def recorded(
-    sdk: Path, project: Path, command: Command, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[str]]:
+def recorded(sdk: Path, command: Command, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """The folder that CALLS recorded into, and what it printed."""
-    from onstage.sagemaker.requests.images import image_uri
-
     folder = tmp_path_factory.mktemp("sdk")
     (folder / "code").mkdir()
     (folder / "code" / "fit.py").write_text(SCRIPT)
@@ -125,18 +128,18 @@ def recorded(
         (folder / "data" / name).write_text("x,y\n1,2\n")
     (folder / "calls.py").write_text(CALLS)
     done = command(
-        sdk, "calls.py", image_uri("eu-west-1", "training", "cpu"), cwd=folder, environment=guarded(folder, project)
+        sdk, "calls.py", images.image_uri("eu-west-1", "training", "cpu"), cwd=folder, environment=guarded(folder)
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder, done.stdout.splitlines()
 
 
-def guarded(folder: Path, project: Path) -> dict[str, str]:
-    """Environment for a process that can import the project, and reach nobody."""
+def guarded(folder: Path) -> dict[str, str]:
+    """Environment for a process that can import onstage, and reach nobody."""
     (folder / "guard").mkdir()
     (folder / "guard" / "sitecustomize.py").write_text(GUARD)
     return {
-        "PYTHONPATH": os.pathsep.join([str(folder / "guard"), str(project), str(project / "src")]),
+        "PYTHONPATH": os.pathsep.join([str(folder / "guard"), str(ROOT)]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "ATTEMPTS": str(folder / "attempts"),
         "HOME": str(folder),
@@ -149,10 +152,7 @@ def body(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / "recorded" / name).read_text(encoding="utf-8"))
 
 
-def test_image_uris_are_those_of_the_sdk(sdk: Path, project: Path) -> None:
-    from onstage.errors import UserError
-    from onstage.sagemaker.requests import images
-
+def test_image_uris_are_those_of_the_sdk(sdk: Path) -> None:
     instances = {"cpu": "ml.m5.xlarge", "gpu": "ml.g5.xlarge"}
     asked = [
         (region, role, version, accelerator)
@@ -192,8 +192,6 @@ def test_sdk_calls_are_recorded_without_account_and_network(recorded: tuple[Path
     "name", ["1-CreateTrainingJob.json", "2-CreateHyperParameterTuningJob.json", "3-CreateTrainingJob.json"]
 )
 def test_what_the_sdk_sends_has_no_problems(recorded: tuple[Path, list[str]], name: str) -> None:
-    from onstage.sagemaker.requests import validate
-
     assert validate.problems(name.partition("-")[2].removesuffix(".json"), body(recorded[0], name), "eu-west-1") == []
 
 
@@ -211,9 +209,6 @@ def test_a_tuning_job_is_also_recorded_as_its_middle_trial(recorded: tuple[Path,
 
 @pytest.mark.parametrize("name", ["1-CreateTrainingJob.json", "3-CreateTrainingJob.json"])
 def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]], name: str, tmp_path: Path) -> None:
-    from onstage.rehearsal.store import LocalStore
-    from onstage.sagemaker.agent.agent import run_training_job
-
     store = tmp_path / "store"
     shutil.copytree(recorded[0] / "recorded" / "store", store)
     result = run_training_job(body(recorded[0], name), LocalStore(store), tmp_path / "run")
@@ -224,14 +219,12 @@ def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]]
 
 
 def test_the_example_records_this_project(sdk: Path, project: Path, command: Command, tmp_path: Path) -> None:
-    from onstage.sagemaker.requests import validate
-
     copy = tmp_path / "project"
     shutil.copytree(project, copy)
     shutil.copy(TEMPLATE / "sdk_example.py", copy)
-    done = command(sdk, "sdk_example.py", cwd=copy, environment=guarded(tmp_path, copy))
+    done = command(sdk, "sdk_example.py", cwd=copy, environment=guarded(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "recorded; now type: python -m rehearse body recorded/1-CreateTrainingJob.json\n"
+    assert done.stdout == "recorded; now type: onstage body recorded/1-CreateTrainingJob.json\n"
     recorded = body(copy, "1-CreateTrainingJob.json")
     assert validate.problems("CreateTrainingJob", recorded) == []
     assert [channel["ChannelName"] for channel in recorded["InputDataConfig"]] == [
@@ -245,12 +238,7 @@ def test_the_example_records_this_project(sdk: Path, project: Path, command: Com
     assert not (tmp_path / "attempts").exists()
 
 
-def test_boto3_alone_is_recorded_too(project: Path, tmp_path: Path) -> None:
-    import boto3
-
-    from onstage.errors import UserError
-    from onstage.sagemaker.client.recorder import record
-
+def test_boto3_alone_is_recorded_too(tmp_path: Path) -> None:
     large = os.urandom(20_000_000)
     (tmp_path / "large").write_bytes(large)
     with record(tmp_path / "recorded", "us-west-2") as recorder:
@@ -279,11 +267,7 @@ def test_boto3_alone_is_recorded_too(project: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "recorded" / "parts").exists()
 
 
-def test_later_sessions_are_not_recorded(project: Path, tmp_path: Path) -> None:
-    import botocore.handlers
-
-    from onstage.sagemaker.client.recorder import record
-
+def test_later_sessions_are_not_recorded(tmp_path: Path) -> None:
     before = list(botocore.handlers.BUILTIN_HANDLERS), dict(os.environ)
     with pytest.raises(ZeroDivisionError), record(tmp_path / "recorded"):
         assert os.environ["AWS_ACCESS_KEY_ID"] == "rehearsal"

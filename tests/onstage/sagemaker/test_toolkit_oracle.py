@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from onstage.rehearsal.processes import environment as clean
+from onstage.rehearsal.store import LocalStore
+from onstage.sagemaker.agent.agent import run_training_job
+from onstage.sagemaker.agent.layout import lay_out
 from tests.oracles import environment
 
 # setuptools, because a setup.py beside the script is installed without the network.
@@ -102,11 +106,6 @@ class Pair:
         self, files: dict[str, str], hyperparameters: dict[str, str], hosts: int = 1, environment: dict | None = None
     ) -> tuple[list[Seen], list[Seen]]:
         """What the toolkit's and what the agent's containers did with a source of these files."""
-        from onstage.rehearsal.processes import environment as clean
-        from onstage.rehearsal.store import LocalStore
-        from onstage.sagemaker.agent.agent import run_training_job
-        from onstage.sagemaker.agent.layout import lay_out
-
         source = self.folder / "sourcedir.tar.gz"
         (self.folder / "source").mkdir()
         with tarfile.open(source, "w:gz") as tar:
@@ -184,7 +183,7 @@ class Pair:
 
 
 @pytest.fixture
-def pair(project: Path, toolkit_python: Path, tmp_path: Path) -> Pair:
+def pair(toolkit_python: Path, tmp_path: Path) -> Pair:
     return Pair(toolkit_python, tmp_path)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Command
+from onstage.vertex.agent.gcs_proxy import CloudStorageProxy
+from tests.conftest import ROOT, Command
 from tests.oracles import aiplatform
 
 FILES = r"""
@@ -103,15 +104,13 @@ print(refused(large.delete), [blob.name for blob in client.list_blobs("bkt-1")])
 
 
 @pytest.fixture
-def storage(project: Path, tmp_path: Path) -> Iterator[Any]:
-    from onstage.vertex.agent.gcs_proxy import CloudStorageProxy
-
+def storage(tmp_path: Path) -> Iterator[CloudStorageProxy]:
     (tmp_path / "root" / "bkt").mkdir(parents=True)
     with CloudStorageProxy(tmp_path / "root", tmp_path) as server:
         yield server
 
 
-def test_tensorflow_reads_writes_and_lists(storage: Any, command: Command, tmp_path: Path) -> None:
+def test_tensorflow_reads_writes_and_lists(storage: CloudStorageProxy, command: Command, tmp_path: Path) -> None:
     done = command(sys.executable, "-c", FILES, cwd=tmp_path, environment=storage.environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
@@ -128,7 +127,9 @@ def test_tensorflow_reads_writes_and_lists(storage: Any, command: Command, tmp_p
     assert (tmp_path / "root" / "bkt" / "in" / "a b.txt").read_text() == "one\ntwo\nthree\n"
 
 
-def test_a_job_trains_from_gs_to_gs(project: Path, storage: Any, command: Command, tmp_path: Path) -> None:
+def test_a_job_trains_from_gs_to_gs(
+    project: Path, storage: CloudStorageProxy, command: Command, tmp_path: Path
+) -> None:
     bucket = tmp_path / "root" / "bkt"
     # As data is mounted in a rehearsal: links to the user's files, which nothing may change.
     shutil.copytree(project / "data", tmp_path / "data")
@@ -154,7 +155,9 @@ def test_a_job_trains_from_gs_to_gs(project: Path, storage: Any, command: Comman
     assert not (tmp_path / "root" / ".uploads").exists() or not list((tmp_path / "root" / ".uploads").iterdir())
 
 
-def test_other_clients_and_other_hosts_get_a_tunnel(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_clients_and_other_hosts_get_a_tunnel(
+    storage: CloudStorageProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Plain(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(204)
@@ -181,7 +184,9 @@ def test_other_clients_and_other_hosts_get_a_tunnel(storage: Any, monkeypatch: p
     assert storage.requests == []
 
 
-def test_the_private_key_does_not_stay_and_nothing_leads_out_of_the_folder(storage: Any, tmp_path: Path) -> None:
+def test_the_private_key_does_not_stay_and_nothing_leads_out_of_the_folder(
+    storage: CloudStorageProxy, tmp_path: Path
+) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["trusted.pem"]
     assert b"PRIVATE" not in (tmp_path / "trusted.pem").read_bytes()
     (tmp_path / "secret").write_text("secret")
@@ -195,15 +200,13 @@ def test_the_private_key_does_not_stay_and_nothing_leads_out_of_the_folder(stora
             assert error.code == status
 
 
-def test_google_cloud_storage_uploads_lists_and_downloads_with_checksums(
-    project: Path, command: Command, tmp_path: Path
-) -> None:
+def test_google_cloud_storage_uploads_lists_and_downloads_with_checksums(command: Command, tmp_path: Path) -> None:
     python = aiplatform()
     # The server makes checksums where the library for them is, which is where the client is.
     script = (
         "import sys\nsys.dont_write_bytecode = True\n"
-        f"sys.path.insert(0, {str(project)!r})\n"
-        "from pathlib import Path\nfrom rehearse.vertex.gcs_server import CloudStorageServer\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\nfrom onstage.vertex.agent.gcs_server import CloudStorageServer\n"
         "with CloudStorageServer(Path('root')) as server:\n"
         "    print(server.url, flush=True)\n    sys.stdin.read()\n"
     )
