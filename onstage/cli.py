@@ -41,14 +41,17 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from onstage import installation
 
-        print(f"onstage {installation.version()}")
+        print("onstage", installation.version())
         raise typer.Exit
 
 
 @app.callback()
 def everything(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which onstage this is.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Say which version this is, and from where."
+        ),
     ] = False,
 ) -> None:
     """The options of `onstage` itself."""

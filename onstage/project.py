@@ -169,6 +169,6 @@ def _check_contract(folder: Path) -> None:
         )
     if found != CONTRACT:
         raise StartError(
-            f"{folder} follows contract {found}, the onstage that runs knows contract {CONTRACT}: install the "
-            f"project's own ({install_line(folder)}), or {update}"
+            f"{folder} follows contract {found}, and what runs serves contract {CONTRACT}: install the project's own "
+            f"({install_line(folder)}), or {update}"
         )

@@ -106,7 +106,12 @@ def _installed() -> Mapping[str, list[str]]:
 
 
 def _requirements(code: Source) -> Iterator[Requirement]:
-    lines = (code.folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    try:
+        lines = (code.folder / "requirements.txt").read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"src/requirements.txt cannot be read: {error}; it may be empty, but both clouds read it"
+        ) from error
     for number, line in enumerate(lines, start=1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
         if not text or text.startswith("-"):

@@ -93,6 +93,9 @@ def read_model(project: Project) -> ModelPage:
 
 
 def _read(project: Project, *, stand_in: bool) -> ModelPage:
+    for name in ("columns", "run", "model"):
+        if not any((project.source / "trainer" / place).exists() for place in (f"{name}.py", name)):
+            raise UserError(f"src/trainer/{name}.py is missing")
     with _loading(project) as own, _stand_ins(project) if stand_in else contextlib.nullcontext(), _translated():
         try:
             importlib.import_module("trainer.columns")

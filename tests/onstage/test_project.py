@@ -84,11 +84,11 @@ def test_a_nearest_project_that_cannot_be_served_hides_one_above(tmp_path: Path)
         (
             "[tool.onstage]\ncontract = 2\n",
             (
-                "{root} follows contract 2, the onstage that runs knows contract 1: install the project's own "
+                "{root} follows contract 2, and what runs serves contract 1: install the project's own "
                 "(pip install -r ../../requirements.txt), or cruft update --project-dir ../.."
             ),
         ),
-        ("[tool.onstage]\ncontract = 0\n", "{root} follows contract 0, the onstage that runs knows contract 1"),
+        ("[tool.onstage]\ncontract = 0\n", "{root} follows contract 0, and what runs serves contract 1"),
         (
             "[tool.onstage]\ncontract = '1'\n",
             "../../pyproject.toml: [tool.onstage] contract is a whole number, not '1'",
