@@ -236,7 +236,7 @@ def sources(place: Path) -> list[Path]:
 
 
 def commands(place: Path) -> Iterator[tuple[Path, str]]:
-    """What begins with `onstage WORD`: in Python's texts ({} for what they fill in), elsewhere in what is marked as code."""
+    """What begins with `onstage WORD`: in Python's texts ({} for what they fill in), else in what is marked as code."""
     for file in sources(place):
         content = re.sub(r"\{%.*?%\}", "", file.read_text(encoding="utf-8"))
         content = re.sub(r"\{\{.*?\}\}", "0", content)
