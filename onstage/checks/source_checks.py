@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onstage import source
 from onstage.errors import UserError
-from onstage.project import Project
+from onstage.project import Project, install_line
 from onstage.report import Finding
 
 ENDLESS = {
@@ -87,7 +87,7 @@ def check_syntax(code: Source, image: Image) -> list[Finding]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode not in (0, 1):
-        raise UserError(f"ruff does not run: {done.stderr.strip()}; pip install -r requirements.txt")
+        raise UserError(f"ruff does not run: {done.stderr.strip()}; {install_line(code.project.root)}")
     return [
         Finding(
             f"{code.name(Path(found['filename']))}, line {found['location']['row']}: {found['message']}",

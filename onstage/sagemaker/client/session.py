@@ -25,8 +25,8 @@ class Clients:
         try:
             import boto3
             from botocore.config import Config
-        except ImportError:
-            raise UserError("boto3 is missing; install it with: pip install -r requirements.txt") from None
+        except ImportError as error:
+            raise UserError(f"boto3 cannot be used: {error}; install the project's requirements.txt again") from error
         # Answers of an endpoint may take 60 s. "standard" repeats what was throttled or dropped, with growing pauses.
         retries: dict[str, Any] = {"mode": "standard"}
         if "AWS_MAX_ATTEMPTS" not in os.environ:

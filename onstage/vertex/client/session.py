@@ -41,10 +41,10 @@ class Client:
             from google.auth.credentials import AnonymousCredentials
             from google.auth.transport.requests import AuthorizedSession
             from requests.adapters import HTTPAdapter
-        except ImportError:
+        except ImportError as error:
             raise UserError(
-                "google-cloud-storage is missing; install it with: pip install -r requirements.txt"
-            ) from None
+                f"google-cloud-storage cannot be used: {error}; install the project's requirements.txt again"
+            ) from error
         if replacements():
             credentials = AnonymousCredentials()
         else:
