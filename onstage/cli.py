@@ -178,6 +178,8 @@ def _split(words: list[str]) -> tuple[str, list[str]]:
         return "", words
     if words[0] not in PLATFORMS:
         raise StartError(f"rehearse {words[0]}: a platform is {' or '.join(PLATFORMS)}, hyperparameters are flags")
+    if words[1:] and words[1] in PLATFORMS:
+        raise StartError(f"rehearse {words[0]} {words[1]}: one platform, or none for all that the project runs on")
     return words[0], words[1:]
 
 

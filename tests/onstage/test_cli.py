@@ -31,6 +31,9 @@ def test_a_platform_that_there_is_not_is_one_line(project: Path) -> None:
     assert refusal(onstage("rehearse", "nowhere", folder=project)) == (
         "rehearse nowhere: a platform is sagemaker or vertex, hyperparameters are flags"
     )
+    assert refusal(onstage("rehearse", "sagemaker", "vertex", folder=project)) == (
+        "rehearse sagemaker vertex: one platform, or none for all that the project runs on"
+    )
     assert refusal(onstage("rehearse", "sagemkaer", "--epochs", "1", folder=project)).startswith("rehearse sagemkaer: ")
 
 
