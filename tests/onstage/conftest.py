@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.onstage.models import export_all
 from tests.onstage.once import once
 
 
@@ -21,3 +22,9 @@ def iris(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(Run(model.Hyperparameters(epochs=2), str(data / "train"), str(data / "eval"), *folders))
 
     return once(tmp_path_factory, "iris", train_model)
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small hand-made models: name to base path, with version 1."""
+    return {path.name: path for path in once(tmp_path_factory, "exports", export_all).iterdir()}

@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.conftest import Command
+from tests.onstage.commands import onstage
 
 MODEL = "src/trainer/model.py"
 
@@ -61,22 +60,32 @@ def nothing(project: Path) -> None:
     """The mistake is on the command line."""
 
 
-def rehearse(
-    mistake: Mistake, project: Path, command: Command, platform: str = "sagemaker"
-) -> tuple[dict, subprocess.CompletedProcess]:
-    """Plant the mistake, rehearse, and look for every word in the failed checks and on the screen."""
+def rehearse(mistake: Mistake, project: Path, platform: str = "sagemaker") -> tuple[dict[str, Any], str]:
+    """Plant the mistake, rehearse, and look for every word in the failed checks and on the screen.
+
+    Returns the report, and what was printed.
+    """
     mistake.plant(project)
-    words = ["-m", "rehearse", platform, "--json", project / "report.json", *mistake.argv]
-    done = command(sys.executable, *words, cwd=project)
-    assert done.returncode == 1, done.stdout + done.stderr
+    ended = onstage("rehearse", platform, "--json", project / "report.json", *mistake.argv, cwd=project)
+    assert ended.code == 1, ended.said
     report = json.loads((project / "report.json").read_text(encoding="utf-8"))
     assert not report["passed"]
-    failed = [check for check in report["checks"] if check["status"] == "failed"]
-    text = "\n".join(f"{check['detail']}\n{check['fix']}" for check in failed)
+    found = [check for check in report["checks"] if check["status"] == "failed"]
+    text = "\n".join(f"{check['detail']}\n{check['fix']}" for check in found)
     for words in mistake.said:
-        assert words in text, done.stdout
+        assert words in text, ended.out
     for line in text.splitlines():
-        assert line.strip() in done.stdout
-    assert re.search(rf"^{len(failed)} FAILED", done.stdout, re.MULTILINE)
-    assert not done.stderr
-    return report, done
+        assert line.strip() in ended.out
+    assert re.search(rf"^{len(found)} FAILED", ended.out, re.MULTILINE)
+    assert not ended.err
+    return report, ended.out
+
+
+def failed(report: dict[str, Any]) -> set[str]:
+    """The names of the checks that failed."""
+    return {check["name"] for check in report["checks"] if check["status"] == "failed"}
+
+
+def names(report: dict[str, Any]) -> list[str]:
+    """The names of all checks."""
+    return [check["name"] for check in report["checks"]]

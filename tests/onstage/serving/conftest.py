@@ -1,4 +1,4 @@
-"""The models that are served, a server of them, and how it is asked."""
+"""A server of all models, and how it is asked."""
 
 import json
 from collections.abc import Iterator
@@ -10,15 +10,7 @@ import pytest
 
 from onstage.serving.archive import find_versions
 from onstage.serving.process import ServingProcess
-from tests.onstage.once import once
 from tests.onstage.serving.asking import Ask
-from tests.onstage.serving.models import export_all
-
-
-@pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Small hand-made models: name to base path, with version 1."""
-    return {path.name: path for path in once(tmp_path_factory, "exports", export_all).iterdir()}
 
 
 @pytest.fixture(scope="session")

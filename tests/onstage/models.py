@@ -1,4 +1,4 @@
-"""Small models, made by hand, each for one question to the model server."""
+"""Small models, made by hand, each for one question to whoever serves it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,3 +50,9 @@ def export_all(folder: Path) -> None:
 
     wrapped = Wrapped()
     tf.saved_model.save(wrapped, str(folder / "keras" / "1"), signatures={"serving_default": wrapped.serve})
+
+    def not_a_number(features: Any) -> dict[str, Any]:
+        return {"value": tf.math.log(tf.reduce_sum(features, axis=1) - 1000.0)}
+
+    save("nan", serving_default=(not_a_number, {"features": ([None, 4], "float32")}))
+    save("half", serving_default=(lambda pair: {"half": pair[:, 0] / 2.0}, {"pair": ([None, 2], "float32")}))

@@ -1,0 +1,69 @@
+"""Each mistake of a list that only the job shows is named by its rehearsal; the project without a mistake passes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Bake
+from tests.onstage.commands import onstage
+from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, rehearse
+
+ENTRY = "src/sagemaker_entry.py"
+
+UNCALLED = """\
+class Uncalled(CsvReader):
+    def batches(self, training, batch_size, seed=0):
+        def input_function():
+            return super().batches(training, batch_size, seed)
+
+        return input_function
+
+
+DATA = Uncalled(DATA)
+"""
+
+
+SEEN_IN_THE_JOB = [
+    Mistake("an activation that does not exist", "train", change(MODEL, 'activation="softmax"', 'activation="sofmax"'),
+            ["FailureReason: AlgorithmError: model.py, line 43: ValueError: Could not interpret activation"]),
+    Mistake("a path that is put together", "train",
+            add(MODEL, 'OPENED = open("/".join(["data", "train", "iris.csv"]))'),
+            ["model.py, line 50: FileNotFoundError: [Errno 2] No such file or directory: 'data/train/iris.csv'"]),
+    Mistake("a bad field below the first thousand rows", "train",
+            add("data/train/iris.csv", "5.0,3.0,1.0,0.2,setosa\n" * 900 + "5.0,wide,1.0,0.2,setosa"),
+            ["iris.csv, row 1022, column 'sepal_width': 'wide' is not a number"]),
+    Mistake("an input function that nobody called", "train",
+            both(change(MODEL, "from trainer.columns", "from trainer.data import CsvReader\nfrom trainer.columns"),
+                 change(MODEL, "\nOBJECTIVE", f"\n\n{UNCALLED}\nOBJECTIVE")),
+            ["DATA.batches must return a tf.data.Dataset; it returned a function that nobody called: add ()"]),
+    Mistake("a script that never ends", "train",
+            both(change("settings.toml", "time_limit = 300", "time_limit = 3"),
+                 change(ENTRY, "    train(job)", "    while True:\n        pass\n    train(job)")),
+            ["the script had not ended when the rehearsal's time_limit was over", "Stopped, MaxRuntimeExceeded",
+             "look for a loop without an end", "3600 s"]),
+    Mistake("a metric line that no regex matches", "metrics",
+            change("src/trainer/reporting.py", 'f"{name}={value:.6g}"', 'f"{name}: {value:.6g}"'),
+            ["no line of the log has the metric val_accuracy", "val_accuracy=([0-9.eE+-]+)", "and flush them"]),
+]  # fmt: skip
+
+
+@pytest.fixture
+def broken(bake: Bake, tmp_path: Path) -> Path:
+    shutil.copytree(bake(platform="sagemaker"), tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "project"
+
+
+@pytest.mark.parametrize("mistake", SEEN_IN_THE_JOB, ids=[mistake.name for mistake in SEEN_IN_THE_JOB])
+def test_a_mistake_that_only_the_job_shows_is_named(mistake: Mistake, broken: Path) -> None:
+    report, said = rehearse(mistake, broken)
+    assert mistake.check in failed(report), said
+
+
+def test_a_project_without_a_mistake_passes(broken: Path) -> None:
+    ended = onstage("rehearse", "--json", broken / "report.json", cwd=broken)
+    assert ended.code == 0, ended.said
+    report = json.loads((broken / "report.json").read_text(encoding="utf-8"))
+    assert report["passed"]
+    assert {check["status"] for check in report["checks"]} == {"passed"}

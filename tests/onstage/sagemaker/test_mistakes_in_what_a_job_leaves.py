@@ -1,0 +1,102 @@
+"""Whatever a job leaves in the wrong place, or that an endpoint cannot serve, is named; its job needs no training."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Bake
+from tests.onstage.commands import onstage
+from tests.onstage.mistakes import MODEL, Mistake, change, failed, rehearse, write
+
+ENTRY, TRAINING = "src/sagemaker_entry.py", "src/trainer/training.py"
+# Neither needs TensorFlow; `ready` is a SavedModel that was made elsewhere.
+LITTLE_MODEL = """\
+from dataclasses import dataclass
+
+from trainer.columns import Number, Numeric, Table
+from trainer.run import Objective
+
+DATA = Table([Numeric("x"), Number("y")])
+OBJECTIVE = Objective("val_loss", "minimize")
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    epochs: int = 1
+
+
+def build_model(hyperparameters, inputs):
+    raise NotImplementedError
+"""
+NO_TRAINING = """\
+import shutil
+from pathlib import Path
+
+
+def train(run):
+    Path(run.checkpoint_dir).mkdir(exist_ok=True)
+    Path(run.checkpoint_dir, "checkpoint").touch()
+    print("epoch=1 loss=0.5 val_loss=0.5", flush=True)
+    shutil.copytree(Path(__file__).with_name("ready"), run.export_dir, dirs_exist_ok=True)
+"""
+
+MISTAKES = [
+    Mistake("no model", "model", change(TRAINING, "run.export_dir", 'Path(run.log_dir, "model")'),
+            ["the job completed without a model in SM_MODEL_DIR", "no SavedModel bundles found!"]),
+    Mistake("a model in the wrong place", "model", change(ENTRY, 'join(model_dir, "model", "1")', '"export/1"'),
+            ["without a model in SM_MODEL_DIR; it wrote", "export/1/saved_model.pb, which nobody collects"]),
+    Mistake("a model without a version folder", "model",
+            change(ENTRY, 'join(model_dir, "model", "1")', 'join(model_dir, "model")'),
+            ["ValueError: no SavedModel bundles found!", "the archive holds model/saved_model.pb"]),
+    Mistake("checkpoints in the archive", "archive",
+            change(ENTRY, 'checkpoint_dir=join(base, "checkpoints")', 'checkpoint_dir=join(model_dir, "checkpoints")'),
+            ["model.tar.gz holds what is no model: checkpoints/checkpoint",
+             "write checkpoints to /opt/ml/checkpoints"]),
+]  # fmt: skip
+# The name of a model, the check that fails, and what is said.
+MODELS = {
+    "nan": ("predictions", ["a request as instances: the answer holds NaN, which is not JSON"]),
+    "keras": ("load", ["Could not find variable", "ExportArchive"]),
+    "python": ("archive", ["the model's graph holds Python code, which TensorFlow Serving has not: EagerPyFunc",
+                           "replace tf.py_function"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def little(bake: Bake, exports: dict[str, Path], tmp_path: Path) -> Path:
+    """A project that does not train."""
+    project = tmp_path / "project"
+    shutil.copytree(bake(platform="sagemaker"), project, ignore=shutil.ignore_patterns("__pycache__"))
+    write(MODEL, LITTLE_MODEL)(project)
+    write(TRAINING, NO_TRAINING)(project)
+    for channel in ("train", "eval"):
+        write(f"data/{channel}/iris.csv", "x,y\n1,2\n3,4\n")(project)
+    return project
+
+
+def leave(project: Path, model: Path) -> None:
+    """Let the job leave this model."""
+    shutil.copytree(model / "1", project / "src" / "trainer" / "ready")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.name for mistake in MISTAKES])
+def test_what_a_job_leaves_in_the_wrong_place_is_named(
+    mistake: Mistake, little: Path, exports: dict[str, Path]
+) -> None:
+    leave(little, exports["versions"])
+    report, said = rehearse(mistake, little)
+    assert failed(report) == {mistake.check}, said
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_no_endpoint_can_serve_is_named(name: str, little: Path, exports: dict[str, Path]) -> None:
+    check, said = MODELS[name]
+    report, printed = rehearse(Mistake(name, check, lambda project: leave(project, exports[name]), said), little)
+    assert check in failed(report), printed
+
+
+def test_a_model_that_can_be_served_passes(little: Path, exports: dict[str, Path]) -> None:
+    leave(little, exports["versions"])
+    ended = onstage("rehearse", cwd=little)
+    assert ended.code == 0, ended.said
