@@ -218,7 +218,10 @@ def test_a_file_as_a_windows_editor_saves_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"x = [", "cannot be read"), (b"x = '\xff'", "cannot be read")])
-def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_toml_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.toml").write_bytes(content)
     with pytest.raises(StartError, match=rf"^settings\.toml {said}: .*\Z"):
         load(Project(tmp_path))

@@ -1,0 +1,24 @@
+"""Both platforms side by side."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.conftest import Bake
+from tests.onstage.commands import onstage
+
+
+def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_path: Path) -> None:
+    shutil.copytree(bake(platform="both"), tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    ended = onstage("rehearse", "--json", tmp_path / "report.json", cwd=tmp_path / "project")
+    assert ended.code == 0, ended.said
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    details = {(check["platform"], check["name"]): check["detail"] for check in report["checks"]}
+    assert {check["status"] for check in report["checks"]} == {"passed"}
+    assert "variables" in details["all", "same weights"] and details["all", "same answers"] == "3 rows"
+    names = [name for _, name in details]
+    assert names.count("data") == names.count("model.py") == names.count("paths") == 1
+    assert names.count("train") == names.count("imports") == 2
+    assert f"{len(report['checks'])} checks" in ended.out
+    # Nothing but the report: no folder of a build, no model.
+    assert not [path for path in (tmp_path / "project").rglob("*") if path.suffix in (".egg-info", ".pb")]

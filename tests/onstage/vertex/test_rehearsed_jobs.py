@@ -1,0 +1,144 @@
+"""What a job leaves, and the endpoint of its model, are judged as Vertex AI would; the jobs are shell scripts."""
+
+import json
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from onstage.project import Project
+from onstage.rehearsal.store import LocalStore
+from onstage.report import Report
+from onstage.serving.process import ServingProcess
+from onstage.vertex.agent.job import Task, rehearse_job
+
+
+class Jobs:
+    """Jobs whose containers are shell scripts, and what the rehearsal says of them."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder, self.model = folder, model
+
+    def __call__(self, script: str, **options: Any) -> dict[str, str]:
+        """The verdicts and texts of every check; in `script`, MODEL and COPY are the two folders."""
+        place = "/gcs/bucket/job/model"
+        script = f"set -e; mkdir -p {place}; " + script.replace("MODEL", place).replace("COPY", f"cp -r {self.model}")
+        (self.folder / "store" / "bucket").mkdir(parents=True)
+        container = {"imageUri": "image", "command": ["bash", "-c", script]}
+        spec = {"workerPoolSpecs": [{"containerSpec": container}], "baseOutputDirectory": OUTPUT}
+        chosen = {"container": TENSORFLOW_SERVING, "dedicated": True, "metrics": ["loss"], "objective": "loss"}
+        task = Task({"displayName": "job", "jobSpec": spec}, **{**chosen, "time_limit": 30, **options})
+        with ExitStack() as stack:
+            report = stack.enter_context(Report(Console(quiet=True)))
+            rehearse_job(
+                report, task, LocalStore(self.folder / "store"), self.folder / "run", Project(self.folder), stack
+            )
+        return {check.name: f"{check.verdict}: {check.text}" for check in report.checks}
+
+
+OUTPUT = {"outputUriPrefix": "gs://bucket/job"}
+TENSORFLOW_SERVING = {"imageUri": "serving", "predictRoute": "/v1/models/m:predict", "healthRoute": "/v1/models/m",
+                      "args": ["--model_name=m"]}  # fmt: skip
+GOOGLES = {"imageUri": "prebuilt"}
+
+
+@pytest.fixture
+def model(exports: dict[str, Path]) -> Path:
+    return exports["half"] / "1"
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, model: Path) -> Jobs:
+    return Jobs(tmp_path, model)
+
+
+WRONG_MODELS = {
+    "flat": ("COPY/. MODEL", TENSORFLOW_SERVING,
+             "TensorFlow Serving wants a numbered folder, such as 1/saved_model.pb, in AIP_MODEL_DIR",
+             "the job left saved_model.pb", "No versions of servable model found under base path"),
+    "versioned": ("COPY MODEL/1", GOOGLES, "the prebuilt container wants saved_model.pb itself in AIP_MODEL_DIR",
+                  "the job left 1/saved_model.pb", "--model-layout=flat"),
+    "none": ("touch model.keras", TENSORFLOW_SERVING, "the job succeeded without a model in AIP_MODEL_DIR",
+             "it wrote workerpool0-0/work/model.keras", "export to os.environ['AIP_MODEL_DIR']"),
+    "in no bucket": ("mkdir -p gs:/bucket/job; COPY MODEL/1", TENSORFLOW_SERVING,
+                     "the job wrote into workerpool0-0/work/gs:", "pathlib and os.path make gs:/ of it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_MODELS)
+def test_a_model_that_the_chosen_container_would_not_find_is_named(jobs: Jobs, case: str) -> None:
+    script, container, *said = WRONG_MODELS[case]
+    found = jobs(f"echo loss=1; {script}", container=container)
+    assert found["model"].startswith("FAILED") and "load" not in found
+    assert all(words in found["model"] for words in said), found["model"]
+
+
+def test_what_does_not_belong_to_a_model_and_a_silent_log_are_named(jobs: Jobs) -> None:
+    rows = {"request": {"instances": [[4.0, 1.0]] * 150000}, "response": {"predictions": [2.0] * 150000}}
+    (jobs.folder / "example.json").write_text(json.dumps(rows), encoding="utf-8")
+    script = (
+        "COPY MODEL/1; mkdir MODEL/1/assets.extra MODEL/checkpoints; touch MODEL/checkpoints/ckpt-1.index; "
+        f"cp {jobs.folder}/example.json MODEL/1/assets.extra"
+    )
+    found = jobs(script, dedicated=False, trial="1")
+    assert "AIP_MODEL_DIR holds what is no model: checkpoints/ckpt-1.index" in found["artifact"]
+    assert "write checkpoints to AIP_CHECKPOINT_DIR" in found["artifact"]
+    assert "no line of the log has the metric loss" in found["metrics"]
+    assert "a request of 150000 rows has 1.7 MB; a shared endpoint takes 1.5 MB" in found["limits"]
+    assert "dedicated_endpoint = true" in found["limits"]
+    assert "Request payload size exceeds the limit: 1572864 bytes." in found["predictions"]
+    assert found["load"] == "passed: " and found["health"].startswith("passed")
+
+
+def test_a_trial_that_reports_nothing_is_named_and_one_that_does_passes(jobs: Jobs) -> None:
+    line = json.dumps({"trial": "1", "global_step": "1", "loss": "0.5"})
+    report = f"mkdir -p ${{CLOUD_ML_HP_METRIC_FILE%/*}}; echo '{line}' > $CLOUD_ML_HP_METRIC_FILE; exit 0"
+    script = f"echo loss=0.5; if [ $CLOUD_ML_TRIAL_ID = 2 ]; then {report}; fi"
+    assert "nothing was reported for tuning" in jobs(script, trial="1")["metrics"]
+    shutil.rmtree(jobs.folder / "store"), shutil.rmtree(jobs.folder / "run")
+    assert jobs(script, trial="2")["metrics"] == "passed: loss=0.5"
+
+
+def test_the_endpoint_takes_what_the_api_lets_through(model: Path) -> None:
+    routes = {"AIP_HEALTH_ROUTE": "/v1/models/half", "AIP_PREDICT_ROUTE": "/v1/models/half:predict"}
+    with ServingProcess("vertex", environment={**routes, "PAYLOAD_LIMIT": "200"}) as server:
+        assert httpx.get(f"{server.url}/v1/models/half").status_code == 404
+        server.load_answering({"half": {1: model}})
+        assert httpx.get(f"{server.url}/v1/models/half").status_code == 200
+
+        def ask(body: str) -> tuple[int, Any]:
+            response = httpx.post(f"{server.url}/v1/models/half:predict", content=body)
+            return response.status_code, response.json()
+
+        assert ask('{"instances": [[4, 1]]}') == (200, {"predictions": [2.0]})
+        assert ask('{"instances": [[4, 1]], "parameters": {"p": 1}}')[0] == 200
+        for body, said in {
+            '{"inputs": [[4, 1]]}': 'Unknown name "inputs": Cannot find field.',
+            '{"instances": [[4, 1]], "signature_name": "x"}': 'Unknown name "signature_name"',
+            '{"instances": [': "Invalid JSON payload received.",
+            '{"instances": [[4, 1]]}' + " " * 200: "Request payload size exceeds the limit: 200 bytes.",
+            '{"instances": [' + ",".join(["[9,9]"] * 30) + "]}": None,
+        }.items():
+            status, answer = ask(body)
+            if said is None:
+                assert status == 200
+            else:
+                assert status == 400 and said in answer["error"]["message"]
+                assert answer["error"]["status"] == "INVALID_ARGUMENT"
+        assert httpx.get(f"{server.url}/ping").status_code == 404
+        assert httpx.post(f"{server.url}/v1/models/half").status_code == 404
+        assert server.weights(model) == []
+
+
+def test_a_prebuilt_container_has_the_routes_of_its_endpoint(model: Path) -> None:
+    routes = {"AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2"}
+    routes["AIP_PREDICT_ROUTE"] = f"{routes['AIP_HEALTH_ROUTE']}:predict"
+    with ServingProcess("vertex", environment=routes) as server:
+        server.load_answering({"model": {1: model}})
+        assert httpx.get(f"{server.url}{routes['AIP_HEALTH_ROUTE']}").status_code == 200
+        answer = httpx.post(f"{server.url}{routes['AIP_PREDICT_ROUTE']}", json={"instances": [[4, 1]]})
+        assert answer.json() == {"predictions": [2.0]}
