@@ -1,7 +1,8 @@
-"""Renders a project, trains it and rehearses its cloud jobs: `python start.py`. Runs all tests: `python start.py test`.
+"""Renders a project, trains it and rehearses its cloud jobs: `python start.py`. Runs the tests: `python start.py test`.
 
 Standard library only: it has to run on a machine that has nothing but Python 3.10 to 3.13. What it needs, it installs
-into `.venv/`, once; what it makes, it leaves in `build/`.
+once: the template's tools and what the tests need into `.venv/`, what the project needs into an environment beside the
+project. What it makes, it leaves in `build/`.
 """
 
 import hashlib
@@ -10,63 +11,89 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
-PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 BUILD = ROOT / "build"
 PROJECT = BUILD / "iris_classifier"
+# Not inside the project, which is moved away when it is rendered again.
+PROJECT_ENVIRONMENT = BUILD / "iris_classifier-venv"
 TOOLS = ROOT / "requirements.txt"
 TEST_TOOLS = ROOT / "tests" / "requirements.txt"
+# What an editable install of this folder copies; all else it reads from here.
+PACKAGE = [ROOT / name for name in ("pyproject.toml", "packaging/METADATA", "packaging/entry_points.txt")]
 USAGE = """\
-usage: python start.py         render a project, train it, rehearse its cloud jobs
-       python start.py test    run all tests; options of pytest may follow"""
+usage: python start.py                 render a project, train it, rehearse its cloud jobs
+       python start.py test [--long]   run the tests, with --long the slow ones too; options of pytest may follow"""
 
 
 class StepError(Exception):
     """A step that did not work, with what to do next."""
 
 
-def run(*command: str | Path, cwd: Path = ROOT, quiet: bool = False) -> None:
+def run(*command: str | Path, cwd: Path | None = None, quiet: bool = False) -> None:
     """Run a command; raise StepError with its name, after its output, unless it exits with 0."""
     words = [str(word) for word in command]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if quiet else {}
-    done = subprocess.run(words, cwd=cwd, text=True, check=False, **output)
+    done = subprocess.run(words, cwd=cwd or ROOT, text=True, check=False, **output)
     if done.returncode:
         said = "\n".join((done.stdout or "").splitlines()[-20:])
         raise StepError(f"{said}\nexit code {done.returncode}: {' '.join(words)}".strip())
 
 
-def make_environment() -> None:
-    """Make `.venv/` with uv in it; without uv, pip does the same more slowly."""
-    if PYTHON.exists():
+def python_of(environment: Path) -> Path:
+    """The interpreter of an environment."""
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def has_uv() -> bool:
+    """Whether uv is installed in `.venv/`; it fills the other environment, too."""
+    words = [python_of(ENVIRONMENT), "-m", "uv", "--version"]
+    return words[0].exists() and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def make_environment(folder: Path) -> None:
+    """Make an environment that has pip, unless it is there; the first one gets uv as well, if that can be had."""
+    if python_of(folder).exists():
         return
+    with_uv = [python_of(ENVIRONMENT), "-m", "uv", "venv", "--quiet", "--seed", "--python", sys.executable, folder]
     try:
-        run(sys.executable, "-m", "venv", ENVIRONMENT, quiet=True)
-    except StepError as error:
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        run(*(with_uv if has_uv() else [sys.executable, "-m", "venv", folder]), quiet=True)
+    except (StepError, KeyboardInterrupt) as error:
+        # Half an environment would pass for a whole one.
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         hint = "on Debian and Ubuntu: apt-get install python3-venv" if "ensurepip" in str(error) else ""
         raise StepError(f"{error}\nThis Python cannot make a virtual environment. {hint}".strip()) from error
-    try:
-        run(PYTHON, "-m", "pip", "install", "--quiet", "uv", quiet=True)
-    except StepError:
-        print("uv cannot be installed here; going on with pip, which takes minutes longer", flush=True)
+    if folder == ENVIRONMENT:
+        try:
+            run(python_of(folder), "-m", "pip", "install", "--quiet", "uv", quiet=True)
+        except StepError:
+            print("uv cannot be installed here; going on with pip, which takes minutes longer", flush=True)
 
 
-def install(*requirements: Path) -> None:
-    """Install requirement files into `.venv/`, unless that was done for these very files."""
-    lines = [file.read_text(encoding="utf-8") for file in requirements]
-    stamp = ENVIRONMENT / f"installed-{hashlib.sha256(''.join(lines).encode()).hexdigest()[:16]}"
-    if stamp.exists():
+def install(environment: Path, words: Sequence[str | Path], files: Iterable[Path]) -> None:
+    """Install what pip's `words` say, unless that was the last thing installed so, and `files` are the same still."""
+    asked = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()
+    read = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+    stamp = environment / f"installed-{asked[:12]}"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == read:
         return
-    files = [word for file in requirements for word in ("-r", str(file))]
+    python = python_of(environment)
     # Compiled once here: without bytecode each import of TensorFlow takes 10 seconds instead of 4.
-    uv = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON]
-    has_uv = subprocess.run([PYTHON, "-m", "uv", "--version"], capture_output=True, check=False).returncode == 0
-    run(*(uv if has_uv else [PYTHON, "-m", "pip", "install", "--quiet"]), *files)
-    stamp.touch()
+    uv = [python_of(ENVIRONMENT), "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    run(*(uv if has_uv() else [python, "-m", "pip", "install", "--quiet"]), *words)
+    stamp.write_text(read, encoding="utf-8")
+
+
+def prepare() -> None:
+    """Make both environments, and install what renders."""
+    make_environment(ENVIRONMENT)
+    install(ENVIRONMENT, ["-r", TOOLS], [TOOLS])
+    make_environment(PROJECT_ENVIRONMENT)
 
 
 def render() -> None:
@@ -74,7 +101,15 @@ def render() -> None:
     if PROJECT.exists():
         shutil.rmtree(BUILD / "previous", ignore_errors=True)
         PROJECT.rename(BUILD / "previous")
-    run(PYTHON, "-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", BUILD, ROOT, quiet=True)
+    python = python_of(ENVIRONMENT)
+    run(python, "-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", BUILD, ROOT, quiet=True)
+
+
+def install_project() -> None:
+    """Install what the project's requirements.txt says, `onstage` from its wheels/ among it."""
+    requirements = PROJECT / "requirements.txt"
+    wheels = sorted((PROJECT / "wheels").glob("*.whl"))
+    install(PROJECT_ENVIRONMENT, ["-r", requirements], [requirements, PROJECT / "src" / "requirements.txt", *wheels])
 
 
 def timed(name: str, step: Callable[[], None], times: dict[str, float]) -> None:
@@ -88,23 +123,28 @@ def timed(name: str, step: Callable[[], None], times: dict[str, float]) -> None:
 def start() -> None:
     """Render, install, train, rehearse; print the verdict."""
     times: dict[str, float] = {}
-    timed("environment", lambda: (make_environment(), install(TOOLS)), times)
+    python = python_of(PROJECT_ENVIRONMENT)
+    timed("environment", prepare, times)
     timed("render", render, times)
-    timed("install", lambda: install(PROJECT / "requirements.txt"), times)
-    timed("train", lambda: run(PYTHON, "train.py", cwd=PROJECT), times)
-    timed("rehearse", lambda: run(PYTHON, "-m", "rehearse", cwd=PROJECT), times)
+    timed("install", install_project, times)
+    timed("train", lambda: run(python, "train.py", cwd=PROJECT), times)
+    timed("rehearse", lambda: run(python, "-m", "onstage", "rehearse", cwd=PROJECT), times)
     steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())
     spent = os.times()
     cpu = spent.user + spent.system + spent.children_user + spent.children_system
     print(f"--- PASSED in {sum(times.values()):.1f} s ({cpu:.1f} s of CPU): {steps}")
-    print(f"The project is in {PROJECT.relative_to(ROOT)}; its README.md says how to go on.")
+    project, environment = PROJECT.relative_to(ROOT), PROJECT_ENVIRONMENT.relative_to(ROOT)
+    print(f"The project is in {project}, its packages in {environment}; its README.md says how to go on.")
 
 
 def test(arguments: Sequence[str]) -> None:
-    """Install what the tests need and run them."""
-    make_environment()
-    install(TOOLS, TEST_TOOLS)
-    run(PYTHON, "-m", "pytest", *arguments)
+    """Install this folder's `onstage` and what the tests need, and run them; `--long` is ours, all else pytest's."""
+    make_environment(ENVIRONMENT)
+    words = ["-r", TOOLS, "-r", TEST_TOOLS, "-e", ".[sagemaker,vertex]"]
+    install(ENVIRONMENT, words, [TOOLS, TEST_TOOLS, *PACKAGE])
+    # Of several -m the last one counts: this one chooses all, pyproject.toml's all but the long ones.
+    chosen = ["-m", ""] if "--long" in arguments else []
+    run(python_of(ENVIRONMENT), "-m", "pytest", *chosen, *(word for word in arguments if word != "--long"))
 
 
 def main(arguments: Sequence[str]) -> int:

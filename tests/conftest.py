@@ -79,19 +79,23 @@ def command() -> Command:
     return run
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A copy of this repository's files, as a clone would have them, uncommitted changes included."""
+def copy_repository(copy: Path) -> Path:
+    """Copy this repository's files to a new folder, as a clone would have them, uncommitted changes included."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    copy = tmp_path / "repository"
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
     return copy
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A copy of this repository's files for one test."""
+    return copy_repository(tmp_path / "repository")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The default project's trainer in this process: tables to read, a training, and the models that trainings left."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Bake, Command
+from tests.conftest import Bake, Command, copy_repository
 
 # A training of the default project, which the package's tests look at, too.
 from tests.onstage.conftest import iris as trained  # noqa: F401
@@ -112,6 +113,25 @@ def penguins(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Comm
         assert done.returncode == 0, done.stderr
 
     return once(tmp_path_factory, "penguins", train_model) / "model" / "1"
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
+    """A copy of the repository in which `python start.py` ran; what it printed is in `said.txt` beside the copy."""
+
+    def start(folder: Path) -> None:
+        done = command(sys.executable, "start.py", cwd=copy_repository(folder / "repository"))
+        assert done.returncode == 0, done.stdout + done.stderr
+        (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
+
+    return once(tmp_path_factory, "started", start) / "repository"
+
+
+@pytest.fixture(scope="session")
+def project_python(started: Path) -> Path:
+    """The interpreter of an environment with the default project's requirements.txt and nothing else."""
+    folder = started / "build" / "iris_classifier-venv"
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 @pytest.fixture

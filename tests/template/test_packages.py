@@ -1,10 +1,11 @@
-"""What a project installs: requirements for every machine, a real environment, the sdist in a clean place."""
+"""What a project installs: requirements for every machine, its own tests where they are all that is installed."""
 
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,21 @@ from typing import Any
 import pytest
 import yaml
 
+import start
 from tests.conftest import QUESTIONS, ROOT, Bake, Command
+from tests.template.clones import UV
 from tests.template.test_matrix import CYCLED, STRUCTURAL
 
-UV = [sys.executable, "-m", "uv"]
-# Every choice once, each with a rehearsal of its platform. tests/test_start.py has both platforms, tests/test_matrix.py
-# renders all combinations.
+# Every choice once, each with a rehearsal of its platform. tests/template/test_start.py has both platforms,
+# tests/template/test_matrix.py renders all combinations.
 CHOSEN = [
     dict(zip(STRUCTURAL, row, strict=True))
     for row in (
         ("sagemaker", "regression", "venv", "gpu"), ("vertex", "classification", "conda", "cpu"),
     )
 ]  # fmt: skip
+# The resolver needs no Python of the version that it resolves for, and would first try to download one.
+COMPILE = [*UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-python-downloads"]
 MACHINES = {
     "Linux x86_64": "x86_64-unknown-linux-gnu",
     "Linux arm64": "aarch64-unknown-linux-gnu",
@@ -40,21 +44,6 @@ TARGETS = [
 ]
 
 
-def python_of(environment: Path) -> Path:
-    return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-
-
-@pytest.fixture(scope="session")
-def cpu_environment(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
-    """A fresh environment with the project's requirements.txt and nothing else; its Python."""
-    folder = tmp_path_factory.mktemp("environment")
-    python, requirements = python_of(folder / "venv"), bake() / "requirements.txt"
-    made = command(*UV, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
-    filled = command(*UV, "pip", "install", "--compile-bytecode", "--python", python, "-r", requirements, cwd=folder)
-    assert (made.returncode, filled.returncode) == (0, 0), made.stderr + filled.stderr
-    return python
-
-
 @pytest.fixture(scope="module")
 def resolved(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> dict[tuple[str, ...], Any]:
     """The real resolver against the real index for every TARGET; at once, because it mostly waits."""
@@ -63,10 +52,8 @@ def resolved(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Comm
 
     def resolve(target: tuple[str, ...]) -> subprocess.CompletedProcess:
         python, machine, accelerator = target
-        options = ["--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:", "--python-version", python]
-        return command(
-            *UV, "pip", "compile", *options, "--python-platform", MACHINES[machine], files[accelerator], cwd=folder
-        )
+        options = ["--only-binary", ":all:", "--python-version", python, "--python-platform", MACHINES[machine]]
+        return command(*COMPILE, *options, files[accelerator], cwd=folder)
 
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(TARGETS, pool.map(resolve, TARGETS), strict=True))
@@ -87,8 +74,7 @@ def test_the_sagemaker_sdk_has_room_beside_the_versions_of_the_training_image(
     bake: Bake, tmp_path: Path, command: Command
 ) -> None:
     requirements = bake(sagemaker_sdk="yes") / "requirements.txt"
-    options = ["--quiet", "--no-header", "--no-annotate", "--python-version", "3.12"]
-    done = command(*UV, "pip", "compile", *options, requirements, cwd=tmp_path)
+    done = command(*COMPILE, "--python-version", "3.12", requirements, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "keras==3.15.1" in lines
@@ -98,41 +84,68 @@ def test_the_sagemaker_sdk_has_room_beside_the_versions_of_the_training_image(
 def test_the_tests_run_the_versions_that_the_projects_pin(bake: Bake) -> None:
     def pins(file: Path) -> set[str]:
         lines = file.read_text(encoding="utf-8").splitlines()
-        return {line for line in lines if line and not line.startswith(("#", "-r", "pytest", "ruff"))}
+        others = ("#", "-r", "--find-links", "onstage[", "pytest", "ruff")
+        return {line for line in lines if line and not line.startswith(others)}
 
-    assert pins(bake() / "requirements.txt") <= pins(ROOT / "tests" / "requirements.txt")
+    pinned = pins(bake() / "requirements.txt")
+    assert len([line for line in pinned if line.startswith(("tensorflow", "keras", "numpy", "protobuf"))]) == 7
+    assert pinned <= pins(ROOT / "tests" / "requirements.txt")
+
+
+def test_a_project_names_no_package_that_onstage_brings(bake: Bake) -> None:
+    """What the machinery needs stands once, in packaging/METADATA; ruff checks the project as well."""
+    metadata = (ROOT / "packaging" / "METADATA").read_text(encoding="utf-8")
+    brought = set(re.findall(r"^Requires-Dist: ([\w.-]+)", metadata, re.MULTILINE))
+    assert {"typer", "boto3", "google-cloud-storage", "ruff"} <= brought
+    for answers in CHOSEN:
+        requirements = (bake(**answers) / "requirements.txt").read_text(encoding="utf-8")
+        named = set(re.findall(r"^([\w.-]+)", requirements, re.MULTILINE))
+        assert "h5py" in named
+        assert named & brought == {"ruff"}
+
+
+@pytest.fixture
+def render(started: Path, config_file: Path, tmp_path: Path, command: Command) -> Callable[..., Path]:
+    """A project of the copy that filled the environment of `project_python`, so with the same `onstage`."""
+
+    def run(**answers: str) -> Path:
+        words = [start.python_of(started / ".venv"), "-m", "cookiecutter", "--no-input", "--config-file", config_file]
+        given = [f"{question}={answer}" for question, answer in answers.items()]
+        done = command(*words, "--output-dir", tmp_path, started, *given, cwd=started)
+        assert done.returncode == 0, done.stderr
+        return tmp_path / "iris_classifier"
+
+    return run
 
 
 @pytest.mark.parametrize("answers", CHOSEN, ids=["-".join(answers.values()) for answers in CHOSEN])
 def test_a_project_trains_in_its_own_tests(
-    answers: dict[str, str], bake: Bake, cpu_environment: Path, tmp_path: Path, command: Command
+    answers: dict[str, str], render: Callable[..., Path], project_python: Path, command: Command
 ) -> None:
     """As its user would. GPU projects run on CPU wheels: the CUDA packages are several GB and need a GPU to matter."""
     number = CHOSEN.index(answers)
     extra = {question: QUESTIONS[question][number % len(QUESTIONS[question])] for question in CYCLED}
-    project = tmp_path / "project"
-    shutil.copytree(bake(**answers, **extra), project)
-    tested = command(cpu_environment, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
+    tested = command(project_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=render(**answers, **extra))
     assert tested.returncode == 0, tested.stdout
     assert re.search(r"^5 passed", tested.stdout, re.MULTILINE)
 
 
 def test_the_commands_of_the_projects_readme_work(
-    bake: Bake, cpu_environment: Path, tmp_path: Path, command: Command
+    render: Callable[..., Path], project_python: Path, command: Command
 ) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(bake(problem="regression"), project)
+    project = render(problem="regression")
     readme = (project / "README.md").read_text(encoding="utf-8")
     commands = [
         line for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) for line in block.splitlines()
-        if line.startswith(("python train.py", "python predict.py", "python -m rehearse --json", "echo"))
+        if line.startswith(("python train.py", "python predict.py", "onstage rehearse --json", "echo"))
     ]  # fmt: skip
     assert len(commands) == 6
     bash = shutil.which("bash")
-    path = {"PATH": f"{cpu_environment.parent}:/usr/bin:/bin"}
+    path = {"PATH": f"{project_python.parent}:/usr/bin:/bin"}
     for line in commands:
         done = command(bash, "-c", line, cwd=project, environment=path)
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    assert (project / "report.json").is_file()
 
 
 def test_the_sdist_holds_the_package_and_nothing_else(bake: Bake, tmp_path: Path, command: Command) -> None:
@@ -149,7 +162,7 @@ def test_the_sdist_holds_the_package_and_nothing_else(bake: Bake, tmp_path: Path
 
 
 def test_the_installed_sdist_trains_from_an_empty_directory(
-    bake: Bake, cpu_environment: Path, tmp_path: Path, command: Command
+    bake: Bake, project_python: Path, tmp_path: Path, command: Command
 ) -> None:
     """Installed twice, as Vertex AI's executor does, into a place that holds nothing else of the project."""
     project, place, empty = tmp_path / "project", tmp_path / "place", tmp_path / "empty"
@@ -162,13 +175,13 @@ def test_the_installed_sdist_trains_from_an_empty_directory(
     shutil.rmtree(project / "src")
     for options in (["--reinstall", "--no-deps"], []):
         done = command(
-            *UV, "pip", "install", "--quiet", "--target", place, "--python", cpu_environment, *options,
+            *UV, "pip", "install", "--quiet", "--target", place, "--python", project_python, *options,
             tmp_path / archive.name, cwd=empty,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert (place / "trainer" / "task.py").is_file()
     done = command(
-        cpu_environment, "-m", "trainer.task", "--epochs", "2", "--train-data", project / "data" / "train",
+        project_python, "-m", "trainer.task", "--epochs", "2", "--train-data", project / "data" / "train",
         "--eval-data", project / "data" / "eval", "--job-dir", tmp_path / "job",
         cwd=empty, environment={"PYTHONPATH": str(place)},
     )  # fmt: skip
@@ -217,41 +230,3 @@ def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> N
         solve([Channel(f"file://{tmp_path}")], specs, Gateway(), [Subdir("linux-64"), Subdir("noarch")])
     )
     assert {record.name.normalized: str(record.version) for record in records} == {"python": "3.12.7", "pip": "25.0"}
-
-
-def test_cruft_merges_a_template_change_into_an_edited_project(
-    repository: Path, tmp_path: Path, command: Command
-) -> None:
-    """The template's owner changes one file, the researcher has edited model.py: both changes survive."""
-    template, home = repository, tmp_path / "home"
-    home.mkdir()
-    environment = {
-        "HOME": str(home), "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@b",
-    }  # fmt: skip
-
-    def run(*words: str, cwd: Path) -> str:
-        done = command(*words, cwd=cwd, environment=environment)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def commit(folder: Path) -> None:
-        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "state"]):
-            run("git", *words, cwd=folder)
-
-    cruft = [sys.executable, "-m", "cruft"]
-    commit(template)
-    run(*cruft, "create", "--no-input", "--output-dir", str(tmp_path), str(template), cwd=tmp_path)
-    project = tmp_path / "iris_classifier"
-    model = project / "src" / "trainer" / "model.py"
-    edited = model.read_text(encoding="utf-8").replace("epochs: int = 40", "epochs: int = 41")
-    model.write_text(edited, encoding="utf-8")
-    commit(project)
-    story = template / "{{cookiecutter.project_slug}}" / "src" / "trainer" / "training.py"
-    story.write_text(story.read_text(encoding="utf-8") + "\n# A change of the template.\n", encoding="utf-8")
-    commit(template)
-    run(*cruft, "update", "--skip-apply-ask", cwd=project)
-    assert "epochs: int = 41" in model.read_text(encoding="utf-8")
-    assert "# A change of the template." in (project / "src" / "trainer" / "training.py").read_text(encoding="utf-8")
-    assert not (project / "src" / "trainer" / "data.py.rej").exists()
-    run(*cruft, "check", cwd=project)

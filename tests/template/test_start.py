@@ -9,66 +9,202 @@ from pathlib import Path
 import pytest
 
 import start
-from tests.conftest import ROOT, Command
+from tests.conftest import ROOT, Command, copy_repository
+from tests.template.clones import UV, wheel_of
+
+WORDS = tuple[str, ...]
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """start.py's folders, moved to `tmp_path`, with the Python of these tests."""
     monkeypatch.setattr(start, "ENVIRONMENT", tmp_path / ".venv")
-    monkeypatch.setattr(start, "PYTHON", tmp_path / ".venv" / start.PYTHON.relative_to(ROOT / ".venv"))
     monkeypatch.setattr(start, "BUILD", tmp_path / "build")
     monkeypatch.setattr(start, "PROJECT", tmp_path / "build" / "iris_classifier")
+    monkeypatch.setattr(start, "PROJECT_ENVIRONMENT", tmp_path / "build" / "iris_classifier-venv")
     return tmp_path
 
 
-def test_a_copy_of_the_repository_trains_and_rehearses_and_the_second_run_is_prepared(
-    repository: Path, command: Command
-) -> None:
-    first = command(sys.executable, "start.py", cwd=repository)
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "--- PASSED in " in first.stdout
-    rehearsal = first.stdout.split("--- rehearse")[1]
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[WORDS]:
+    """The commands that start.py runs, each in words; they run as always."""
+    seen: list[WORDS] = []
+    run = start.run
+
+    def watched(*words: str | Path, **options: object) -> None:
+        seen.append(tuple(map(str, words)))
+        run(*words, **options)
+
+    monkeypatch.setattr(start, "run", watched)
+    return seen
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[WORDS]:
+    """The commands that start.py would run, each in words; none runs."""
+    seen: list[WORDS] = []
+    monkeypatch.setattr(start, "run", lambda *words, **options: seen.append(tuple(map(str, words))))
+    return seen
+
+
+def test_a_copy_of_the_repository_trains_and_rehearses(started: Path, project_python: Path, command: Command) -> None:
+    said = (started.parent / "said.txt").read_text(encoding="utf-8")
+    assert re.findall(r"^--- (\w+)", said, re.MULTILINE) == [
+        "environment", "render", "install", "train", "rehearse", "PASSED",
+    ]  # fmt: skip
+    trained, rehearsal = said.split("--- train")[1].split("--- rehearse")
+    assert "result: loss=" in trained
     assert "predictions" in rehearsal
+    assert "same weights" in rehearsal
     assert re.search(r"^PASSED, \d+ checks in", rehearsal, re.MULTILINE)
-    (repository / "build" / "iris_classifier" / "mine.txt").write_text("edited")
-    stamps = sorted((repository / ".venv").glob("installed-*"))
-    assert len(stamps) == 2
-    second = command(sys.executable, "start.py", cwd=repository)
-    assert second.returncode == 0, second.stderr
-    assert sorted((repository / ".venv").glob("installed-*")) == stamps
-    assert (repository / "build" / "previous" / "mine.txt").read_text() == "edited"
+    assert "The project is in build/iris_classifier, its packages in build/iris_classifier-venv;" in said
+    # The project's environment has what its user has, with pip; the template's has what renders.
+    wheel = wheel_of(started / "build" / "iris_classifier")
+    version = command(project_python, "-m", "onstage", "--version", cwd=started.parent).stdout
+    assert version == f"onstage {wheel.name.split('-')[1]}\n"
+    assert command(project_python, "-m", "pip", "--version", cwd=started.parent).returncode == 0
+    assert command(project_python, "-c", "import cookiecutter", cwd=started.parent).returncode == 1
+    tools = start.python_of(started / ".venv")
+    assert command(tools, "-c", "import cookiecutter", cwd=started.parent).returncode == 0
+    assert command(tools, "-c", "import onstage", cwd=started.parent).returncode == 1
+
+
+@pytest.fixture
+def template(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the repository whose projects need `onstage` alone, in the place of start.py's own."""
+    copy = copy_repository(place / "repository")
+    file = copy / "{{cookiecutter.project_slug}}" / "requirements.txt"
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith(("--find", "onstage["))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.setattr(start, "ROOT", copy)
+    # It has cookiecutter and uv.
+    monkeypatch.setattr(start, "ENVIRONMENT", Path(sys.prefix))
+    return copy
+
+
+def test_a_second_run_installs_nothing_and_a_changed_line_of_onstage_arrives(
+    template: Path, commands: list[WORDS]
+) -> None:
+    source = template / "onstage" / "problem.py"
+    as_it_was = source.read_text(encoding="utf-8")
+
+    def again() -> int:
+        """Render and install; the number of commands that were needed to install."""
+        commands.clear()
+        start.render()
+        start.install_project()
+        return len([words for words in commands if "install" in words])
+
+    def installed() -> str:
+        code = "import onstage.problem; print(open(onstage.problem.__file__, encoding='utf-8').read(), end='')"
+        words = [start.python_of(start.PROJECT_ENVIRONMENT), "-c", code]
+        # Such a process looks into its working directory first: not one with an `onstage`.
+        return subprocess.run(words, capture_output=True, text=True, check=True, cwd=start.BUILD).stdout
+
+    start.make_environment(start.PROJECT_ENVIRONMENT)
+    assert again() == 1
+    (start.PROJECT / "mine.txt").write_text("edited", encoding="utf-8")
+    assert again() == 0
+    assert (start.BUILD / "previous" / "mine.txt").read_text(encoding="utf-8") == "edited"
+    source.write_text(as_it_was + "\n# A change.\n", encoding="utf-8")
+    assert again() == 1
+    assert installed().endswith("# A change.\n")
+    assert again() == 0
+    # What was installed once is not what is installed now.
+    source.write_text(as_it_was, encoding="utf-8")
+    assert again() == 1
+    assert installed() == as_it_was
+
+
+def test_the_tests_import_the_working_tree(project: Path, command: Command) -> None:
+    """What `python start.py test` installs with `-e .`: in a rendered project, too, `onstage` is this folder's."""
+    version = command(sys.executable, "-m", "onstage", "--version", cwd=project)
+    assert re.fullmatch(r"onstage [\d.]+ \(editable, (.+)\)\n", version.stdout), version.stdout + version.stderr
+    assert str(ROOT) in version.stdout
+    file = command(sys.executable, "-c", "import onstage; print(onstage.__file__)", cwd=project)
+    assert Path(file.stdout.strip()) == ROOT / "onstage" / "__init__.py"
+
+
+def test_the_tests_are_run_with_the_working_tree_and_installed_once_until_the_package_is_described_anew(
+    place: Path, noted: list[WORDS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = place / "METADATA"
+    described.write_text("Name: onstage\n", encoding="utf-8")
+    monkeypatch.setattr(start, "PACKAGE", [described])
+    monkeypatch.setattr(start, "make_environment", lambda folder: folder.mkdir(exist_ok=True))
+    python = str(start.python_of(place / ".venv"))
+
+    def commands(*arguments: str) -> list[WORDS]:
+        noted.clear()
+        assert start.main(["test", *arguments]) == 0
+        return list(noted)
+
+    first = commands("-k", "answers")
+    assert [words[-2:] for words in first] == [("-e", ".[sagemaker,vertex]"), ("-k", "answers")]
+    assert {str(start.TOOLS), str(start.TEST_TOOLS)} < set(first[0])
+    assert commands("-k", "answers") == [(python, "-m", "pytest", "-k", "answers")]
+    assert commands("-x", "--long") == [(python, "-m", "pytest", "-m", "", "-x")]
+    described.write_text("Name: onstage\nRequires-Dist: six\n", encoding="utf-8")
+    assert [words[1:3] for words in commands()] == [first[0][1:3], ("-m", "pytest")]
+
+
+def test_tests_marked_long_are_left_out_unless_asked_for(command: Command) -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "tests/template/test_training.py"]
+    few, all_of_them = (command(*words, *more, cwd=ROOT).stdout for more in ([], ["-m", ""]))
+    assert "nine_of_ten_seeds" not in few
+    assert "nine_of_ten_seeds" in all_of_them
+    assert re.search(r"\d+ deselected", few)
+
+
+def version_of_six() -> str:
+    code = "import six; print(six.__version__)"
+    python = start.python_of(start.ENVIRONMENT)
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_an_environment_is_made_once_and_filled_again_when_requirements_change(place: Path) -> None:
     requirements = place / "requirements.txt"
     requirements.write_text("six==1.16.0\n")
 
-    def version() -> str:
-        code = "import six; print(six.__version__)"
-        return subprocess.run([start.PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    def fill() -> None:
+        start.make_environment(start.ENVIRONMENT)
+        start.install(start.ENVIRONMENT, ["-r", requirements], [requirements])
 
-    start.make_environment()
-    start.install(requirements)
-    assert version() == "1.16.0"
-    subprocess.run([start.PYTHON, "-m", "uv", "pip", "uninstall", "-q", "six", "--python", start.PYTHON], check=True)
-    start.make_environment()
-    start.install(requirements)
+    fill()
+    assert version_of_six() == "1.16.0"
+    assert start.has_uv()
+    subprocess.run([*UV, "pip", "uninstall", "-q", "six", "--python", start.python_of(start.ENVIRONMENT)], check=True)
+    fill()
     with pytest.raises(subprocess.CalledProcessError):
-        version()
+        version_of_six()
     requirements.write_text("six==1.17.0\n")
-    start.install(requirements)
-    assert version() == "1.17.0"
+    fill()
+    assert version_of_six() == "1.17.0"
 
 
 def test_without_uv_pip_fills_the_environment(place: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", start.ENVIRONMENT], check=True)
+    subprocess.run([*UV, "venv", "--quiet", "--seed", "--python", sys.executable, start.ENVIRONMENT], check=True)
     requirements = place / "requirements.txt"
     requirements.write_text("six==1.16.0\n")
-    start.install(requirements)
-    code = "import six; print(six.__version__)"
-    done = subprocess.run([start.PYTHON, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "1.16.0\n"
+    assert not start.has_uv()
+    start.install(start.ENVIRONMENT, ["-r", requirements], [requirements])
+    assert version_of_six() == "1.16.0"
+
+
+@pytest.mark.parametrize("problem", [start.StepError("ensurepip is not available"), KeyboardInterrupt()])
+def test_half_an_environment_is_removed(
+    problem: BaseException, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def break_off(*words: str | Path, **options: object) -> None:
+        start.python_of(Path(words[-1])).parent.mkdir(parents=True)
+        start.python_of(Path(words[-1])).touch()
+        raise problem
+
+    monkeypatch.setattr(start, "run", break_off)
+    assert start.main([]) == (130 if isinstance(problem, KeyboardInterrupt) else 1)
+    said = capsys.readouterr().err
+    assert ("apt-get install python3-venv" in said) == isinstance(problem, start.StepError)
+    assert not start.ENVIRONMENT.exists()
 
 
 def test_a_step_that_fails_ends_with_its_output_and_its_command(
@@ -78,8 +214,8 @@ def test_a_step_that_fails_ends_with_its_output_and_its_command(
     shutil.copytree(ROOT / "hooks", broken / "hooks")
     (broken / "cookiecutter.json").write_text('{"project_slug": "x", "_extensions": ["no.such.Extension"]}')
     monkeypatch.setattr(start, "ROOT", broken)
-    monkeypatch.setattr(start, "PYTHON", Path(sys.executable))
-    monkeypatch.setattr(start, "install", lambda *files: None)
+    monkeypatch.setattr(start, "ENVIRONMENT", Path(sys.prefix))
+    monkeypatch.setattr(start, "prepare", lambda: None)
     assert start.main([]) == 1
     said = capsys.readouterr().err
     assert said.startswith("--- FAILED: ")
