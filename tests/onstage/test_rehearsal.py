@@ -1,4 +1,4 @@
-"""`python -m rehearse` as its user sees it: what it needs, what it leaves, what it accepts, how it ends."""
+"""`onstage rehearse` as its user sees it: what it needs, what it leaves, what it accepts, how it ends."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Bake, Command
+from tests.onstage.commands import onstage
 from tests.onstage.mistakes import add, both, change, write
 
 FINE = both(
@@ -48,17 +49,18 @@ def copy(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def static(project: Path, command: Command, *argv: str) -> tuple[dict[str, Any], subprocess.CompletedProcess]:
-    """A rehearsal that ends before its training, at a flag that nobody knows, and its report."""
-    words = ["-m", "rehearse", "sagemaker", "--json", project / "report.json", *argv, "--no-such-flag", "1"]
-    done = command(sys.executable, *words, cwd=project)
-    return json.loads((project / "report.json").read_text(encoding="utf-8")), done
+def static(project: Path, *argv: str) -> tuple[dict[str, Any], str]:
+    """The report of a rehearsal that ends before its training, at a flag that nobody knows, and what was printed."""
+    ended = onstage(
+        "rehearse", "sagemaker", "--json", project / "report.json", *argv, "--no-such-flag", "1", cwd=project
+    )
+    return json.loads((project / "report.json").read_text(encoding="utf-8")), ended.said
 
 
-def test_code_that_only_looks_like_a_mistake_is_accepted(copy: Path, command: Command) -> None:
+def test_code_that_only_looks_like_a_mistake_is_accepted(copy: Path) -> None:
     FINE(copy)
-    report, done = static(copy, command)
-    assert [check["name"] for check in report["checks"] if check["status"] != "passed"] == ["hyperparameters"], done
+    report, said = static(copy)
+    assert [check["name"] for check in report["checks"] if check["status"] != "passed"] == ["hyperparameters"], said
 
 
 def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
@@ -72,7 +74,7 @@ def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
     project = tmp_path / "project"
     shutil.copytree(bake(platform="sagemaker", problem="regression"), project)
     cloudy = {name: "" for name in os.environ if name.startswith(("AWS_", "GOOGLE_", "DOCKER"))}
-    line = f"ip link set lo up && exec {sys.executable} -m rehearse --json report.json"
+    line = f"ip link set lo up && exec {sys.executable} -m onstage rehearse --json report.json"
     done = command(
         *namespace, "sh", "-c", line, cwd=project,
         environment={**cloudy, "HOME": str(tmp_path / "home"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -89,113 +91,37 @@ def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
     assert list(json.loads((project / "runs" / "rehearsed.json").read_text(encoding="utf-8"))) == ["sagemaker"]
 
 
-def test_an_image_that_is_no_longer_patched_is_a_warning_that_says_what_to_choose(copy: Path, command: Command) -> None:
+def test_an_image_that_is_no_longer_patched_is_a_warning_that_says_what_to_choose(copy: Path) -> None:
     old = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training:2.19-cpu-py312"
     change("settings.toml", "max_runtime = 3600", f'max_runtime = 3600\ntraining_image = "{old}"')(copy)
-    report, done = static(copy, command)
+    report, said = static(copy)
     warnings = [check for check in report["checks"] if check["status"] == "warning"]
     assert {check["name"] for check in warnings} == {"images"}
     assert "no security patches since 2026-03-11" in warnings[0]["detail"]
     assert "2.21 is the newest" in warnings[0]["detail"]
-    assert "1 FAILED, 2 warnings" in done.stdout
+    assert "1 FAILED, 2 warnings" in said
 
 
-def test_a_page_that_needs_the_real_library_to_be_read_is_read_with_it(copy: Path, command: Command) -> None:
+def test_a_page_that_needs_the_real_library_to_be_read_is_read_with_it(copy: Path) -> None:
     widths = "WIDTHS = [int(width) for width in keras.ops.arange(3)]"
     change("src/trainer/model.py", "\n@dataclass", f"\n{widths}\n\n@dataclass")(copy)
-    report, _ = static(copy, command)
+    report, _ = static(copy)
     assert [check["name"] for check in report["checks"] if check["status"] == "failed"] == ["hyperparameters"]
 
 
-def test_data_may_be_a_file_or_a_pattern(copy: Path, command: Command) -> None:
+def test_data_may_be_a_file_or_a_pattern(copy: Path) -> None:
     text = (copy / "data" / "train" / "iris.csv").read_text(encoding="utf-8")
     write("data/train/more-1.csv", text)(copy)
     write("data/train/iris.csv", "not,in,the,pattern")(copy)
     change("settings.toml", '"data/train"', '"data/train/more-*.csv"')(copy)
     change("settings.toml", '"data/eval"', '"data/eval/iris.csv"')(copy)
-    done = command(sys.executable, "-m", "rehearse", "sagemaker", "--epochs", "1", cwd=copy)
-    assert done.returncode == 0, done.stdout
+    ended = onstage("rehearse", "sagemaker", "--epochs", "1", cwd=copy)
+    assert ended.code == 0, ended.said
 
 
-def test_a_report_that_cannot_be_written_is_said(copy: Path, command: Command) -> None:
-    words = ["-m", "rehearse", "sagemaker", "--json", copy / "nowhere" / "report.json", "--no-such-flag", "1"]
-    done = command(sys.executable, *words, cwd=copy)
-    assert done.returncode == 1
-    assert "error: the report cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.fixture(scope="module")
-def body_folder(bake: Bake, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A request body of ours in a file, and its objects where `--store` says."""
-    from onstage import source
-    from onstage.sagemaker.requests import bodies
-    from onstage.settings import load
-
-    folder = tmp_path_factory.mktemp("body")
-    cloud = load(project / "settings.toml").sagemaker.model_copy(
-        update={"bucket": "my-bucket", "role": "arn:aws:iam::111122223333:role/mine"}
-    )
-    values = {"epochs": 1, "seed": 3}
-    body = bodies.training_job(cloud, "iris_classifier", "from-a-file", values, ["val_accuracy"])
-    (folder / "body.json").write_text(json.dumps(body), encoding="utf-8")
-    places = folder / "store" / "my-bucket" / "iris_classifier"
-    shutil.copytree(project / "data", places / "data", ignore=shutil.ignore_patterns("README.md"))
-    (places / "jobs" / "from-a-file" / "source").mkdir(parents=True)
-    archive = places / "jobs" / "from-a-file" / "source" / "sourcedir.tar.gz"
-    archive.write_bytes(source.archive(project / "src"))
-    return folder
-
-
-def test_a_body_from_a_file_is_rehearsed_as_it_is(body_folder: Path, project: Path, command: Command) -> None:
-    done = command(sys.executable, "-m", "rehearse", "body", body_folder / "body.json", cwd=project)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (body_folder / "store/my-bucket/iris_classifier/jobs/from-a-file/output/model.tar.gz").is_file()
-
-
-BAD_BODIES = [
-    (("InputDataConfig", 0, "ChannelName"), "my channel", "InputDataConfig[0].ChannelName: 'my channel'"),
-    (("TrainingJobName",), "under_score", "TrainingJobName: 'under_score'"),
-    (("ResourceConfig", "InstanceType"), "ml.t9.huge", "'ml.t9.huge' does not exist"),
-    (("InputDataConfig", 0, "InputMode"), "Pipe", "Pipe"),
-]
-
-
-@pytest.mark.parametrize(("path", "value", "said"), BAD_BODIES, ids=[row[1] for row in BAD_BODIES])
-def test_a_body_that_sagemaker_would_refuse_is_refused(
-    path: tuple, value: str, said: str, body_folder: Path, project: Path, tmp_path: Path, command: Command
-) -> None:
-    body = json.loads((body_folder / "body.json").read_text(encoding="utf-8"))
-    *parents, last = path
-    part = body
-    for name in parents:
-        part = part[name]
-    part[last] = value
-    (tmp_path / "body.json").write_text(json.dumps(body), encoding="utf-8")
-    words = ["-m", "rehearse", "body", tmp_path / "body.json", "--store", body_folder / "store"]
-    done = command(sys.executable, *words, cwd=project)
-    assert done.returncode == 1
-    assert said in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["body", "nowhere.json"], 1, "error: no request body in nowhere.json"),
-        (["body"], 2, "Missing argument 'FILE'"),
-        (["no-such-platform"], 2, "No such command 'no-such-platform'"),
-        (["serve", "nowhere"], 1, "error: there is no nowhere/model; name a folder of runs/"),
-        (["serve"], 1, "there is no trained model in runs/; train one: python train.py"),
-        (["--help"], 0, "with no account, no network and no Docker"),
-        (["sagemaker", "--help"], 0, "python -m rehearse sagemaker --epochs 1"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_the_command_line_says_what_is_wrong(
-    words: list[str], code: int, said: str, copy: Path, command: Command
-) -> None:
-    done = command(sys.executable, "-m", "rehearse", *words, cwd=copy, environment={"COLUMNS": "120"})
-    assert done.returncode == code, done.stdout + done.stderr
-    assert said in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+def test_a_report_that_cannot_be_written_is_said(copy: Path) -> None:
+    report = copy / "nowhere" / "report.json"
+    ended = onstage("rehearse", "sagemaker", "--json", report, "--no-such-flag", "1", cwd=copy)
+    assert ended.code == 1
+    assert "error: the report cannot be written" in ended.err
+    assert "Traceback" not in ended.err
