@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.onstage import commands
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = """\
 name = "small"
@@ -61,6 +63,12 @@ def run(*words: str | Path, folder: Path, environment: Mapping[str, str] | None 
 def onstage(*words: str | Path, folder: Path, environment: Mapping[str, str] | None = None) -> Done:
     """Run `onstage` as a module."""
     return run("-m", "onstage", *words, folder=folder, environment=environment)
+
+
+def forked(*words: str | Path, folder: Path) -> Done:
+    """Run `onstage` in a second less; see tests.onstage.commands."""
+    ended = commands.onstage(*words, cwd=folder)
+    return subprocess.CompletedProcess(words, ended.code, ended.out, ended.err)
 
 
 def refusal(done: Done) -> str:

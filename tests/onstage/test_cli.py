@@ -15,7 +15,7 @@ import typer
 
 from onstage.cli import PLATFORMS, app
 from tests.onstage import small
-from tests.onstage.small import ROOT, deep, onstage, refusal
+from tests.onstage.small import ROOT, deep, forked, onstage, refusal
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 COMMANDS: Any = typer.main.get_command(app)
@@ -28,13 +28,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_platform_that_there_is_not_is_one_line(project: Path) -> None:
-    assert refusal(onstage("rehearse", "nowhere", folder=project)) == (
+    assert refusal(forked("rehearse", "nowhere", folder=project)) == (
         "rehearse nowhere: a platform is sagemaker or vertex, hyperparameters are flags"
     )
-    assert refusal(onstage("rehearse", "sagemaker", "vertex", folder=project)) == (
+    assert refusal(forked("rehearse", "sagemaker", "vertex", folder=project)) == (
         "rehearse sagemaker vertex: one platform, or none for all that the project runs on"
     )
-    assert refusal(onstage("rehearse", "sagemkaer", "--epochs", "1", folder=project)).startswith("rehearse sagemkaer: ")
+    assert refusal(forked("rehearse", "sagemkaer", "--epochs", "1", folder=project)).startswith("rehearse sagemkaer: ")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_platform_that_there_is_not_is_one_line(project: Path) -> None:
     ],
 )
 def test_without_a_platform_all_are_rehearsed(project: Path, words: tuple[str, ...], platforms: set[str]) -> None:
-    done = onstage(*words, "--json", "report.json", folder=project)
+    done = forked(*words, "--json", "report.json", folder=project)
     # There is no model.py, which the first cheap checks say.
     assert done.returncode == 1, done.stdout + done.stderr
     report = json.loads((project / "report.json").read_text(encoding="utf-8"))
@@ -63,24 +63,24 @@ def test_without_a_platform_all_are_rehearsed(project: Path, words: tuple[str, .
     ],
 )  # fmt: skip
 def test_outside_of_a_project_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert refusal(onstage(*words, folder=tmp_path)).startswith(f"no project here: neither {tmp_path} nor a folder")
+    assert refusal(forked(*words, folder=tmp_path)).startswith(f"no project here: neither {tmp_path} nor a folder")
 
 
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("settings",), ("vertex", "train", "--help")])
 def test_some_commands_work_outside_of_a_project(tmp_path: Path, words: tuple[str, ...]) -> None:
-    done = onstage(*words, folder=tmp_path)
+    done = forked(*words, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
 
 def test_a_folder_without_a_model_is_not_served(project: Path) -> None:
     (project / "runs" / "first").mkdir(parents=True)
-    assert refusal(onstage("serve", "runs/first", folder=project)) == (
+    assert refusal(forked("serve", "runs/first", folder=project)) == (
         f"there is no {Path('runs', 'first', 'model')}; name a folder of runs/"
     )
-    assert refusal(onstage("serve", folder=deep(project))).startswith("there is no trained model in runs/; train one: ")
+    assert refusal(forked("serve", folder=deep(project))).startswith("there is no trained model in runs/; train one: ")
     (project / "runs" / "first" / "model").mkdir()
-    wrong = refusal(onstage("serve", "runs/first", "--platform", "azure", folder=project))
+    wrong = refusal(forked("serve", "runs/first", "--platform", "azure", folder=project))
     assert wrong == "--platform is sagemaker or vertex, not azure"
 
 
@@ -97,13 +97,13 @@ def test_a_folder_without_a_model_is_not_served(project: Path) -> None:
 def test_what_is_no_request_body_is_one_line(project: Path, content: str | bytes | None, said: str) -> None:
     if content is not None:
         (project / "x.json").write_bytes(content.encode() if isinstance(content, str) else content)
-    assert re.match(said, refusal(onstage("body", "x.json", folder=project)))
+    assert re.match(said, refusal(forked("body", "x.json", folder=project)))
 
 
 @pytest.mark.parametrize(("body", "platform"), [({"TrainingJobName": "a"}, "sagemaker"), ({"jobSpec": {}}, "vertex")])
 def test_a_request_body_is_checked_as_its_platform_would(project: Path, body: dict[str, Any], platform: str) -> None:
     (project / "x.json").write_text(json.dumps(body), encoding="utf-8")
-    done = onstage("body", "x.json", folder=project)
+    done = forked("body", "x.json", folder=project)
     assert done.returncode == 1
     assert re.search(rf"(?m)^{platform} +request .* FAILED", done.stdout), done.stdout + done.stderr
 
@@ -111,7 +111,7 @@ def test_a_request_body_is_checked_as_its_platform_would(project: Path, body: di
 def test_a_request_body_of_a_platform_that_the_project_does_not_run_on_is_one_line(tmp_path: Path) -> None:
     project = small.write(tmp_path / "project", "sagemaker")
     (project / "x.json").write_text('{"jobSpec": {}}', encoding="utf-8")
-    assert refusal(onstage("body", "x.json", folder=project)).startswith("this project does not run on vertex: ")
+    assert refusal(forked("body", "x.json", folder=project)).startswith("this project does not run on vertex: ")
 
 
 MISTAKES = {
@@ -129,12 +129,12 @@ def test_broken_settings_stop_a_cloud_command_and_fail_a_rehearsal(
     head, _, tail = file.read_text(encoding="utf-8").rpartition(old)
     file.write_text(f"{head}{new}{tail}", encoding="utf-8")
     (project / "x.json").write_text('{"jobSpec": {}}', encoding="utf-8")
-    cloud = onstage("vertex", "status", folder=project)
+    cloud = forked("vertex", "status", folder=project)
     assert (cloud.returncode, cloud.stdout) == (2, "")
     assert cloud.stderr.startswith("error: settings.toml")
     assert said in cloud.stderr
     for words in (("rehearse", "vertex"), ("body", "x.json")):
-        local = onstage(*words, folder=project)
+        local = forked(*words, folder=project)
         assert (local.returncode, local.stderr) == (1, "")
         assert re.match(r"all +settings +.* FAILED\n    settings\.toml", local.stdout)
         assert said in local.stdout
@@ -144,26 +144,26 @@ def test_one_mistake_in_the_settings_is_one_line(project: Path) -> None:
     file = project / "settings.toml"
     file.write_text(f"{small.SETTINGS}timeout = 0\n", encoding="utf-8")
     said = "settings.toml: [vertex] timeout should be greater than or equal to 1, not 0"
-    assert refusal(onstage("vertex", "status", folder=deep(project))) == said
+    assert refusal(forked("vertex", "status", folder=deep(project))) == said
     file.write_text(f"{small.SETTINGS}timeout = 1\n", encoding="utf-8")
-    assert onstage("vertex", "train", "--dry-run", folder=project).returncode == 1
+    assert forked("vertex", "train", "--dry-run", folder=project).returncode == 1
 
 
 def test_a_platform_without_its_section_is_named(project: Path) -> None:
     file = project / "settings.toml"
     file.write_text(small.SETTINGS.partition("[vertex]")[0], encoding="utf-8")
     said = "settings.toml has no section [vertex]"
-    assert refusal(onstage("vertex", "status", folder=project)) == said
+    assert refusal(forked("vertex", "status", folder=project)) == said
     for words in (("rehearse", "vertex"), ("rehearse",)):
-        local = onstage(*words, folder=project)
+        local = forked(*words, folder=project)
         assert (local.returncode, local.stderr) == (1, "")
         assert said in local.stdout
-    assert said not in onstage("rehearse", "sagemaker", folder=project).stdout
+    assert said not in forked("rehearse", "sagemaker", folder=project).stdout
 
 
 def test_the_projects_folder_stays_out_of_standard_output(project: Path) -> None:
     for folder, said in ((project, ""), (deep(project), f"project: {project}\n")):
-        done = onstage("vertex", "train", "--dry-run", folder=folder)
+        done = forked("vertex", "train", "--dry-run", folder=folder)
         # The report of the checks is there, too: standard output has the body, and none is sent.
         assert (done.stdout, done.stderr[: len(said)]) == ("", said)
         assert ("project: " in done.stderr) == bool(said)

@@ -109,14 +109,17 @@ def test_a_page_that_needs_the_real_library_to_be_read_is_read_with_it(copy: Pat
     assert [check["name"] for check in report["checks"] if check["status"] == "failed"] == ["hyperparameters"]
 
 
-def test_data_may_be_a_file_or_a_pattern(copy: Path) -> None:
+def test_a_project_without_a_mistake_passes_whose_data_is_a_file_and_a_pattern(copy: Path) -> None:
     text = (copy / "data" / "train" / "iris.csv").read_text(encoding="utf-8")
     write("data/train/more-1.csv", text)(copy)
     write("data/train/iris.csv", "not,in,the,pattern")(copy)
     change("settings.toml", '"data/train"', '"data/train/more-*.csv"')(copy)
     change("settings.toml", '"data/eval"', '"data/eval/iris.csv"')(copy)
-    ended = onstage("rehearse", "sagemaker", "--epochs", "1", cwd=copy)
+    ended = onstage("rehearse", "--epochs", "1", "--json", copy / "report.json", cwd=copy)
     assert ended.code == 0, ended.said
+    report = json.loads((copy / "report.json").read_text(encoding="utf-8"))
+    assert report["passed"]
+    assert {check["status"] for check in report["checks"]} == {"passed"}
 
 
 def test_a_report_that_cannot_be_written_is_said(copy: Path) -> None:
