@@ -27,6 +27,22 @@ INFO = {
     "entry_points.txt": "packaging/entry_points.txt",
     "licenses/LICENSE": "LICENSE",
 }
+# What an editable install has in the package's place. This folder on the path would do as well, but it holds more:
+# cookiecutter in that environment would take the template's extensions from here, and give the projects of another
+# clone this one's wheel.
+FINDER = """\
+import sys
+from importlib.machinery import PathFinder
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return PathFinder.find_spec(name, [{folder!r}]) if name == {package!r} else None
+
+
+sys.meta_path.append(Finder)
+"""
 # What an sdist needs beside them to build the same wheel.
 BUILD = ("pyproject.toml", "wheel_builder.py")
 
@@ -51,7 +67,9 @@ def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_dire
 
 def build_editable(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:
     """PEP 660: write a wheel that only points to this folder, under the plain version, and return its file name."""
-    return _write_wheel(wheel_directory, _plain_version(), {f"{PACKAGE}.pth": f"{ROOT}\n".encode()})
+    name, finder = f"_{PACKAGE}_editable", FINDER.format(folder=str(ROOT), package=PACKAGE)
+    files = {f"{PACKAGE}.pth": f"import {name}\n".encode(), f"{name}.py": finder.encode()}
+    return _write_wheel(wheel_directory, _plain_version(), files)
 
 
 def build_sdist(sdist_directory: str, config_settings: Any = None) -> str:

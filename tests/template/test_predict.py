@@ -1,6 +1,7 @@
 """predict.py answers what an endpoint would answer, and refuses in one line what it cannot."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_predict_answers_a_request_from_a_file_and_from_standard_input(
         (["-"], "no json", 2, "no request in -: "),
         (["-"], "[1]", 2, 'a request is an object: {"instances": [one row, ...]}'),
         (["nowhere.json"], "", 2, "no request in nowhere.json: "),
-        ([], "", 2, "there is no trained model in runs/; train one: python train.py"),
+        ([], "", 2, "there is no trained model in runs/; train one: python {project}/train.py"),
         (["a", "b", "c"], "", 2, "usage: python predict.py"),
         (["--model", "x"], "", 2, "usage: python predict.py"),
         (["-", "."], '{"instances": [[1]]}', 1, ". holds no model that TensorFlow Serving can load"),
@@ -65,8 +66,9 @@ def test_predict_refuses_what_it_cannot_answer_in_one_line(
     words: list[str], stdin: str, code: int, message: str, bake: Bake, iris: Path, tmp_path: Path, command: Command
 ) -> None:
     words = [*words, str(iris)] if words == ["-"] or words == ["nowhere.json"] else words
-    done = command(sys.executable, bake(ci="none") / "predict.py", *words, cwd=tmp_path, input=stdin)
+    project = bake(ci="none")
+    done = command(sys.executable, project / "predict.py", *words, cwd=tmp_path, input=stdin)
     assert done.returncode == code
     assert done.stderr.startswith("error: ")
-    assert message in done.stderr
+    assert message.replace("{project}", os.path.relpath(project, tmp_path)) in done.stderr
     assert "Traceback" not in done.stderr

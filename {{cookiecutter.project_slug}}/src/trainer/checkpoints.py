@@ -62,8 +62,7 @@ class Checkpoints:
         return join(self._folder, "hyperparameters.json")
 
     def _check_same_model(self) -> None:
-        # A restored optimizer brings its learning rate along: without this check a new --learning-rate would do
-        # nothing.
+        # A restored optimizer brings its learning rate along: a new --learning-rate would do nothing.
         try:
             with tf.io.gfile.GFile(self._note) as note:
                 before = json.loads(note.read())
