@@ -84,17 +84,23 @@ def train(make_run: Callable[..., Any]) -> Train:
     return lambda **options: train(make_run(**options))
 
 
-@pytest.fixture
-def regression(bake: Bake, model: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The regression project's model in place of the default one; the fixture is its data."""
-    project = bake(problem="regression")
-    spec = importlib.util.spec_from_file_location("penguins_model", project / "src" / "trainer" / "model.py")
+def use_model(project: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Put the model.py of another project in the place of the default one; its data."""
+    from trainer import model
+
+    spec = importlib.util.spec_from_file_location("another_model", project / "src" / "trainer" / "model.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    patch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     for name in ("DATA", "OBJECTIVE", "Hyperparameters", "build_model"):
-        monkeypatch.setattr(model, name, getattr(module, name))
+        patch.setattr(model, name, getattr(module, name))
     return project / "data"
+
+
+@pytest.fixture
+def regression(bake: Bake, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The regression project's model in place of the default one; the fixture is its data."""
+    return use_model(bake(problem="regression"), monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -104,13 +110,18 @@ def iris(trained: Path) -> Path:  # noqa: F811 - the fixture imported above
 
 
 @pytest.fixture(scope="session")
-def penguins(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
+def penguins(bake: Bake, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The regression project's model: numbers, categories and missing values."""
 
     def train_model(folder: Path) -> None:
-        project = bake(problem="regression")
-        done = command(sys.executable, "train.py", "--epochs", "3", "--job-dir", folder, cwd=project)
-        assert done.returncode == 0, done.stderr
+        from trainer import model
+        from trainer.run import Run
+        from trainer.training import train
+
+        with pytest.MonkeyPatch.context() as patch:
+            data = use_model(bake(problem="regression"), patch)
+            folders = (str(folder / name) for name in ("model/1", "checkpoints", "logs"))
+            train(Run(model.Hyperparameters(epochs=3), str(data / "train"), str(data / "eval"), *folders))
 
     return once(tmp_path_factory, "penguins", train_model) / "model" / "1"
 

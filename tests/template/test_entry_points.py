@@ -106,15 +106,15 @@ def test_a_failing_sagemaker_job_leaves_its_reason_and_traceback(
 
 
 def test_an_unknown_flag_fails_the_job_with_the_list_of_known_ones(
-    project: Path, tmp_path: Path, command: Command
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    done = command(
-        sys.executable, project / "src" / "sagemaker_entry.py", "--epoch", "3",
-        cwd=tmp_path, environment=sagemaker_environment(project, tmp_path / "ml"),
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "unknown flag --epoch; did you mean --epochs? Known flags: --epochs, --batch-size, " in done.stderr
-    assert (tmp_path / "ml" / "output" / "failure").read_text(encoding="utf-8").startswith("unknown flag --epoch;")
+    import sagemaker_entry
+
+    environment, failure = sagemaker_environment(project, tmp_path / "ml"), tmp_path / "ml" / "output" / "failure"
+    assert sagemaker_entry.main(lambda: sagemaker_entry.run(["--epoch", "3"], environment), failure) == 1
+    said = capsys.readouterr().err
+    assert "unknown flag --epoch; did you mean --epochs? Known flags: --epochs, --batch-size, " in said
+    assert failure.read_text(encoding="utf-8").startswith("unknown flag --epoch;")
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_a_project_trains_in_its_own_tests(
 def test_the_commands_of_the_projects_readme_work(
     render: Callable[..., Path], project_python: Path, command: Command
 ) -> None:
-    project = render(problem="regression")
+    project = render(platform="vertex", problem="regression")
     readme = (project / "README.md").read_text(encoding="utf-8")
     commands = [
         line for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) for line in block.splitlines()

@@ -46,7 +46,9 @@ def test_every_linked_file_exists() -> None:
     for text in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
         for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
             assert (ROOT / link).exists(), link
-        for name in re.findall(r"`((?:hooks|tests|benchmarks|templates)/[\w./]+|[a-z_]+\.(?:json|py))`", text):
+        for name in re.findall(
+            r"`((?:hooks|tests|benchmarks|templates|onstage|packaging|docs)/[\w./]+|[a-z_]+\.(?:json|py))`", text
+        ):
             places = [ROOT / name, ROOT / "hooks" / name, project / name, *project.glob(f"**/{name}")]
             assert name == "model.py" or any(place.exists() for place in places), name
 
