@@ -50,7 +50,7 @@ SEEN_IN_THE_JOB = [
              "FileNotFoundError: [Errno 2] No such file or directory: 'gs:/rehearsal-bucket",
              "keep gs:// a text and use tf.io.gfile"]),
     Mistake("a program that never ends", "train",
-            both(change("settings.toml", "time_limit = 300", "time_limit = 5"),
+            both(change("settings.toml", "time_limit = 300", "time_limit = 3"),
                  change(TASK, "    job = make_run", "    while True:\n        pass\n    job = make_run")),
             ["the program had not ended when the rehearsal's time_limit was over", "3600s"]),
 ]  # fmt: skip
