@@ -43,13 +43,13 @@ def test_the_commands_are_those_that_the_tests_run() -> None:
 
 def test_every_linked_file_exists() -> None:
     project = ROOT / "{{cookiecutter.project_slug}}"
+    named = r"`((?:hooks|tests|benchmarks|templates|onstage|packaging|docs)/[\w./]+|[a-z_]+\.(?:json|py))`"
     for text in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
         for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
             assert (ROOT / link).exists(), link
-        for name in re.findall(
-            r"`((?:hooks|tests|benchmarks|templates|onstage|packaging|docs)/[\w./]+|[a-z_]+\.(?:json|py))`", text
-        ):
-            places = [ROOT / name, ROOT / "hooks" / name, project / name, *project.glob(f"**/{name}")]
+        for name in re.findall(named, text):
+            places = [ROOT / name, ROOT / "hooks" / name, project / name]
+            places += [place for folder in (project, ROOT / "onstage") for place in folder.glob(f"**/{name}")]
             assert name == "model.py" or any(place.exists() for place in places), name
 
 
