@@ -2,6 +2,7 @@
 
 import re
 
+import start
 from tests.conftest import QUESTIONS, ROOT, Bake
 from tests.template.test_matrix import files_of
 
@@ -58,6 +59,7 @@ def test_the_shown_run_ends_as_start_py_ends() -> None:
     assert [line for line in shown if line.startswith("--- ")][:-1] == [
         f"--- {step}" for step in ("environment", "render", "install", "train", "rehearse")
     ]
-    assert re.search(
-        r"^--- PASSED in [\d.]+ s \([\d.]+ s of CPU\): environment ", block("text", "## Start"), re.MULTILINE
-    )
+    passed, last = shown[-2:]
+    assert re.match(r"--- PASSED in [\d.]+ s \([\d.]+ s of CPU\): environment ", passed)
+    project, environment = (folder.relative_to(ROOT) for folder in (start.PROJECT, start.PROJECT_ENVIRONMENT))
+    assert last == f"The project is in {project}, its packages in {environment}; its README.md says how to go on."
