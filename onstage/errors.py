@@ -1,8 +1,10 @@
 """Mistakes that their author can mend, and the border at which every command shows them."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -34,3 +36,14 @@ def main(run: Callable[[], object]) -> int:
         print(f"error: {error}" if known else traceback.format_exc(), file=sys.stderr, flush=True)
         return getattr(error, "exit_code", 1) if known else 1
     return 0
+
+
+def run_script(run: Callable[[], object]) -> NoReturn:
+    """`main`, as a process."""
+    code = main(run)
+    if code == 130:
+        # Everything was unwound on the way here; what an interpreter that ends would still do can crash among
+        # TensorFlow's threads, which go on reading.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

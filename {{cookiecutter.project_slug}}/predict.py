@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # First, because it says what is not installed.
-from train import PROJECT, main, quiet_import, show  # isort: split
+from train import PROJECT, quiet_import, run_script, show  # isort: split
 
 from onstage.errors import StartError
 from onstage.serving.answers import read_request
@@ -33,4 +33,4 @@ def run(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(lambda: run(sys.argv[1:])))
+    run_script(lambda: run(sys.argv[1:]))

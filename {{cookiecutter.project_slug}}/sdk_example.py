@@ -1,10 +1,9 @@
 # Owned by the template: copy it to a file of your own before you change it.
 """This project's training with the SageMaker Python SDK, recorded instead of sent: `python sdk_example.py`."""
 
-import sys
 from pathlib import Path
 
-from onstage.errors import main
+from onstage.errors import run_script
 from onstage.project import Project, path_for_people
 from onstage.sagemaker.client.recorder import ACCOUNT, record
 from onstage.sagemaker.requests.bodies import metric_definitions, training_image
@@ -44,4 +43,4 @@ def record_training() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(record_training))
+    run_script(record_training)

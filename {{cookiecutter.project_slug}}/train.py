@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "src"))
 
 try:
-    from onstage.errors import main
+    from onstage.errors import run_script
     from onstage.project import Project
     from onstage.quiet import quiet_import
     from onstage.settings import load
@@ -67,4 +67,4 @@ def show(request: dict, response: dict) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(lambda: run(sys.argv[1:])))
+    run_script(lambda: run(sys.argv[1:]))

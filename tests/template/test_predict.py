@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onstage import errors
 from tests.conftest import Bake, Command
 
 
@@ -60,7 +61,7 @@ def test_predict_answers_a_request_from_a_file(
     import predict
 
     (tmp_path / "request.json").write_text(json.dumps(REQUEST))
-    assert predict.main(lambda: predict.run([str(tmp_path / "request.json"), str(iris)])) == 0
+    assert errors.main(lambda: predict.run([str(tmp_path / "request.json"), str(iris)])) == 0
     assert_setosa(capsys.readouterr().out)
 
 
@@ -70,7 +71,7 @@ def test_predict_refuses_a_folder_without_a_model_in_one_line(
     import predict
 
     (tmp_path / "request.json").write_text(json.dumps(REQUEST))
-    assert predict.main(lambda: predict.run([str(tmp_path / "request.json"), str(tmp_path)])) == 1
+    assert errors.main(lambda: predict.run([str(tmp_path / "request.json"), str(tmp_path)])) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"error: {tmp_path} holds no model that TensorFlow Serving can load")
 

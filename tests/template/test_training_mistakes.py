@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from onstage import errors
 from tests.conftest import Bake, Command
 from tests.template.conftest import Train
 
@@ -80,7 +81,7 @@ def train_with(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         for name in ("model", "training"):
             monkeypatch.delitem(sys.modules, f"trainer.{name}")
             monkeypatch.delattr(trainer, name)
-        return train.main(lambda: train.run(["--epochs", "1", "--job-dir", str(tmp_path / "job")]))
+        return errors.main(lambda: train.run(["--epochs", "1", "--job-dir", str(tmp_path / "job")]))
 
     return run
 

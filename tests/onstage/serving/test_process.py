@@ -65,7 +65,8 @@ def test_the_server_ends_with_its_parent_and_knows_no_secrets(tmp_path: Path) ->
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     deadline = time.monotonic() + 30
-    with pytest.raises(httpx.ConnectError):
+    # A connection that the dying process had taken already is broken, a later one refused.
+    with pytest.raises((httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)):
         while time.monotonic() < deadline:
             httpx.get(f"{url}/ping")
             time.sleep(0.1)
