@@ -12,6 +12,7 @@ from onstage.serving.answers import difference, parse, rows
 
 # Source: InvokeEndpoint: a model has 60 seconds to answer; Vertex AI's gives it as many.
 SECONDS = 60
+# The server is on this machine, and a company's proxy (HTTP_PROXY), which `trust_env` would ask, does not know it.
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Form:
 
 def check_health(url: str, unhealthy: str) -> list[Finding] | str:
     """The health check that decides whether an endpoint is ever in service; `unhealthy` is what the cloud says."""
-    response = httpx.get(url, timeout=SECONDS)
+    response = httpx.get(url, timeout=SECONDS, trust_env=False)
     asked = f"GET {httpx.URL(url).path} answers {response.status_code}"
     return asked if response.status_code == 200 else [Finding(asked, cloud=unhealthy)]
 
@@ -62,7 +63,8 @@ def check_refusals(url: str, forms: Iterable[Form]) -> list[Finding] | str:
 
 def ask(url: str, form: Form) -> httpx.Response:
     """The endpoint's answer."""
-    return httpx.post(url, content=form.body, headers={"Content-Type": form.content_type}, timeout=SECONDS)
+    headers = {"Content-Type": form.content_type}
+    return httpx.post(url, content=form.body, headers=headers, timeout=SECONDS, trust_env=False)
 
 
 def _problem(response: httpx.Response, expected: list[Any] | None) -> str | None:
