@@ -2,7 +2,6 @@
 """Train here, on the data that settings.toml names, and ask for predictions: `python train.py --epochs 40`."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +11,12 @@ sys.path.insert(0, str(ROOT / "src"))
 
 try:
     from onstage.errors import run_script
-    from onstage.project import Project
+    from onstage.project import Project, path_for_people
     from onstage.quiet import quiet_import
     from onstage.settings import load
-except ModuleNotFoundError as missing:
-    sys.stderr.write(f"error: {missing.name} is not installed: pip install -r {ROOT / 'requirements.txt'}\n")
+except ImportError as error:
+    # None at all, or another version's.
+    sys.stderr.write(f'error: {error}: pip install -r "{ROOT}/requirements.txt"\n')
     sys.exit(2)
 
 from trainer.run import Run, join, load_model, parse_flags
@@ -50,14 +50,14 @@ def run(argv: Sequence[str]) -> None:
     try:
         result = train(job)
     except KeyboardInterrupt:
-        folder = os.path.relpath(Path(job.checkpoint_dir).parent)
+        folder = path_for_people(Path(job.checkpoint_dir).parent)
         print(f"to go on from the last checkpoint: the same flags and --job-dir {folder}", flush=True)
         raise
     request_file = Path(job.checkpoint_dir).with_name("request.json")
     request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")
     show(result.request, result.response)
     print("result: " + " ".join(f"{name}={value:.4g}" for name, value in result.metrics.items()))
-    print(f"again: python predict.py {os.path.relpath(request_file)}")
+    print(f"again: python {path_for_people(ROOT / 'predict.py')} {path_for_people(request_file)}")
 
 
 def show(request: dict, response: dict) -> None:
