@@ -32,8 +32,7 @@ class Data(Section):
 
     train: str = Field(description="Training data: a CSV file, a folder of CSV files, or a glob pattern.")
     eval: str = Field(
-        description="Evaluation data, for metrics and early stopping: a CSV file, a folder of CSV files, or a glob "
-        "pattern."
+        description="Evaluation data, for the val_ metrics: a CSV file, a folder of CSV files, or a glob pattern."
     )
 
 
