@@ -199,7 +199,7 @@ def _settings(report: "Report", project: "Project", rehearsals: "Sequence[Rehear
         for rehearsal in rehearsals:
             rehearsal.filled(found[0])
 
-    return found[0] if report.run("all", "settings", read) else None
+    return found[0] if report.run("project", "settings", read) else None
 
 
 def _finish(report: "Report", json_file: Path | None) -> None:

@@ -57,8 +57,7 @@ class Project:
 
     def has_module(self, name: str) -> bool:
         """Whether the top of a dotted name is a module of `src/`."""
-        top = name.partition(".")[0]
-        return (self.source / top).is_dir() or (self.source / f"{top}.py").is_file()
+        return has_module(self.source, name)
 
     def locate(self, location: str) -> str:
         """A location of settings.toml: a URI as it is, a path from the project's folder."""
@@ -114,6 +113,12 @@ def find(start: Path | None = None) -> Project:
         f"no project here: neither {start} nor a folder above it has a project's {SETTINGS}{found}; "
         "go to its folder, or render one with cookiecutter"
     )
+
+
+def has_module(folder: Path, name: str) -> bool:
+    """Whether the top of a dotted name is a module of `folder`."""
+    top = name.partition(".")[0]
+    return (folder / top).is_dir() or (folder / f"{top}.py").is_file()
 
 
 def path_for_people(file: Path) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,42 @@ from rich.markup import escape
 from rich.table import Table
 from typing_extensions import Self
 
+from onstage import verbosity
+from onstage.catalogue import ESSENTIAL
 from onstage.errors import UserError
 
-_COLOURS = {"passed": "green", "warning": "yellow", "FAILED": "bold red"}
+_COLOURS = {
+    "passed": "green",
+    "warning": "yellow",
+    "FAILED": "bold red",
+    "ignored": "yellow",
+    "skipped": "cyan",
+}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `status` is passed, warning or failed; `fix` is what to do next."""
+    """One line of the report, or of several findings of a check each one.
 
-    name: str
+    `status` is passed, warning, failed, ignored (whatever it found does not count) or skipped (it cannot be done here).
+    `detail` is what was found, in `file` at `line` where that is known, or why the check is ignored or skipped; `cloud`
+    what the cloud would have said; `fix` what to do next.
+    """
+
     platform: str
+    name: str
     status: str
     seconds: float
     detail: str = ""
+    cloud: str = ""
     fix: str = ""
+    file: str = ""
+    line: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The check's stable name, as `--select` and `--ignore` take it."""
+        return f"{self.platform}.{self.name}"
 
     @property
     def verdict(self) -> str:
@@ -35,8 +56,8 @@ class Check:
 
     @property
     def text(self) -> str:
-        """Detail and fix, one below the other."""
-        return "\n".join(filter(None, [self.detail, self.fix and f"-> {self.fix}"]))
+        """Detail, what the cloud would have said, and fix, one below the other."""
+        return "\n".join(filter(None, [self.detail, self.cloud, self.fix and f"-> {self.fix}"]))
 
 
 @dataclass
@@ -47,19 +68,37 @@ class Finding:
     fix: str = ""
     cloud: str = ""
     warning: bool = False
+    file: str = ""
+    line: int | None = None
+
+    @property
+    def text(self) -> str:
+        """`detail` after its place."""
+        place = self.file if self.line is None else f"{self.file}, line {self.line}"
+        return f"{place}: {self.detail}" if place else self.detail
 
 
 class Report:
-    """Collects checks and shows each as it ends: as a table's rows in a terminal, as plain lines in a log."""
+    """Collects checks and shows each as it ends: as a table's rows in a terminal, as plain lines in a log.
 
-    def __init__(self, console: Console) -> None:
+    With `select`, ids, all other checks are not done; what those in `ignore`, ids with a reason each, find does not
+    count.
+    """
+
+    def __init__(
+        self, console: Console, *, select: Collection[str] = (), ignore: Mapping[str, str] | None = None
+    ) -> None:
         self.checks: list[Check] = []
+        self.ignore = dict(ignore or {})
+        # What a rehearsal of just these jobs cannot know.
+        self.not_seen: list[str] = []
         # What no platform has a part in is checked for the first one only: model.py and the hyperparameters.
         self.project: tuple[Any, dict[str, Any]] | None = None
+        self._select = frozenset(select)
         self._console = console
         self._started = time.monotonic()
         # In a log it would be noise.
-        self._status = console.status("") if console.is_terminal else None
+        self._status = console.status("") if console.is_terminal and not verbosity.is_quiet() else None
 
     def __enter__(self) -> Self:
         if self._status:
@@ -80,40 +119,70 @@ class Report:
         """Seconds since the report was opened."""
         return time.monotonic() - self._started
 
+    def wants(self, platform: str, name: str) -> bool:
+        """Whether a check is to be done."""
+        return not self._select or f"{platform}.{name}" in self._select
+
     def run(self, platform: str, name: str, check: Callable[[], Any]) -> bool:
-        """Run one check; return whether it did not fail.
+        """Run one check; return whether what comes after it can be done.
 
         A check answers with findings (a list), with a detail (a text) or with nothing, or raises UserError.
         """
+        if not self.wants(platform, name):
+            return f"{platform}.{name}" not in ESSENTIAL
         started = time.monotonic()
         if self._status:
-            self._status.update(f"{platform}: {name}")
+            self._status.update(f"{platform}.{name}")
         try:
             answer = check()
         except UserError as error:
             answer = [Finding(str(error))]
         findings = answer if isinstance(answer, list) else []
         seconds = time.monotonic() - started
+        reason = self.ignore.get(f"{platform}.{name}")
+        if reason is not None:
+            found = "; ".join(finding.text.partition("\n")[0] for finding in findings)
+            why = f"{reason}; found: {found}" if found else f"{reason}; it passes, so nothing needs to be ignored"
+            self._add(Check(platform, name, "ignored", seconds, why))
+            return True
         if not findings:
-            self._add(Check(name, platform, "passed", seconds, answer if isinstance(answer, str) else ""))
+            self._add(Check(platform, name, "passed", seconds, answer if isinstance(answer, str) else ""))
         for finding in findings:
             status = "warning" if finding.warning else "failed"
-            detail = f"{finding.detail}\n{finding.cloud}" if finding.cloud else finding.detail
-            self._add(Check(name, platform, status, seconds, detail, finding.fix))
+            what = (finding.text, finding.cloud, finding.fix, finding.file, finding.line)
+            self._add(Check(platform, name, status, seconds, *what))
             seconds = 0.0
         return all(finding.warning for finding in findings)
+
+    def skip(self, platform: str, name: str, reason: str) -> None:
+        """Say why a check cannot be done here."""
+        if self.wants(platform, name):
+            self._add(Check(platform, name, "skipped", 0.0, reason))
+
+    def line(self, text: str) -> None:
+        """A line of a job's log, which --verbose shows."""
+        if verbosity.is_verbose():
+            self._print(escape(text))
 
     def finish(self, file: Path | None) -> None:
         """Print the verdict; write the report as JSON to `file`. Raises UserError when it cannot be written."""
         self.__exit__()
         failed = sum(check.status == "failed" for check in self.checks)
-        warned = sum(check.status == "warning" for check in self.checks)
         verdict = f"[bold red]{failed} FAILED[/]" if failed else "[bold green]PASSED[/]"
-        warnings = f", {warned} warning{'s' if warned > 1 else ''}" if warned else ""
-        self._print(f"{verdict}{warnings}, {len(self.checks)} checks in {self.seconds:.1f} s")
+        others = [
+            (name, sum(check.status == name for check in self.checks)) for name in ("warning", "ignored", "skipped")
+        ]
+        counts = "".join(
+            f", {count} {name}{'s' * (name == 'warning' and count > 1)}" for name, count in others if count
+        )
+        self._print(f"{verdict}{counts}, {len(self.checks)} checks in {self.seconds:.1f} s")
         if file is None:
             return
-        content = {"checks": [asdict(check) for check in self.checks], "passed": self.passed, "seconds": self.seconds}
+        content = {
+            "checks": [{"id": check.id, **asdict(check)} for check in self.checks],
+            "passed": self.passed,
+            "seconds": self.seconds,
+        }
         try:
             file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
@@ -121,9 +190,11 @@ class Report:
 
     def _add(self, check: Check) -> None:
         self.checks.append(check)
+        if verbosity.is_quiet() and check.status != "failed":
+            return
         text = escape(check.text)
         verdict = f"[{_COLOURS[check.verdict]}]{check.verdict}[/]{' ' * (7 - len(check.verdict))}"
-        cells = (f"{check.platform:9}", f"{check.name:15}", f"{check.seconds:5.1f} s", verdict)
+        cells = (f"{check.id:25}", f"{check.seconds:5.1f} s", verdict)
         if self._console.is_terminal:
             row = Table.grid(padding=(0, 2))
             row.add_row(*cells, text)

@@ -12,7 +12,6 @@ from packaging.utils import canonicalize_name
 
 from onstage.checks.source_checks import Image, Source
 from onstage.errors import UserError
-from onstage.project import Project
 from onstage.report import Finding
 
 # Import names whose distribution is called otherwise, for packages that are not installed here.
@@ -43,12 +42,12 @@ IMAGE_OWNED = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "keras", "numpy
 
 def check_imports(code: Source, image: Image) -> list[Finding]:
     """Modules that neither the image, nor `src/requirements.txt`, nor `src/` brings along."""
-    declared: set[str] = {canonicalize_name(requirement.name) for requirement in _requirements(code)}
+    declared: set[str] = {canonicalize_name(requirement.name) for requirement, _ in _requirements(code)}
     findings = []
     for file, tree in code.trees.items():
         for name, line in _imports(tree):
-            if finding := _import_problem(name, code.project, image, declared):
-                finding.detail = f"{code.name(file)}, line {line}: {finding.detail}"
+            if finding := _import_problem(name, code, image, declared):
+                finding.file, finding.line = code.name(file), line
                 findings.append(finding)
     return findings
 
@@ -57,15 +56,17 @@ def check_requirements(code: Source, image: Image) -> list[Finding]:
     """Lines of `src/requirements.txt` that would replace what the image was built around."""
     return [
         Finding(
-            f"src/requirements.txt: {requirement} would replace the image's own {requirement.name}",
+            f"{requirement} would replace the image's own {requirement.name}",
             f"delete the line; {image.name} brings {requirement.name}",
+            file=code.name(code.requirements),
+            line=line,
         )
-        for requirement in _requirements(code)
+        for requirement, line in _requirements(code)
         if canonicalize_name(requirement.name) in IMAGE_OWNED
     ]
 
 
-def _import_problem(name: str, project: Project, image: Image, declared: set[str]) -> Finding | None:
+def _import_problem(name: str, code: Source, image: Image, declared: set[str]) -> Finding | None:
     top = name.partition(".")[0]
     removed = {module for version, modules in REMOVED.items() if version <= image.python for module in modules}
     if top in removed:
@@ -77,18 +78,22 @@ def _import_problem(name: str, project: Project, image: Image, declared: set[str
     if top in sys.stdlib_module_names:
         return None
     missing = f"ModuleNotFoundError: No module named '{name}'"
-    if project.has_module(name):
-        place = project.source / name.replace(".", "/")
+    if code.has_module(name):
+        place = code.folder / name.replace(".", "/")
         known = place.is_dir() or place.with_suffix(".py").is_file()
-        near = f"is there no file src/{name.replace('.', '/')}.py?"
+        near = f"is there no file {code.name(place)}.py?"
         return None if known else Finding(f"import {name}: {near}", "correct the name, or add the file", missing)
-    if (project.root / f"{top}.py").is_file() or (project.root / top / "__init__.py").is_file():
-        return Finding(f"import {top}: it lies outside src/ and does not travel", f"move {top} into src/", missing)
+    if (code.root / f"{top}.py").is_file() or (code.root / top / "__init__.py").is_file():
+        return Finding(
+            f"import {top}: it lies outside {code.place} and does not travel", f"move {top} into {code.place}", missing
+        )
     candidates = _distributions(name)
     if candidates & (image.packages | declared):
         return None
     package = min(candidates)
-    return Finding(f"import {top}: not in {image.name}", f"add a line to src/requirements.txt: {package}", missing)
+    return Finding(
+        f"import {top}: not in {image.name}", f"add a line to {code.name(code.requirements)}: {package}", missing
+    )
 
 
 def _distributions(name: str) -> set[str]:
@@ -105,21 +110,21 @@ def _installed() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
-def _requirements(code: Source) -> Iterator[Requirement]:
+def _requirements(code: Source) -> Iterator[tuple[Requirement, int]]:
     try:
-        lines = (code.folder / "requirements.txt").read_text(encoding="utf-8-sig").splitlines()
+        lines = code.requirements.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"src/requirements.txt cannot be read: {error}; it may be empty, but both clouds read it"
+            f"{code.name(code.requirements)} cannot be read: {error}; it may be empty, but both clouds read it"
         ) from error
     for number, line in enumerate(lines, start=1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
         if not text or text.startswith("-"):
             continue
         try:
-            yield Requirement(text)
+            yield Requirement(text), number
         except InvalidRequirement as error:
-            raise UserError(f"src/requirements.txt, line {number}: {error}; write name==version") from error
+            raise UserError(f"{code.name(code.requirements)}, line {number}: {error}; write name==version") from error
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -9,6 +9,8 @@ from onstage.checks.source_checks import Image, Source
 from onstage.report import Report
 from onstage.settings import Settings
 
+PROJECT = "project"
+
 
 def check_source(report: Report, platform: str, code: Source, image: Image | None) -> bool:
     """Check that the image can import what would travel; return whether it can. An unknown image is not asked."""
@@ -20,34 +22,30 @@ def check_source(report: Report, platform: str, code: Source, image: Image | Non
     )
 
 
-def check_model(
-    report: Report, platform: str, settings: Settings, argv: Sequence[str]
-) -> tuple[ModelPage | None, dict[str, Any]]:
+def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:
     """`model.py` and the job's hyperparameters, (None, {}) where one of them cannot be used.
 
     Checks what no platform has a part in, and so once: the files that travel, the hyperparameters and the data.
     """
     if report.project is None:
-        report.project = _check_project(report, platform, settings, argv)
+        report.project = _check_project(report, settings, argv)
     return report.project
 
 
-def _check_project(
-    report: Report, platform: str, settings: Settings, argv: Sequence[str]
-) -> tuple[ModelPage | None, dict[str, Any]]:
-    code = Source(settings.project)
-    report.run(platform, "files", lambda: source_checks.check_travelling(code))
-    report.run(platform, "calls", lambda: source_checks.check_calls(code))
-    report.run(platform, "paths", lambda: source_checks.check_paths(code))
+def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:
+    code = Source.of(settings.project)
+    report.run(PROJECT, "files", lambda: source_checks.check_travelling(code))
+    report.run(PROJECT, "calls", lambda: source_checks.check_calls(code))
+    report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
     found: dict[str, Any] = {}
-    if not report.run(platform, "model.py", lambda: found.update(page=read_model(settings.project))):
+    if not report.run(PROJECT, "model", lambda: found.update(page=read_model(settings.project))):
         return None, {}
     page = found["page"]
     if not report.run(
-        platform,
+        PROJECT,
         "hyperparameters",
         lambda: found.update(values=table_checks.hyperparameters(page, argv, settings.rehearsal.hyperparameters)),
     ):
         return None, {}
-    report.run(platform, "data", lambda: table_checks.check_data(page, settings.data))
+    report.run(PROJECT, "data", lambda: table_checks.check_data(page, settings.data))
     return page, found["values"]

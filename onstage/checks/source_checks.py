@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onstage import source
 from onstage.errors import UserError
-from onstage.project import Project, install_line
+from onstage.project import Project, has_module, install_line
 from onstage.report import Finding
 
 ENDLESS = {
@@ -49,20 +49,41 @@ class Image:
 
 @dataclass
 class Source:
-    """The files that would travel, and the syntax trees of those that this Python can read."""
+    """The files of `folder` that would travel, and the syntax trees of those that this Python can read.
 
-    project: Project
+    `label` is the folder as its author knows it, such as "src"; `root` is where she works on it: what the code finds
+    there it will not find in the cloud. The `package` is what is installed of the folder, where something is.
+    """
+
+    folder: Path
+    root: Path
+    label: str = "src"
+    package: str = "trainer"
     files: list[Path] = field(init=False)
     trees: dict[Path, ast.Module] = field(init=False, default_factory=dict)
 
+    @classmethod
+    def of(cls, project: Project) -> "Source":
+        """`src/` of a project."""
+        return cls(project.source, project.root)
+
     @property
-    def folder(self) -> Path:
-        """`src/`."""
-        return self.project.source
+    def place(self) -> str:
+        """The folder in a sentence."""
+        return f"{self.label}/" if self.label else "what travels"
+
+    @property
+    def requirements(self) -> Path:
+        """The file that the platforms install."""
+        return self.folder / "requirements.txt"
 
     def name(self, file: Path) -> str:
         """`file` as its author knows it."""
-        return self.project.name(file)
+        return "/".join(filter(None, [self.label, *file.relative_to(self.folder).parts]))
+
+    def has_module(self, name: str) -> bool:
+        """Whether the top of a dotted name is a module that travels."""
+        return has_module(self.folder, name)
 
     def __post_init__(self) -> None:
         self.files = source.files(self.folder)
@@ -87,12 +108,14 @@ def check_syntax(code: Source, image: Image) -> list[Finding]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode not in (0, 1):
-        raise UserError(f"ruff does not run: {done.stderr.strip()}; {install_line(code.project.root)}")
+        raise UserError(f"ruff does not run: {done.stderr.strip()}; {install_line(code.root)}")
     return [
         Finding(
-            f"{code.name(Path(found['filename']))}, line {found['location']['row']}: {found['message']}",
+            found["message"],
             "correct the line" if found["code"] in ("F821", "F822") else f"write it as Python {image.version} reads it",
             "" if found["code"] in ("F821", "F822") else f"{image.name} runs Python {image.version}: SyntaxError",
+            file=code.name(Path(found["filename"])),
+            line=found["location"]["row"],
         )
         for found in json.loads(done.stdout)
     ]
@@ -106,7 +129,7 @@ def check_travelling(code: Source) -> list[Finding]:
         kinds = [kind for kind, pattern in SECRET_TEXTS.items() if pattern.search(content)]
         if SECRET_NAMES.search(file.name) or kinds:
             found = f"holds {kinds[0]}" if kinds else "looks like a secret by its name"
-            findings.append(Finding(f"{code.name(file)} {found} and would be uploaded", "move it out of src/"))
+            findings.append(Finding(f"{code.name(file)} {found} and would be uploaded", f"move it out of {code.place}"))
         if len(content) > LARGE:
             size = f"{len(content) / 1e6:.0f} MB"
             findings.append(
@@ -129,13 +152,17 @@ def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
             # Source: sagemaker-training, _entry_point_type.get: a setup.py makes the folder a package.
             findings.append(
                 Finding(
-                    "src/setup.py: SageMaker would install src/ and run it with python -m, not the entry file",
+                    f"{code.name(code.folder / top)}: SageMaker would install {code.place} and run it with python -m, "
+                    "not the entry file",
                     "move it to the project's folder, where Vertex AI's setup.py belongs",
                 )
             )
         elif stem in sys.stdlib_module_names or stem.replace("_", "-").lower() in libraries:
             findings.append(
-                Finding(f"src/{top} would be imported in place of the library {stem}", "give it another name")
+                Finding(
+                    f"{code.name(code.folder / top)} would be imported in place of the library {stem}",
+                    "give it another name",
+                )
             )
     return findings
 
@@ -144,8 +171,10 @@ def check_calls(code: Source) -> list[Finding]:
     """Calls that would wait for somebody until the job's time is over."""
     return [
         Finding(
-            f"{code.name(file)}, line {node.lineno}: {called}() {ENDLESS[called]}; a job has none",
-            "take the call out of src/",
+            f"{called}() {ENDLESS[called]}; a job has none",
+            f"take the call out of {code.place}",
+            file=code.name(file),
+            line=node.lineno,
         )
         for file, tree in code.trees.items()
         for node in ast.walk(tree)
@@ -158,27 +187,29 @@ def check_paths(code: Source) -> list[Finding]:
     findings = []
     for file, tree in code.trees.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_local(node.value, code.project):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_local(node.value, code):
                 findings.append(
                     Finding(
-                        f"{code.name(file)}, line {node.lineno}: {node.value!r} is a path of this machine",
-                        "name the data in settings.toml; the code is told its place in the cloud",
+                        f"{node.value!r} is a path of this machine",
+                        "let a channel or a flag name the data; the code is told its place in the cloud",
                         f"FileNotFoundError: [Errno 2] No such file or directory: {node.value!r}",
+                        file=code.name(file),
+                        line=node.lineno,
                     )
                 )
     return findings
 
 
-def _is_local(text: str, project: Project) -> bool:
+def _is_local(text: str, code: Source) -> bool:
     if "\n" in text or not re.search(r"[/\\]|\.(csv|tsv|json|parquet|npy|npz|txt)$", text) or "://" in text:
         return False
     path = Path(text)
     if re.match(r"[A-Za-z]:\\|/(home|Users|mnt|media)/\w", text):
         return True
     if path.is_absolute():
-        return path.is_relative_to(project.root)
+        return path.is_relative_to(code.root)
     # What lies in src/ travels and is found by its place beside the code; what lies elsewhere in the project does not.
-    return not (project.source / path).exists() and path.name != "" and (project.root / path).exists()
+    return not (code.folder / path).exists() and path.name != "" and (code.root / path).exists()
 
 
 def _dotted_name(node: ast.expr) -> str:

@@ -75,8 +75,8 @@ def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]
             raise
         models = [one for one in served if one]
         if len(models) == len(runs) == 2:
-            report.run("all", "same weights", lambda: compare_weights(*models))
-            report.run("all", "same answers", lambda: compare_answers(*models))
+            report.run("both", "weights", lambda: compare_weights(*models))
+            report.run("both", "answers", lambda: compare_answers(*models))
 
 
 def temporary_folder(stack: ExitStack) -> Path:

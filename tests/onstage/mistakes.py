@@ -71,7 +71,7 @@ def rehearse(mistake: Mistake, project: Path, platform: str = "sagemaker") -> tu
     report = json.loads((project / "report.json").read_text(encoding="utf-8"))
     assert not report["passed"]
     found = [check for check in report["checks"] if check["status"] == "failed"]
-    text = "\n".join(f"{check['detail']}\n{check['fix']}" for check in found)
+    text = "\n".join(f"{check['detail']}\n{check['cloud']}\n{check['fix']}" for check in found)
     for words in mistake.said:
         assert words in text, ended.out
     for line in text.splitlines():

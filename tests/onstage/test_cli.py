@@ -40,11 +40,11 @@ def test_a_platform_that_there_is_not_is_one_line(project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "platforms"),
     [
-        (("rehearse", "vertex"), {"all", "vertex"}),
-        (("rehearse",), {"all", "sagemaker", "vertex"}),
-        (("rehearse", "--epochs", "1"), {"all", "sagemaker", "vertex"}),
-        (("rehearse", "--epochs=1"), {"all", "sagemaker", "vertex"}),
-        (("rehearse", "sagemaker", "--epochs", "1"), {"all", "sagemaker"}),
+        (("rehearse", "vertex"), {"project", "vertex"}),
+        (("rehearse",), {"project", "sagemaker", "vertex"}),
+        (("rehearse", "--epochs", "1"), {"project", "sagemaker", "vertex"}),
+        (("rehearse", "--epochs=1"), {"project", "sagemaker", "vertex"}),
+        (("rehearse", "sagemaker", "--epochs", "1"), {"project", "sagemaker"}),
     ],
 )
 def test_without_a_platform_all_are_rehearsed(project: Path, words: tuple[str, ...], platforms: set[str]) -> None:
@@ -105,7 +105,7 @@ def test_a_request_body_is_checked_as_its_platform_would(project: Path, body: di
     (project / "x.json").write_text(json.dumps(body), encoding="utf-8")
     done = forked("body", "x.json", folder=project)
     assert done.returncode == 1
-    assert re.search(rf"(?m)^{platform} +request .* FAILED", done.stdout), done.stdout + done.stderr
+    assert re.search(rf"(?m)^{platform}\.request +.* FAILED", done.stdout), done.stdout + done.stderr
 
 
 def test_a_request_body_of_a_platform_that_the_project_does_not_run_on_is_one_line(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_broken_settings_stop_a_cloud_command_and_fail_a_rehearsal(
     for words in (("rehearse", "vertex"), ("body", "x.json")):
         local = forked(*words, folder=project)
         assert (local.returncode, local.stderr) == (1, "")
-        assert re.match(r"all +settings +.* FAILED\n    settings\.toml", local.stdout)
+        assert re.match(r"project\.settings +.* FAILED\n    settings\.toml", local.stdout)
         assert said in local.stdout
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from onstage.catalogue import CHECKS
 from tests.conftest import Bake, Command
 from tests.onstage.commands import onstage
 from tests.onstage.mistakes import add, both, change, write
 
+MEMBERS = {"id", "platform", "name", "status", "seconds", "detail", "cloud", "fix", "file", "line"}
 FINE = both(
     add("src/requirements.txt", "Pillow>=10\npolars; python_version >= '3.10'  # a comment"),
     add("src/trainer/extra.py", '''\
@@ -82,7 +84,10 @@ def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((project / "report.json").read_text(encoding="utf-8"))
     assert set(report) == {"checks", "passed", "seconds"}
-    assert all(set(check) == {"name", "platform", "status", "seconds", "detail", "fix"} for check in report["checks"])
+    assert all(set(check) == MEMBERS for check in report["checks"])
+    assert {check["id"] for check in report["checks"]} == {
+        one for one in CHECKS if one.startswith(("project.", "sagemaker.")) and one != "sagemaker.flags"
+    }
     details = {check["name"]: check["detail"] for check in report["checks"]}
     assert "val_rmse=" in details["metrics"]
     assert "application/jsonlines" in details["predictions"]

@@ -55,7 +55,7 @@ def test_a_copy_of_the_repository_trains_and_rehearses(started: Path, project_py
     trained, rehearsal = said.split("--- train")[1].split("--- rehearse")
     assert "result: loss=" in trained
     assert "predictions" in rehearsal
-    assert "same weights" in rehearsal
+    assert "both.weights" in rehearsal
     assert re.search(r"^PASSED, \d+ checks in", rehearsal, re.MULTILINE)
     assert "The project is in build/iris_classifier, its packages in build/iris_classifier-venv;" in said
     # The project's environment has what its user has, with pip; the template's has what renders.

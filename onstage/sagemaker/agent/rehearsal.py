@@ -43,9 +43,9 @@ def check(
     cloud = settings.cloud(SageMaker)
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
-    if not project_checks.check_source(report, PLATFORM, Source(settings.project), found.get("image")):
+    if not project_checks.check_source(report, PLATFORM, Source.of(settings.project), found.get("image")):
         return None
-    page, hyperparameters = project_checks.check_model(report, PLATFORM, settings, argv)
+    page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
     metrics = list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
@@ -63,7 +63,7 @@ def check(
 
     if has_images:
         report.run(PLATFORM, "request", check_request)
-    return (page, found["body"]) if report.passed else None
+    return (page, found["body"]) if report.passed and "body" in found else None
 
 
 def run(

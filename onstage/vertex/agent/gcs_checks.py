@@ -34,7 +34,7 @@ def check_gcs(code: Source) -> list[Finding]:
                 continue
             found = _uri_finding(node, uris) or _mount_finding(node, mounted)
             if found:
-                found.detail = f"{code.name(file)}, line {node.lineno}: {found.detail}"
+                found.file, found.line = code.name(file), node.lineno
                 findings.append(found)
     return findings
 

@@ -19,9 +19,6 @@ from onstage.checks.source_checks import Image, Source
 from onstage.errors import UserError
 from onstage.rehearsal import overlay, processes
 from onstage.report import Finding
-from onstage.vertex.agent.package import build_sdist
-
-PACKAGE = "trainer"
 
 
 def check_modules(code: Source) -> list[Finding]:
@@ -66,26 +63,23 @@ def check_imports_inside(code: Source) -> list[Finding]:
             else:
                 continue
             if found:
-                found.detail = f"{code.name(file)}, line {node.lineno}: {found.detail}"
+                found.file, found.line = code.name(file), node.lineno
                 findings.append(found)
     return findings
 
 
-def check_sdist(code: Source, image: Image | None, folder: Path, built: list[Path]) -> list[Finding] | str:
-    """Build the source distribution and install it from an empty folder into a clean environment, both in `folder`.
+def check_sdist(code: Source, image: Image | None, folder: Path, sdist: Path) -> list[Finding] | str:
+    """Install the source distribution of `code` from an empty folder into a clean environment, both in `folder`.
 
-    Its file is appended to `built`. As the executor does at first: without what it requires. Raises UserError when it
-    cannot be built or installed.
+    As the executor does at first: without what it requires. Raises UserError when it cannot be installed.
     """
-    for name in ("sdist", "empty", "home", "tmp"):
-        (folder / name).mkdir(parents=True)
-    sdist = build_sdist(folder / "sdist", code.project)
-    built.append(sdist)
+    for name in ("empty", "home", "tmp"):
+        (folder / name).mkdir()
     metadata = _metadata(sdist)
     findings = list(_image_findings(metadata, image)) if image else []
     if findings:
         return findings
-    installed = _install(sdist, folder)
+    installed = _install(code, sdist, folder)
     count = sum(file.is_file() for file in installed.rglob("*"))
     found = [*_requirement_findings(code, installed.parent, metadata["Name"]), *_left_out(code, installed)]
     return found or f"{sdist.name}, {sdist.stat().st_size / 1000:.0f} kB, {count} files"
@@ -96,7 +90,7 @@ def _modules(code: Source) -> list[Path]:
 
 
 def _in_package(code: Source, path: Path) -> bool:
-    return path.is_relative_to(code.folder / PACKAGE)
+    return path.is_relative_to(code.folder / code.package)
 
 
 def _relative_finding(code: Source, file: Path, node: ast.ImportFrom) -> Finding | None:
@@ -105,7 +99,7 @@ def _relative_finding(code: Source, file: Path, node: ast.ImportFrom) -> Finding
     if node.level > len(package):
         return Finding(
             f"{written}: above the package there is nothing to import from",
-            "move what it names into src/trainer, and import it from there",
+            f"move what it names into {code.name(code.folder / code.package)}, and import it from there",
             "ImportError: attempted relative import beyond top-level package",
         )
     place = code.folder.joinpath(*package[: len(package) - node.level + 1], *(node.module or "").split("."))
@@ -122,12 +116,15 @@ def _relative_finding(code: Source, file: Path, node: ast.ImportFrom) -> Finding
 def _outside_finding(code: Source, module: str) -> Finding | None:
     top = module.partition(".")[0]
     beside = code.folder / top
-    if top == PACKAGE or not (beside.is_dir() or beside.with_suffix(".py").is_file()):
+    if top == code.package or not (beside.is_dir() or beside.with_suffix(".py").is_file()):
         return None
-    found = f"src/{top}" if beside.is_dir() else f"src/{top}.py"
+    found, package = (
+        code.name(beside if beside.is_dir() else beside.with_suffix(".py")),
+        code.name(code.folder / code.package),
+    )
     return Finding(
-        f"import {top}: {found} is beside the package, and the source distribution holds src/trainer only",
-        f"move it to src/trainer, and write from trainer import {top}",
+        f"import {top}: {found} is beside the package, and the source distribution holds {package} only",
+        f"move it to {package}, and write from {code.package} import {top}",
         f"ModuleNotFoundError: No module named '{top}'",
     )
 
@@ -153,8 +150,8 @@ def _requirement_findings(code: Source, site_packages: Path, name: str) -> Itera
     named = {canonicalize_name(requirement.name) for requirement in required}
     for missing in sorted(_declared(code) - named):
         yield Finding(
-            f"setup.py: install_requires lacks {missing}, which src/requirements.txt has",
-            "let setup.py read src/requirements.txt",
+            f"setup.py: install_requires lacks {missing}, which {code.name(code.requirements)} has",
+            f"let setup.py read {code.name(code.requirements)}",
             f"ModuleNotFoundError: No module named '{missing}'",
         )
 
@@ -175,12 +172,14 @@ def _image_findings(metadata: Message, image: Image) -> Iterator[Finding]:
 
 
 def _declared(code: Source) -> set[str]:
-    lines = (code.folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    if not code.requirements.is_file():
+        return set()
+    lines = code.requirements.read_text(encoding="utf-8").splitlines()
     wanted = (line.partition("#")[0].strip() for line in lines)
     return {canonicalize_name(Requirement(line).name) for line in wanted if line and not line.startswith("-")}
 
 
-def _install(sdist: Path, folder: Path) -> Path:
+def _install(code: Source, sdist: Path, folder: Path) -> Path:
     """The installed package's folder."""
     python = overlay.create(folder / "environment", sys.executable)
     flags = ["--quiet", "--upgrade", "--force-reinstall", "--no-deps"]
@@ -196,11 +195,11 @@ def _install(sdist: Path, folder: Path) -> Path:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise UserError(f"pip does not install {sdist.name}: {said[-1] if said else 'it says nothing'}")
-    found = list((folder / "environment").glob(f"**/site-packages/{PACKAGE}"))
+    found = list((folder / "environment").glob(f"**/site-packages/{code.package}"))
     if not found:
         raise UserError(
-            f"{sdist.name} installs, and holds no package {PACKAGE}: packages in setup.py finds none. "
-            "Is there a src/trainer/__init__.py?"
+            f"{sdist.name} installs, and holds no package {code.package}: packages in setup.py finds none. "
+            f"Is there a {code.name(code.folder / code.package)}/__init__.py?"
         )
     return found[0]
 
@@ -215,7 +214,7 @@ def _left_out(code: Source, installed: Path) -> list[Finding]:
     }
     findings = []
     for file in (file for file in code.files if _in_package(code, file)):
-        name = file.relative_to(code.folder / PACKAGE)
+        name = file.relative_to(code.folder / code.package)
         if (installed / name).exists():
             continue
         is_used = file.suffix == ".py" or any(text.endswith(file.name) for text in texts)
@@ -226,7 +225,7 @@ def _left_out(code: Source, installed: Path) -> list[Finding]:
                 "see packages in setup.py"
                 if file.suffix == ".py"
                 else f"add a line to MANIFEST.in: include {code.name(file)}",
-                f"FileNotFoundError: [Errno 2] No such file or directory: '.../{PACKAGE}/{name.as_posix()}'"
+                f"FileNotFoundError: [Errno 2] No such file or directory: '.../{code.package}/{name.as_posix()}'"
                 if is_used
                 else "",
                 warning=not is_used,

@@ -20,6 +20,7 @@ from onstage.source import find_data
 from onstage.vertex.agent import package_checks
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
+from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.requests import bodies, images, validate
 from onstage.vertex.requests.locations import job_name
 from onstage.vertex.requests.trials import trial
@@ -42,14 +43,14 @@ def check(
     cloud = settings.cloud(Vertex)
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
-    code = Source(settings.project)
+    code = Source.of(settings.project)
     importable = project_checks.check_source(report, PLATFORM, code, found.get("image"))
     has_modules = report.run(PLATFORM, "modules", lambda: package_checks.check_modules(code))
-    has_imports = report.run(PLATFORM, "package imports", lambda: package_checks.check_imports_inside(code))
-    report.run(PLATFORM, "gs://", lambda: check_gcs(code))
+    has_imports = report.run(PLATFORM, "package-imports", lambda: package_checks.check_imports_inside(code))
+    report.run(PLATFORM, "gcs", lambda: check_gcs(code))
     if not (importable and has_modules and has_imports):
         return None
-    page, hyperparameters = project_checks.check_model(report, PLATFORM, settings, argv)
+    page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
     name = job_name(settings.name, datetime.now(timezone.utc))
@@ -65,7 +66,7 @@ def check(
 
     if has_images:
         report.run(PLATFORM, "request", check_request)
-    return (page, found["body"]) if report.passed else None
+    return (page, found["body"]) if report.passed and "body" in found else None
 
 
 def run(
@@ -76,11 +77,14 @@ def run(
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
-    if not report.run(
-        PLATFORM,
-        "package",
-        lambda: package_checks.check_sdist(Source(settings.project), image, folder / "package", built),
-    ):
+    code, place = Source.of(settings.project), folder / "package"
+
+    def check_package() -> list[Finding] | str:
+        place.mkdir()
+        built.append(build_sdist(place, settings.project))
+        return package_checks.check_sdist(code, image, place, built[0])
+
+    if not (report.run(PLATFORM, "package", check_package) and built):
         return None
     store = LocalStore(folder / "store")
     _upload(store, settings, body["displayName"], built[0])

@@ -15,9 +15,10 @@ def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_pa
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     details = {(check["platform"], check["name"]): check["detail"] for check in report["checks"]}
     assert {check["status"] for check in report["checks"]} == {"passed"}
-    assert "variables" in details["all", "same weights"] and details["all", "same answers"] == "3 rows"
+    assert "variables" in details["both", "weights"] and details["both", "answers"] == "3 rows"
     names = [name for _, name in details]
-    assert names.count("data") == names.count("model.py") == names.count("paths") == 1
+    assert names.count("data") == names.count("paths") == 1
+    assert names.count("hyperparameters") == 1
     assert names.count("train") == names.count("imports") == 2
     assert f"{len(report['checks'])} checks" in ended.out
     # Nothing but the report: no folder of a build, no model.

@@ -84,6 +84,8 @@ def test_a_project_for_the_prebuilt_container_passes(broken: Path) -> None:
     warned = {check["name"] for check in report["checks"] if check["status"] != "passed"}
     # The image of TensorFlow 2.15 is no longer patched.
     assert warned == {"images"}, ended.out
-    assert "saved_model.pb: 5 files" in next(check["detail"] for check in report["checks"] if check["name"] == "model")
+    assert "saved_model.pb: 5 files" in next(
+        check["detail"] for check in report["checks"] if check["id"] == "vertex.model"
+    )
     assert (broken / "data/train/iris.csv").read_bytes() == before
     assert not [path.name for path in broken.rglob("*") if path.suffix in (".egg-info", ".gz") or path.name == "gs:"]

@@ -34,33 +34,33 @@ SEEN_AT_ONCE = [
     Mistake("a package with a hyphen", "modules",
             both(add("src/trainer/my-layers/__init__.py", ""), add("src/trainer/my-layers/twice.py", "X = 1")),
             ["src/trainer/my-layers: 'my-layers' is no name that Python can import", "rename it to my_layers"]),
-    Mistake("a module beside the package", "package imports",
+    Mistake("a module beside the package", "package-imports",
             both(add("src/helpers.py", "X = 1"), add(MODEL, "import helpers")),
             ["src/trainer/model.py, line 50: import helpers: src/helpers.py is beside the package",
              "move it to src/trainer", "No module named 'helpers'"]),
-    Mistake("a relative import that leaves the package", "package imports",
+    Mistake("a relative import that leaves the package", "package-imports",
             both(add("src/helpers.py", "X = 1"), add(MODEL, "from ..helpers import X")),
             ["from ..helpers import: above the package there is nothing",
              "attempted relative import beyond top-level package"]),
-    Mistake("a relative import of nothing", "package imports", add(MODEL, "from .helpers import X"),
+    Mistake("a relative import of nothing", "package-imports", add(MODEL, "from .helpers import X"),
             ["from .helpers import: there is no src/trainer/helpers.py"]),
     Mistake("an undeclared requirement", "imports", add(MODEL, "import polars"),
             ["import polars: not in the training image 2.21", "add a line to src/requirements.txt: polars"]),
     Mistake("tensorflow as a requirement", "requirements", add("src/requirements.txt", "tensorflow==2.17"),
             ["tensorflow==2.17 would replace the image's own tensorflow"]),
-    Mistake("pathlib on a gs:// URI", "gs://",
+    Mistake("pathlib on a gs:// URI", "gcs",
             add(MODEL, 'import pathlib\n\nBASE = "gs://bucket/data"\nPLACE = pathlib.Path(BASE) / "words.txt"'),
             ["src/trainer/model.py, line 53: pathlib.Path() makes gs:/ of gs://", "tf.io.gfile"]),
-    Mistake("pathlib on a variable of the service", "gs://",
+    Mistake("pathlib on a variable of the service", "gcs",
             add(MODEL, 'import os\nfrom pathlib import Path\n\n\ndef place():\n'
                        '    return Path(os.environ["AIP_MODEL_DIR"]) / "words.txt"'),
             ["Path() makes gs:/ of gs://"]),
-    Mistake("open() on a gs:// URI", "gs://", add(MODEL, 'def words():\n    return open("gs://bucket/words.txt")'),
+    Mistake("open() on a gs:// URI", "gcs", add(MODEL, 'def words():\n    return open("gs://bucket/words.txt")'),
             ["line 51: open() does not know gs://", "tf.io.gfile.GFile"]),
-    Mistake("a write that /gcs cannot do", "gs://",
+    Mistake("a write that /gcs cannot do", "gcs",
             add(MODEL, 'def note(text):\n    with open("/gcs/bucket/log.txt", "a") as file:\n        file.write(text)'),
             ["line 51: open() with mode 'a' changes a file in place, and /gcs cannot", "copy it when it is done"]),
-    Mistake("a renaming below /gcs", "gs://",
+    Mistake("a renaming below /gcs", "gcs",
             add(MODEL, 'import os\n\n\ndef keep(model):\n'
                        '    place = os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/")\n'
                        '    os.replace(place + "new", place + "old")'),
@@ -105,5 +105,5 @@ def note(text):
 
 def test_code_that_uses_cloud_storage_as_it_is_meant_is_not_blamed(broken: Path) -> None:
     (broken / "src/trainer/extra.py").write_text(GOOD_CODE, encoding="utf-8")
-    code = Source(Project(broken))
+    code = Source.of(Project(broken))
     assert [check_gcs(code), check_modules(code), check_imports_inside(code)] == [[], [], []]

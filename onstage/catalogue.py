@@ -1,0 +1,134 @@
+"""Every check of a rehearsal by its stable id, `PLATFORM.NAME`, with the sentence that `rehearse --list` prints.
+
+What no platform has a part in is `project.NAME`; what compares two platforms is `both.NAME`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from onstage.errors import StartError
+
+_PROJECT = {
+    "settings": "settings.toml has keys that are known, with values of their types",
+    "files": "no secret and no large file lies in what travels",
+    "calls": "no call in the code waits for a keyboard, a screen or a debugger",
+    "paths": "no text in the code is a path of this machine",
+    "model": "model.py can be read: its columns, hyperparameters and objective",
+    "hyperparameters": "the flags and [rehearsal] hyperparameters are known, with values of their types",
+    "data": "the header and the first rows of every file fit the columns of model.py",
+}
+_FIRST = {
+    "images": "the images exist in the region, are there today and still get security patches",
+    "code": "the code has the syntax of the image's Python, and no undefined name",
+    "names": "no file is imported in place of a library, or obeyed as a setup.py",
+    "requirements": "the requirements replace nothing that the image was built around",
+    "imports": "every imported module is in the image, required, or travels along",
+}
+_PACKAGE = {
+    "modules": "every folder and file of the package can be installed and imported",
+    "package-imports": "no import reaches beside or above the package",
+    "gcs": "gs:// locations are used with what can read them",
+}
+_SENT = {
+    "flags": "the script's argparse takes the flags of the request",
+    "request": "the cloud's own model of a request, and its rules, take the job, the model and the endpoint",
+}
+_BUILT = {"package": "the source distribution builds, installs in an empty place, and leaves nothing out"}
+_JOB = {
+    "train": "the job ends well, run as the cloud runs it",
+    "metrics": "the metrics of the request are found in the log",
+    "model": "the job left a model where the cloud collects it, in the layout that will be served",
+}
+_ENDPOINT = {
+    "load": "TensorFlow's C++ loader takes the model",
+    "predictions": "the endpoint answers every form of a request, as the trainer's own model does",
+    "refusals": "the endpoint refuses wrong requests with a message",
+}
+_NAMES = {
+    "project": _PROJECT,
+    "sagemaker": {
+        **_FIRST,
+        **_SENT,
+        **_JOB,
+        "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
+        **_ENDPOINT,
+        "ping": "the endpoint's health check passes",
+    },
+    "vertex": {
+        **_FIRST,
+        **_PACKAGE,
+        **_SENT,
+        **_BUILT,
+        **_JOB,
+        "artifact": "AIP_MODEL_DIR holds the model only: no checkpoint, no path of this machine, no Python code",
+        **_ENDPOINT,
+        "health": "the endpoint's health check passes",
+        "limits": "a request is smaller than what the endpoint takes",
+    },
+    "both": {
+        "weights": "both platforms' jobs made the same weights",
+        "answers": "both platforms' endpoints give the same answers",
+    },
+}
+CHECKS = {f"{place}.{name}": sentence for place, names in _NAMES.items() for name, sentence in names.items()}
+
+SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
+# What others need of a check, by names of the same platform.
+_NEEDS = {
+    "request": ("images",),
+    "train": ("request", "package"),
+    "metrics": ("train",),
+    "model": ("train",),
+    "archive": ("model",),
+    "artifact": ("model",),
+    "load": ("model",),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals"), ("load",)),
+}
+# Without what these make, nothing that follows can be done.
+ESSENTIAL = frozenset(
+    {
+        SETTINGS,
+        *PAGE,
+        *(f"{platform}.{name}" for platform in ("sagemaker", "vertex") for name in ("train", "model", "load")),
+    }
+)
+
+
+def selected(words: Iterable[str]) -> frozenset[str]:
+    """The checks that these ids, or places such as "vertex", name, and those that they need; none for no word.
+
+    Raises StartError for a word that names none.
+    """
+    wanted = {one for word in words for one in _named(word)}
+    return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
+
+
+def check_ignored(ids: Iterable[str]) -> None:
+    """Raise StartError for an id that is not known, or that others cannot do without."""
+    for one in ids:
+        if one not in CHECKS:
+            raise StartError(_unknown(one))
+        if one in ESSENTIAL:
+            raise StartError(f"the check {one} cannot be ignored: others need what it makes")
+
+
+def _named(word: str) -> list[str]:
+    found = [word] if word in CHECKS else [one for one in CHECKS if one.startswith(f"{word}.")]
+    if not found:
+        raise StartError(_unknown(word))
+    return found
+
+
+def _needed(one: str) -> set[str]:
+    place, name = one.split(".")
+    if place == "both":
+        return {one} | _needed("sagemaker.load") | _needed("vertex.load")
+    below = {f"{place}.{other}" for other in _NEEDS.get(name, ()) if f"{place}.{other}" in CHECKS}
+    if name in ("request", "data"):
+        below |= set(PAGE)
+    return {one} | {found for other in below for found in ({other} if other in PAGE else _needed(other))}
+
+
+def _unknown(word: str) -> str:
+    near = get_close_matches(word, [*CHECKS, *_NAMES], n=1)
+    return f"there is no check {word}; " + (f"did you mean {near[0]}?" if near else "see onstage rehearse --list")
