@@ -8,10 +8,11 @@ project. What it makes, it leaves in `build/`.
 import hashlib
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -30,17 +31,25 @@ usage: python start.py                 render a project, train it, rehearse its 
 
 
 class StepError(Exception):
-    """A step that did not work, with what to do next."""
+    """A step that did not work, with what to do next; `said` is the command's output, if that was kept."""
+
+    def __init__(self, text: str, said: str = "") -> None:
+        super().__init__(text)
+        self.said = said
 
 
-def run(*command: str | Path, cwd: Path | None = None, quiet: bool = False) -> None:
-    """Run a command; raise StepError with its name, after its output, unless it exits with 0."""
+def run(
+    *command: str | Path, cwd: Path | None = None, quiet: bool = False, variables: Mapping[str, str] | None = None
+) -> None:
+    """Run a command, with more `variables`; raise StepError with its name, after its output, unless it exits with 0."""
     words = [str(word) for word in command]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if quiet else {}
-    done = subprocess.run(words, cwd=cwd or ROOT, text=True, check=False, **output)
+    environment = {**os.environ, **(variables or {})}
+    done = subprocess.run(words, cwd=cwd or ROOT, env=environment, text=True, check=False, **output)
     if done.returncode:
-        said = "\n".join((done.stdout or "").splitlines()[-20:])
-        raise StepError(f"{said}\nexit code {done.returncode}: {' '.join(words)}".strip())
+        said = done.stdout or ""
+        last = "\n".join(said.splitlines()[-40:])
+        raise StepError(f"{last}\nexit code {done.returncode}: {' '.join(words)}".strip(), said)
 
 
 def python_of(environment: Path) -> Path:
@@ -54,13 +63,52 @@ def has_uv() -> bool:
     return words[0].exists() and subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
+def uv_works(*words: str | Path) -> bool:
+    """Whether uv is here and did what `words` say; if it failed, one line says why, and that pip follows."""
+    if not has_uv():
+        return False
+    # A company's own certificate authority is in the system's store, which uv reads only when told to. The second name
+    # is the older versions'; whoever has set one of them means it.
+    names = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
+    variables = {} if any(name in os.environ for name in names) else dict.fromkeys(names, "1")
+    try:
+        run(python_of(ENVIRONMENT), "-m", "uv", *words, quiet=True, variables=variables)
+    except StepError as error:
+        lines = [line.strip().removeprefix("cause: ") for line in error.said.splitlines()]
+        reasons = [line for line in lines if line and not line.startswith("hint: ")]
+        reason = reasons[-1].rstrip(".") if reasons else str(error)
+        print(f"uv failed: {reason}; going on with venv and pip, which takes minutes longer", flush=True)
+        return False
+    return True
+
+
+def pip_install(environment: Path, *words: str | Path) -> None:
+    """Install with an environment's pip. From 24.2 on it reads the system's certificates, an older one its own only."""
+    pip = [python_of(environment), "-m", "pip"]
+    command = [*pip, "install", "--quiet", *words]
+    try:
+        run(*command, quiet=True)
+    except StepError as error:
+        store = ssl.get_default_verify_paths()
+        system = store.cafile or store.capath
+        if not system or "CERTIFICATE_VERIFY_FAILED" not in error.said:
+            raise
+        # Other certificates than the user's own choice are not tried.
+        chosen = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
+        if ".cert=" in chosen or {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} & os.environ.keys():
+            raise
+        run(*command, quiet=True, variables={"PIP_CERT": system})
+
+
 def make_environment(folder: Path) -> None:
     """Make an environment that has pip, unless it is there; the first one gets uv as well, if that can be had."""
     if python_of(folder).exists():
         return
-    with_uv = [python_of(ENVIRONMENT), "-m", "uv", "venv", "--quiet", "--seed", "--python", sys.executable, folder]
     try:
-        run(*(with_uv if has_uv() else [sys.executable, "-m", "venv", folder]), quiet=True)
+        if not uv_works("venv", "--quiet", "--seed", "--python", sys.executable, folder):
+            # What uv left lacks pip.
+            shutil.rmtree(folder, ignore_errors=True)
+            run(sys.executable, "-m", "venv", folder, quiet=True)
     except (StepError, KeyboardInterrupt) as error:
         # Half an environment would pass for a whole one.
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,7 +118,7 @@ def make_environment(folder: Path) -> None:
         raise StepError(f"{error}\nThis Python cannot make a virtual environment. {hint}".strip()) from error
     if folder == ENVIRONMENT:
         try:
-            run(python_of(folder), "-m", "pip", "install", "--quiet", "uv", quiet=True)
+            pip_install(folder, "uv")
         except StepError:
             print("uv cannot be installed here; going on with pip, which takes minutes longer", flush=True)
 
@@ -82,10 +130,10 @@ def install(environment: Path, words: Sequence[str | Path], files: Iterable[Path
     stamp = environment / f"installed-{asked[:12]}"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == read:
         return
-    python = python_of(environment)
     # Compiled once here: without bytecode each import of TensorFlow takes 10 seconds instead of 4.
-    uv = [python_of(ENVIRONMENT), "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
-    run(*(uv if has_uv() else [python, "-m", "pip", "install", "--quiet"]), *words)
+    uv = ["pip", "install", "--quiet", "--compile-bytecode", "--python", python_of(environment)]
+    if not uv_works(*uv, *words):
+        pip_install(environment, *words)
     stamp.write_text(read, encoding="utf-8")
 
 

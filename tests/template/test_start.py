@@ -191,6 +191,22 @@ def test_without_uv_pip_fills_the_environment(place: Path) -> None:
     assert version_of_six() == "1.16.0"
 
 
+def test_where_uv_and_pip_fail_pip_has_the_last_word_and_nothing_passes_for_installed(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(start, "ENVIRONMENT", Path(sys.prefix))
+    words = ["--no-index", "no-such-package"]
+    monkeypatch.setattr(start, "start", lambda: start.install(start.PROJECT_ENVIRONMENT, words, []))
+    start.make_environment(start.PROJECT_ENVIRONMENT)
+    for _ in range(2):
+        assert start.main([]) == 1
+        said = capsys.readouterr()
+        assert re.fullmatch(r"uv failed: .*; going on with venv and pip, which takes minutes longer\n", said.out)
+        assert "No matching distribution found for no-such-package" in said.err
+        assert f"{start.python_of(start.PROJECT_ENVIRONMENT)} -m pip install" in said.err
+    assert not list(start.PROJECT_ENVIRONMENT.glob("installed-*"))
+
+
 @pytest.mark.parametrize("problem", [start.StepError("ensurepip is not available"), KeyboardInterrupt()])
 def test_half_an_environment_is_removed(
     problem: BaseException, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
