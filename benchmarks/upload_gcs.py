@@ -1,5 +1,5 @@
-"""`onstage vertex upload` against `gsutil -m cp`, on one Cloud Storage on loopback that takes 50 ms for every
-request: `.venv/bin/python benchmarks/upload_gcs.py`.
+"""`onstage vertex upload` against `gcloud storage cp`, on one Cloud Storage on loopback that takes 50 ms for every
+request: `.venv/bin/python benchmarks/upload_gcs.py`. It needs the gcloud CLI, without an account.
 
 200 files of 10 kB and one of 200 MB. Both are whole commands, from their start to their end, in turns.
 """
@@ -19,26 +19,12 @@ RUNS = 3
 FOLDER = "iris_classifier/data/train"
 
 
-def gsutil() -> Path:
-    """gsutil in an environment of its own, made once; it speaks HTTPS only, and is told to speak HTTP."""
-    folder = ROOT / "build" / "oracles" / "gsutil"
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        packages = ["gsutil==5.38", "setuptools<81"]
-        install = ["pip", "install", "--quiet", "--compile-bytecode", "--python", folder / "bin" / "python"]
-        subprocess.run([*uv, *install, *packages], check=True)
-        [library] = folder.glob("lib/*/site-packages/gslib")
-        changes = {
-            "gcs_json_api.py": ("self.http_base = 'https://'", "self.http_base = 'http://'"),
-            "gcs_json_media.py": ("httplib2.HTTPSConnectionWithTimeout", "httplib2.HTTPConnectionWithTimeout"),
-        }
-        for name, (old, new) in changes.items():
-            file = library / name
-            file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-        (folder / "complete").touch()
-    return folder / "bin" / "gsutil"
+def gcloud() -> str:
+    """The gcloud CLI of this machine: no package index has it."""
+    found = shutil.which("gcloud")
+    if found is None:
+        raise SystemExit("gcloud is not installed: https://cloud.google.com/sdk/docs/install")
+    return found
 
 
 def fill(data: Path) -> int:
@@ -77,7 +63,7 @@ def serve(root: Path) -> None:
 
 def main() -> None:
     """Print the median of RUNS runs of each, and their ratio."""
-    tool = gsutil()
+    tool = gcloud()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         render = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder, ROOT]
@@ -87,7 +73,7 @@ def main() -> None:
         empty, filled = 'project = ""\nbucket = ""', 'project = "proj"\nbucket = "bkt"'
         settings.write_text(settings.read_text(encoding="utf-8").replace(empty, filled), encoding="utf-8")
         size = fill(project / "data" / "train")
-        times: dict[str, list[float]] = {"onstage vertex upload": [], "gsutil -m cp": []}
+        times: dict[str, list[float]] = {"onstage vertex upload": [], "gcloud storage cp": []}
         for _ in range(RUNS):
             for name, seconds in times.items():
                 shutil.rmtree(folder / "buckets", ignore_errors=True)
@@ -101,22 +87,25 @@ def main() -> None:
                     command = [sys.executable, "-B", "-m", "onstage", "vertex", "upload"]
                     environment = {**clean, "STORAGE_EMULATOR_HOST": url}
                 else:
-                    config = folder / "boto"
-                    host, port = url.removeprefix("http://").split(":")
-                    config.write_text(
-                        f"[Credentials]\ngs_json_host = {host}\ngs_json_port = {port}\n"
-                        f"[GSUtil]\nstate_dir = {folder / 'state'}\nsoftware_update_check_period = 0\n"
-                        "default_project_id = proj\nprefer_api = json\n[Boto]\nnum_retries = 2\n"
-                    )
                     command = [
                         tool,
-                        "-m",
+                        "storage",
                         "cp",
-                        "-r",
-                        project / "data" / "train",
-                        f"gs://bkt/{FOLDER}",
+                        "--recursive",
+                        "data/train",
+                        f"gs://bkt/{FOLDER.rpartition('/')[0]}/",
                     ]
-                    environment = {**clean, "BOTO_CONFIG": str(config), "HOME": temporary}
+                    properties = {
+                        "CONFIG": str(folder / "gcloud"),
+                        "API_ENDPOINT_OVERRIDES_STORAGE": f"{url}/storage/v1/",
+                        "AUTH_DISABLE_CREDENTIALS": "true",
+                        "CORE_DISABLE_PROMPTS": "true",
+                        "CORE_DISABLE_USAGE_REPORTING": "true",
+                        "CORE_PROJECT": "proj",
+                        "COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+                    }
+                    own = {f"CLOUDSDK_{name}": value for name, value in properties.items()}
+                    environment = {**clean, **own, "HOME": temporary}
                 seconds.append(timed(command, environment, project))
                 server.stdin.close()
                 server.wait()

@@ -146,8 +146,8 @@ class _Handler(Handler):
         self._xml(root)
         return True
 
-    def _gsutil(self, query: dict[str, list[str]], bucket: str) -> bool:
-        """An object with its description, in the form that gsutil, and no other client, gives them."""
+    def _gcloud(self, query: dict[str, list[str]], bucket: str) -> bool:
+        """An object with its description, in the form that gcloud's commands, and no other client, give them."""
         boundary = re.search("boundary='(.+)'", self.headers["Content-Type"] or "")
         if boundary is None:
             return False
@@ -177,7 +177,7 @@ _ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("PUT", r"/storage/v1/b/([^/]+)/iam", _Handler._policy),
     ("GET", r"/storage/v1/b/([^/]+)/iam/testPermissions", _Handler._test),
     ("GET", r"/(?!storage|download|upload|resumable)([^/]+)/?", _Handler._uploads),
-    ("POST", r"(?:/resumable)?/upload/storage/v1/b/([^/]+)/o", _Handler._gsutil),
+    ("POST", r"(?:/resumable)?/upload/storage/v1/b/([^/]+)/o", _Handler._gcloud),
     ("POST", _OBJECT, _Handler._begin),
     ("PUT", _OBJECT, _Handler._part),
     ("GET", _OBJECT, _Handler._list_parts),
