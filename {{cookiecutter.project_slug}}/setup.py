@@ -1,5 +1,5 @@
 # Owned by the template; packages to install stand in src/requirements.txt.
-"""The source distribution that Vertex AI (once ML Engine, MLE) installs: the package `trainer` and nothing else."""
+"""The source distribution that Vertex AI installs: the package `trainer` and nothing else."""
 
 from pathlib import Path
 

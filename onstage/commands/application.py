@@ -15,7 +15,7 @@ Job = Annotated[str | None, typer.Argument(metavar="JOB", help="A job's name. [d
 OfJob = Annotated[str | None, typer.Option("--job", help="The job that trained it. [default: the last one sent]")]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="[default: the last one made]")]
 _FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
-_TITLES = {"sagemaker": "Amazon SageMaker", "vertex": "Google Vertex AI (formerly ML Engine)"}
+_TITLES = {"sagemaker": "Amazon SageMaker", "vertex": "Google Vertex AI"}
 
 
 def make(platform: str) -> typer.Typer:

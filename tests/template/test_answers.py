@@ -127,7 +127,7 @@ def test_the_answers_typed_at_the_prompt_make_the_project(render: Render, tmp_pa
     kept = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["answers"]
     assert kept["gcp_region"] == "europe-west4"
     assert files_of(project) == expected_files(project, kept)
-    assert "Google Vertex AI only (formerly ML Engine / MLE)" in done.output
+    assert "Google Vertex AI only" in done.output
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,9 @@ def test_an_image_is_first_fine_then_unpatched_then_gone() -> None:
     assert said[3][0] is None and "has not been available since 2026-07-11" in said[3][1]
     assert images.patch_problem("docker.io/tensorflow/tensorflow:2.21.0", TODAY) is None
     serving = images.image_uri("us-central1", "serving", "prebuilt", "cpu")
-    assert "2027-01-14" in images.patch_problem(serving, TODAY)
+    assert images.patch_problem(serving, date(2026, 1, 14)) is None
+    unpatched = images.patch_problem(serving, date(2026, 1, 15))
+    assert "no security patches since 2026-01-14, and will be gone after 2027-01-14" in unpatched
     assert images.availability_problem(serving, TODAY) is None
 
 

@@ -1,5 +1,5 @@
 # Owned by the template: edit `model.py` instead.
-"""Vertex AI's entry point (once ML Engine, MLE): `python -m trainer.task --train-data gs://... --eval-data gs://...`.
+"""Vertex AI's entry point: `python -m trainer.task --train-data gs://... --eval-data gs://...`.
 
 Translates what Vertex AI says, in flags and environment variables, into one `Run`. Nothing else belongs here.
 Source of the variables: https://cloud.google.com/vertex-ai/docs/training/code-requirements
