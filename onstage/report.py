@@ -165,8 +165,15 @@ class Report:
             self._print(escape(text))
 
     def finish(self, file: Path | None) -> None:
-        """Print the verdict; write the report as JSON to `file`. Raises UserError when it cannot be written."""
+        """Print what was not seen, then the verdict; write the report as JSON to `file`.
+
+        Raises UserError when it cannot be written.
+        """
         self.__exit__()
+        # Platforms add theirs side by side.
+        self.not_seen.sort(key=lambda line: line.partition(": ")[0])
+        if self.not_seen and not verbosity.is_quiet():
+            self._print("\n    ".join(["not seen here:", *map(escape, self.not_seen)]))
         failed = sum(check.status == "failed" for check in self.checks)
         verdict = f"[bold red]{failed} FAILED[/]" if failed else "[bold green]PASSED[/]"
         others = [
@@ -180,6 +187,7 @@ class Report:
             return
         content = {
             "checks": [{"id": check.id, **asdict(check)} for check in self.checks],
+            "not_seen": self.not_seen,
             "passed": self.passed,
             "seconds": self.seconds,
         }

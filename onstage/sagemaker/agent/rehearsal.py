@@ -15,6 +15,7 @@ from onstage.rehearsal.both import Served, run_all, temporary_folder
 from onstage.rehearsal.store import LocalStore
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent.job import rehearse_job
+from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.requests import bodies, images, rules, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sagemaker.requests.trials import trials
@@ -70,6 +71,7 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Run the job, then the endpoint of its model until `stack` ends."""
+    report.not_seen += not_seen(body)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"

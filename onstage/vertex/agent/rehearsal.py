@@ -20,6 +20,7 @@ from onstage.source import find_data
 from onstage.vertex.agent import package_checks
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
+from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.requests import bodies, images, validate
 from onstage.vertex.requests.locations import job_name
@@ -73,6 +74,7 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
+    report.not_seen += not_seen(body)
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
