@@ -10,6 +10,7 @@ import typer
 
 from onstage.commands import application
 from onstage.errors import StartError, main
+from onstage.options import Application
 
 if TYPE_CHECKING:
     from onstage.project import Project
@@ -27,7 +28,7 @@ BODIES = {
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report for machines.")]
 
-app = typer.Typer(
+app = Application(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Rehearse this project's cloud jobs on this machine; then send them, watch them, serve their models.",
@@ -35,26 +36,6 @@ app = typer.Typer(
 )
 for _platform in PLATFORMS:
     app.add_typer(application.make(_platform), name=_platform)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from onstage import installation
-
-        print("onstage", installation.version())
-        raise typer.Exit
-
-
-@app.callback()
-def everything(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Say which version this is, and from where."
-        ),
-    ] = False,
-) -> None:
-    """The options of `onstage` itself."""
 
 
 @app.command(
@@ -66,7 +47,8 @@ def rehearse(
         list[str] | None,
         typer.Argument(
             metavar="PLATFORM|--FLAG",
-            help="sagemaker or vertex, otherwise all of the project; then hyperparameters, as flags of train.py.",
+            help="sagemaker or vertex, otherwise all of the project; then hyperparameters, as flags of train.py: other "
+            "flags than these, and after -- any.",
         ),
     ] = None,
     json_file: JsonFile = None,

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from onstage import verbosity
+
 
 class UserError(Exception):
     """A mistake that its author can mend: shown as one message, without a traceback."""
@@ -33,7 +35,10 @@ def main(run: Callable[[], object]) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - the last line of defence: everything is reported, nothing swallowed
         known = is_user_error(error)
-        print(f"error: {error}" if known else traceback.format_exc(), file=sys.stderr, flush=True)
+        if verbosity.is_verbose() or not known:
+            print(traceback.format_exc(), file=sys.stderr, flush=True)
+        if known:
+            print(f"error: {error}", file=sys.stderr, flush=True)
         return getattr(error, "exit_code", 1) if known else 1
     return 0
 

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from onstage import verbosity
 from onstage.errors import StartError
 from onstage.project import ENTRY_POINTS, Project, find, install_line, path_for_people
 
@@ -30,7 +31,7 @@ def open_project(*extras: str) -> Project:
     check(project)
     for extra in extras:
         require(extra, project)
-    if project.root != Path.cwd():
+    if project.root != Path.cwd() and not verbosity.is_quiet():
         # Standard output may have a request's body.
         print(f"project: {project.root}", file=sys.stderr, flush=True)
     return project

@@ -159,10 +159,11 @@ class Report:
         if self.wants(platform, name):
             self._add(Check(platform, name, "skipped", 0.0, reason))
 
-    def line(self, text: str) -> None:
-        """A line of a job's log, which --verbose shows."""
+    def line(self, platform: str, text: str) -> None:
+        """A line of the log of a platform's job, which --verbose shows; behind the platform where two jobs run."""
         if verbosity.is_verbose():
-            self._print(escape(text))
+            several = len({check.platform for check in self.checks} - {"project"}) > 1
+            self._print(escape(f"{platform}: {text}" if several else text))
 
     def finish(self, file: Path | None) -> None:
         """Print what was not seen, then the verdict; write the report as JSON to `file`.

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onstage.options import Application
+
 if TYPE_CHECKING:
     from onstage.platform import Platform, Search
     from onstage.settings import Settings
@@ -20,7 +22,7 @@ _TITLES = {"sagemaker": "Amazon SageMaker", "vertex": "Google Vertex AI"}
 
 def make(platform: str) -> typer.Typer:
     """The commands of one platform."""
-    app = typer.Typer(
+    app = Application(
         no_args_is_help=True,
         help=f"Train and serve on {_TITLES[platform]}, with the settings in settings.toml.",
         epilog=_example(platform, "setup", "upload", "train --epochs 40", "deploy", "predict request.json", "delete"),
@@ -53,7 +55,7 @@ def make(platform: str) -> typer.Typer:
 
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "train --epochs 40", "train --dry-run > body.json"))
     def train(context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False) -> None:
-        """Train in the cloud. Other flags are hyperparameters, as of train.py."""
+        """Train in the cloud. Other flags are hyperparameters, as of train.py; after --, any are."""
         _submit(platform, context.args, None, dry_run=dry_run, wait=not no_wait)
 
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "tune --trials 20 --parallel 4 --epochs 40"))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
+from onstage import verbosity
+
 if TYPE_CHECKING:
     from onstage.platform import Plan, State
     from onstage.report import Report
@@ -59,7 +61,7 @@ class Waiting:
         self._shown = ""
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not verbosity.is_quiet():
             from rich.console import Console
 
             self._status = Console(highlight=False, soft_wrap=True).status("")
@@ -83,7 +85,7 @@ class Waiting:
             from rich.markup import escape
 
             self._status.update(escape(f"{text}  {moving}"))
-        elif text != self._shown:
+        elif text != self._shown and not verbosity.is_quiet():
             say(text)
         self._shown = text
 
@@ -101,7 +103,7 @@ class Bytes:
         self._task: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not verbosity.is_quiet():
             from rich import progress
 
             columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
@@ -114,6 +116,8 @@ class Bytes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
+        if verbosity.is_quiet():
+            return
         seconds = max(time.monotonic() - self._started, 1e-3)
         done = "done" if error is None else "not finished"
         say(f"{self._what}: {size(self._gone)} in {seconds:.1f} s, {size(self._gone / seconds)}/s, {done}")
@@ -125,7 +129,7 @@ class Bytes:
             now = time.monotonic()
             if self._bar:
                 self._bar.update(self._task, completed=self._gone)
-            elif now - self._printed > self.SECONDS:
+            elif now - self._printed > self.SECONDS and not verbosity.is_quiet():
                 self._printed = now
                 say(f"{self._what}: {size(self._gone)} of {size(self._total)}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def rehearse_job(
     model = folder / "unpacked"
 
     def train() -> list[Finding] | str:
-        limit = settings.rehearsal.time_limit
-        results.append(run_training_job(body, store, folder / "job", time_limit=limit, grace=2))
+        limit, line = settings.rehearsal.time_limit, partial(report.line, PLATFORM)
+        results.append(run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line))
         return _check_end(results[0], body)
 
     # The server imports TensorFlow while the job trains.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,10 @@ def rehearse_job(
     versions: dict[int, Path] = {}
 
     def train() -> list[Finding] | str:
-        limit = task.time_limit
-        results.append(run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2))
+        limit, line = task.time_limit, partial(report.line, PLATFORM)
+        results.append(
+            run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2, on_line=line)
+        )
         return _check_end(results[0], task)
 
     # The server imports TensorFlow while the job trains.
