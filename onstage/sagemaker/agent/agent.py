@@ -164,15 +164,16 @@ class _Job:
         launches = []
         for host in self._hosts:
             call = calls[host.name]
-            command = [python, *call.command] if call.python else call.command
+            command = call.started(python, host.base.as_posix())
             launches.append(
                 processes.Launch(host.name, command, host.code, {**self._clean(host, python), **call.environment})
             )
         self._run(launches, SCRIPT_ERRORS)
-        for launch, host in zip(launches, self._hosts, strict=True):
+        for host in self._hosts:
             code = self.exit_codes[host.name]
             if code:
-                self._fail(host, self._failure("ExecuteUserScriptError", SCRIPT_ERRORS, launch, code))
+                words = calls[host.name].words(python)
+                self._fail(host, self._failure("ExecuteUserScriptError", SCRIPT_ERRORS, host, words, code))
             elif code == 0:
                 (host.base / "output" / "success").touch()
 
@@ -186,7 +187,7 @@ class _Job:
         code = self.exit_codes.pop(host.name)
         if code:
             for failing in self._hosts:
-                self._fail(failing, self._failure(call.install_error, [], launch, code))
+                self._fail(failing, self._failure(call.install_error, [], host, command, code))
         return code == 0
 
     def _run(self, launches: list[processes.Launch], errors: Sequence[str] = ()) -> None:
@@ -209,9 +210,9 @@ class _Job:
         self._captured[name, stream].add(text)
         self._on_line(text if len(self._hosts) == 1 else f"{name}: {text}")
 
-    def _failure(self, kind: str, errors: Sequence[str], launch: processes.Launch, code: int) -> str:
-        captured = [self._captured[launch.name, stream].text for stream in ("stdout", "stderr")]
-        return failure_text(kind, errors, code, launch.command, captured)
+    def _failure(self, kind: str, errors: Sequence[str], host: Host, command: Sequence[str], code: int) -> str:
+        captured = [self._captured[host.name, stream].text for stream in ("stdout", "stderr")]
+        return failure_text(kind, errors, code, command, captured)
 
     def _fail(self, host: Host, text: str, exit_code: int = 1) -> None:
         self.exit_codes[host.name] = exit_code

@@ -1,15 +1,15 @@
-"""What `train` does in the TensorFlow training container, as packages sagemaker-training 5.1.4 and
-sagemaker-tensorflow-training 20.5.0 do it on a CPU host: how a script is called, and what is said when it fails.
+"""What `train` does in the TensorFlow training container, as packages sagemaker-training 5.1.1 and
+sagemaker-tensorflow-training 20.4.1 do it on a CPU host: how a script is called, and what is said when it fails.
 
-The tests of the template compare all of it with those packages themselves.
+These are in the image of TensorFlow 2.21. The tests compare all of it with them, and say what 5.1.4 does otherwise.
 https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md
 """
 
-import errno
 import json
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ _FOR_TOOLKIT = (
     "default_user_module_name",
     "_tuning_objective_metric",
 )
+# What a shell leaves as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 _LAUNCHERS = (
     "sagemaker_mpi_enabled",
     "sagemaker_parameter_server_enabled",
@@ -42,7 +44,7 @@ _LAUNCHERS = (
 
 @dataclass(frozen=True)
 class Call:
-    """How the script is called: its command without the interpreter, which `python` says, and its environment.
+    """How the script is called: its words without the interpreter, which `python` says, and its environment.
 
     `install` are the words for pip that come first, or none; `install_error` is what their failure is called.
     """
@@ -52,6 +54,28 @@ class Call:
     environment: dict[str, str]
     install: list[str]
     install_error: str
+
+    def words(self, python: str) -> list[str]:
+        """The command as the toolkit shows it when it fails."""
+        return [python, *self.command] if self.python else self.command
+
+    def started(self, python: str, base: str) -> list[str]:
+        """The command that does what the toolkit's does. Raises UserError for one that needs a shell on Windows.
+
+        The toolkit joins the words for a shell and quotes none of them, which takes out empty ones, splits others and
+        obeys some. Plain words come out as they are; the rest goes through the image's shell, bash in the role of sh.
+        """
+        if self.python:
+            # In the container, `base` is /opt/ml and nothing to a shell.
+            odd = [word for word in self.command if not _PLAIN.fullmatch(word.replace(base, "/opt/ml"))]
+            words = [shlex.quote(python), *(word.replace(base, shlex.quote(base)) for word in self.command)]
+        else:
+            odd = words = self.command
+        if not odd:
+            return self.words(python)
+        if os.name == "nt":
+            raise UserError(f"{odd[0]!r} cannot be rehearsed on Windows: the toolkit lets a shell read it")
+        return [shutil.which("bash") or "bash", "--posix", "-c", " ".join(words)]
 
 
 def source(host: Host) -> str | None:
@@ -67,20 +91,22 @@ def call(host: Host) -> Call:
     launcher = next((name for name in _LAUNCHERS if told.get(name)), None)
     if launcher:
         raise UserError(f"hyperparameter {launcher} cannot be rehearsed: the agent starts one process on each host")
-    program = _checked(host.environment.get("SAGEMAKER_PROGRAM") or told.get("sagemaker_program"))
+    program = host.environment.get("SAGEMAKER_PROGRAM") or told.get("sagemaker_program")
+    if not isinstance(program, str):
+        raise ContainerError(f"Framework Error: \nhyperparameter sagemaker_program names no file: {program!r}")
     words = arguments(script_hyperparameters(host))
     environment = variables(host)
     if any("=" in name for name in environment):
         raise ContainerError("Framework Error: \nillegal environment variable name")
     requirements = ["-r", "requirements.txt"] if (host.code / "requirements.txt").exists() else []
     if program.endswith(".sh") or not (program.endswith(".py") or (host.code / "setup.py").exists()):
-        _make_executable(host.code / program)
-        line = f"./{shlex.quote(program)} {' '.join(map(shlex.quote, words))}"
+        _make_executable(program, host.code)
+        line = f'"./{program} {" ".join(map(shlex.quote, words))}"'
         return Call(["/bin/sh", "-c", line], False, environment, [], "")
     if (host.code / "setup.py").exists():
-        module = re.sub(r"\.py$", "", program)
+        module = program.replace(".py", "")
         return Call(["-m", module, *words], True, environment, [".", *requirements], "InstallModuleError")
-    return Call(["--", program, *words], True, environment, requirements, "InstallRequirementsError")
+    return Call([program, *words], True, environment, requirements, "InstallRequirementsError")
 
 
 def decoded(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
@@ -221,20 +247,12 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def _checked(program: Any) -> str:
-    if not program:
-        raise ContainerError("the training entry point has no name: hyperparameter sagemaker_program is not set")
-    plain = re.fullmatch(r"[A-Za-z0-9._][A-Za-z0-9._+-]*(/[A-Za-z0-9._+-]+)*", program)
-    if not plain or {".", ".."} & set(program.split("/")):
-        raise ContainerError(
-            f"the training entry point {program!r} cannot be used: it must be a path inside the source, "
-            "of letters, digits and . _ + - /"
-        )
-    return str(program)
-
-
-def _make_executable(script: Path) -> None:
+def _make_executable(program: str, code: Path) -> None:
+    script = code / program
+    # The toolkit goes wherever the name leads; here that would be someone's own file.
+    if not script.resolve().is_relative_to(code.resolve()):
+        raise UserError(f"the entry point {program!r} cannot be rehearsed: it is outside of the source")
     try:
         script.chmod(0o777)
-    except FileNotFoundError as error:
-        raise ContainerError(f"Framework Error: \n{error}", errno.ENOENT) from error
+    except OSError as error:
+        raise ContainerError(f"Framework Error: \n{error}", error.errno or 1) from error

@@ -261,3 +261,14 @@ def test_lines_are_passed_on_as_they_are_written(bench: Bench) -> None:
     lines: list[str] = []
     bench.run(bench.body("print('one')", hosts=2), on_line=lines.append)
     assert sorted(lines) == ["algo-1: one", "algo-2: one"]
+
+
+def test_a_shell_script_outside_of_the_source_is_refused_and_stays_as_it_was(bench: Bench) -> None:
+    bench.put("s3://bucket/run.sh", "true")
+    outside = bench.store.path("s3://bucket/run.sh")
+    mode = outside.stat().st_mode
+    program = {"sagemaker_submit_directory": "s3://bucket/code/sourcedir.tar.gz", "sagemaker_program": str(outside)}
+    assert "outside of the source" in bench.refusal(bench.body({"run.sh": "true"}, HyperParameters=program))
+    assert outside.stat().st_mode == mode
+    inside = {**program, "sagemaker_program": "../code/run.sh"}
+    assert bench.run(bench.body({"run.sh": "true"}, HyperParameters=inside)).status == "Completed"

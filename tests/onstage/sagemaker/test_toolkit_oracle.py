@@ -1,36 +1,24 @@
-"""The agent calls and reports on scripts as the training toolkit itself does, installed beside and run for real."""
+"""The agent calls and reports on scripts as the default image's training toolkit, which is installed and run for real.
 
+A newer toolkit, which an image of one's own may have, runs the same jobs. What it does otherwise stands in the tables
+below: REREAD, REREAD_OF_SHELL_SCRIPTS, ENDING, PROGRAMS, MEMBERS, and in `in_words_of_the_image`.
+"""
+
+import io
 import json
-import re
 import subprocess
 import tarfile
-from inspect import getmembers, isclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from onstage.rehearsal.processes import environment as clean
-from onstage.rehearsal.store import LocalStore
-from onstage.sagemaker.agent.agent import run_training_job
-from onstage.sagemaker.agent.layout import lay_out
-from tests.oracles import environment
+from onstage.errors import UserError
+from onstage.rehearsal.archives import unpack
+from onstage.sagemaker.requests import images
+from tests.onstage.sagemaker.toolkits import DUMP, IMAGE, NEWER, Seen, ThreeWays, toolkit
 
-# setuptools, because a setup.py beside the script is installed without the network.
-REQUIREMENTS = ["sagemaker-training==5.1.4", "setuptools==80.*"]
-# Its own requirements would replace sagemaker-training by one of years ago.
-REQUIREMENTS_ALONE = ["sagemaker-tensorflow-training==20.5.0"]
-
-# Writes all that a script can see of how it was called.
-DUMP = """
-import json, os, sys
-files = sorted(os.path.relpath(os.path.join(where, name)) for where, _, names in os.walk(".") for name in names)
-seen = {"argv": sys.argv, "environment": dict(os.environ), "folder": os.getcwd(), "files": files}
-with open(os.path.join(os.environ["SM_OUTPUT_DATA_DIR"], "seen.json"), "w") as file:
-    json.dump(seen, file)
-"""
-
-HYPERPARAMETERS = {
+# Values that no shell changes.
+PLAIN = {
     "whole": "7",
     "real": "1e-05",
     "big": "1e400",
@@ -38,182 +26,167 @@ HYPERPARAMETERS = {
     "negative": "-3.50",
     "yes": "true",
     "Yes": "True",
-    "nothing": "null",
     "none": "None",
     "text": '"quoted"',
-    "bare": "not quoted",
-    "unicode": "Grüße, 世界 \U0001f33c",
-    "escaped": '"Gr\\u00fc\\u00dfe"',
-    "apostrophe": "it's",
-    "spaces": "  two  ",
-    "empty": "",
-    "empty-text": '""',
-    "mapping": '{"b": 1, "a": null, "c": {"d": true} }',
-    "list": '[1, "two", null, 3.0]',
+    "bare": "not-quoted",
+    "mapping": '{"b": 1}',
     "k": "5",
     "Z": "letter",
     "dashed-name": "1",
     "dotted.name": "2",
-    "shell": '$HOME `id` ; * \\ " %',
-    "newline": "one\ntwo",
     "nan": "NaN",
     "flag-like": "--other",
     "uri": "s3://bucket/opt/ml/x",
     "location": "/opt/ml/model",
     "long": "x" * 2500,
+    "unicode": "Grüße",
     "sagemaker_own_parameter": "[1, 2]",
     "sagemaker_container_log_level": "30",
     "sagemaker_region": '"eu-west-1"',
     "sagemaker_job_name": '"job"',
     "sagemaker_enable_cloudwatch_metrics": "false",
 }
-
-
-class Seen(NamedTuple):
-    """What one host's container did; `script` is what DUMP wrote."""
-
-    exit_code: int | None
-    failure: str | None
-    files: list[str]
-    script: dict[str, Any] | None
-
-
-@pytest.fixture(scope="session")
-def toolkit_python() -> Path:
-    """An interpreter with the toolkit, made once for all sessions: build/ is not in git."""
-    return environment("toolkit", REQUIREMENTS, alone=REQUIREMENTS_ALONE, finish=_stand_in_for_tensorflow)
-
-
-def _stand_in_for_tensorflow(folder: Path) -> None:
-    # Of TensorFlow, the toolkit uses the names of the exceptions only; importing it takes seconds.
-    from tensorflow.python.framework import errors_impl
-
-    names = [name for name, value in getmembers(errors_impl) if isclass(value)]
-    package = next(folder.glob("lib/python*/site-packages")) / "tensorflow" / "python" / "framework"
-    package.mkdir(parents=True)
-    (package / "errors_impl.py").write_text("\n".join(f"class {name}: pass" for name in names))
-    for part in (package, package.parent, package.parent.parent):
-        (part / "__init__.py").touch()
-
-
-class Pair:
-    """Runs one job twice: by the toolkit, and by the agent."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self.python, self.folder = python, folder
-
-    def __call__(
-        self, files: dict[str, str], hyperparameters: dict[str, str], hosts: int = 1, environment: dict | None = None
-    ) -> tuple[list[Seen], list[Seen]]:
-        """What the toolkit's and what the agent's containers did with a source of these files."""
-        source = self.folder / "sourcedir.tar.gz"
-        (self.folder / "source").mkdir()
-        with tarfile.open(source, "w:gz") as tar:
-            for name, content in files.items():
-                (self.folder / "source" / name).write_text(content, encoding="utf-8")
-                tar.add(self.folder / "source" / name, name)
-        store = LocalStore(self.folder / "store")
-        data = store.path("s3://bucket/data/rows.csv")
-        data.parent.mkdir(parents=True)
-        data.write_text("1,2\n")
-        body = {
-            "TrainingJobName": "a-job",
-            "RoleArn": "arn:aws:iam::111122223333:role/any",
-            "AlgorithmSpecification": {
-                "TrainingImage": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-training:2.21",
-                "TrainingInputMode": "File",
-            },
-            "HyperParameters": {"sagemaker_submit_directory": json.dumps(str(source)), **hyperparameters},
-            "Environment": environment or {},
-            "InputDataConfig": [
-                {"ChannelName": name, "ContentType": "text/csv", "DataSource": {"S3DataSource": uri}}
-                for name, uri in (("train", {"S3Uri": "s3://bucket/data"}), ("my-eval", {"S3Uri": "s3://bucket/data/"}))
-            ],
-            "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
-            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": hosts, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-        }
-        theirs = []
-        for host in lay_out(body, store, self.folder / "theirs"):
-            # The toolkit compares values with /opt/ml itself, which the agent has replaced.
-            said = host.base / "input" / "config" / "hyperparameters.json"
-            said.write_text(json.dumps(body["HyperParameters"]), encoding="utf-8")
-            done = subprocess.run(
-                [self.python, "-m", "sagemaker_training.cli.train"],
-                env={
-                    **clean(host.root, str(self.python)),
-                    "AWS_EC2_METADATA_DISABLED": "true",
-                    **host.environment,
-                    "SAGEMAKER_BASE_DIR": str(host.base),
-                    "SAGEMAKER_TRAINING_MODULE": "sagemaker_tensorflow_container.training:main",
-                    # Spares the wait for names that never resolve here.
-                    "SM_STUDIO_LOCAL_MODE": "true",
-                    "PIP_NO_BUILD_ISOLATION": "0",
-                },
-                cwd=host.root / "work",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-            )
-            theirs.append(self._seen(host.base, done.returncode))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PIP_NO_BUILD_ISOLATION", "0")
-            result = run_training_job(body, store, self.folder / "ours", python=str(self.python))
-        return theirs, [self._seen(host.base, host.exit_code) for host in result.hosts]
-
-    def _seen(self, base: Path, exit_code: int | None) -> Seen:
-        def shown(text: str) -> str:
-            # Each runs below its own /opt/ml, and the agent installs into an interpreter of its own.
-            for path in (str(base), str(base.parent.parent)):
-                text = text.replace(path, "/opt/ml" if path.endswith("ml") else "/host")
-            for python in (self.folder / "ours" / "overlay" / "bin" / "python", self.python):
-                text = text.replace(str(python), "python")
-            return text
-
-        failure, script = base / "output" / "failure", base / "output" / "data" / "seen.json"
-        # The toolkit reads what the pipe holds and breaks lines where Python's writes ended, now here, now there.
-        reason = re.sub(r"[\s:]+", " ", shown(failure.read_text())) if failure.exists() else None
-        files = sorted(path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file())
-        return Seen(
-            exit_code,
-            reason,
-            [name for name in files if "egg-info" not in name and not name.startswith("code/build/")],
-            json.loads(shown(script.read_text())) if script.exists() else None,
-        )
+ODD = {
+    "nothing": "null",
+    "blank": "not quoted",
+    "world": "世界 \U0001f33c",
+    "escaped": '"Gr\\u00fc\\u00dfe"',
+    "apostrophe": "it's",
+    "spaces": "  two  ",
+    "empty": "",
+    "empty-text": '""',
+    "nested": '{"b": 1, "a": null, "c": {"d": true} }',
+    "list": '[1, "two", null, 3.0]',
+    "shell": '$HOME `id` ; * \\ " %',
+}
 
 
 @pytest.fixture
-def pair(toolkit_python: Path, tmp_path: Path) -> Pair:
-    return Pair(toolkit_python, tmp_path)
+def run(tmp_path: Path) -> ThreeWays:
+    return ThreeWays(tmp_path)
 
 
-def environment_of(seen: Seen) -> dict[str, str]:
-    """A script's environment without what is this test's own or differs on purpose."""
-    assert seen.script
-    left_out = {
-        "SM_STUDIO_LOCAL_MODE",  # the test's switch
-        "PIP_NO_BUILD_ISOLATION",  # the test's; the agent gives pip's settings to pip only
-        "PATH",  # begins with the interpreter's folder in both
-        "PYTHONPATH",  # compared by its first part: the rest is the toolkit's own sys.path
-    }
-    values = {name: value for name, value in seen.script["environment"].items() if name not in left_out}
-    return {**values, "code first": seen.script["environment"]["PYTHONPATH"].split(":")[0]}
+def in_words_of_the_image(newer: Seen) -> Seen:
+    """What the newer toolkit says, without its `--` before the script and with the image's quotes around a line."""
+    assert newer.failure
+    said = newer.failure.replace("python -- ", "python ").replace("-c ./run.sh ", '-c "./run.sh "')
+    return newer._replace(failure=said)
 
 
-def test_arguments_environment_and_files_are_the_toolkits(pair: Pair) -> None:
-    given = {"sagemaker_program": '"train.py"', **HYPERPARAMETERS}
+def test_arguments_environment_and_files_are_the_toolkits(run: ThreeWays) -> None:
     environment = {"MY_OWN": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "MY_PLACE": "/opt/ml/model"}
-    theirs, ours = pair({"train.py": DUMP, "other.txt": "x"}, given, hosts=2, environment=environment)
-    assert [seen.exit_code for seen in theirs] == [0, 0]
-    for their, our in zip(theirs, ours, strict=True):
-        assert their.script and our.script
-        assert len(their.script["argv"]) > 50
-        assert our.script["argv"] == their.script["argv"]
-        assert environment_of(our) == environment_of(their)
-        assert our.script["folder"] == their.script["folder"] == "/opt/ml/code"
-        assert our.script["files"] == their.script["files"]
-        assert our.files == their.files
-    assert theirs[1].script and theirs[1].script["environment"]["SM_CURRENT_HOST"] == "algo-2"
+    given = {"sagemaker_program": '"train.py"', **PLAIN}
+    done = run({"train.py": DUMP, "other.txt": "x"}, given, hosts=2, environment=environment)
+    for image, newer, agent in zip(*done, strict=True):
+        assert image.exit_code == 0 and image.script and image.words and len(image.words) > 30
+        assert agent.words == newer.words == image.words
+        assert agent.environment == newer.environment == image.environment
+        assert agent.script and agent.script["folder"] == image.script["folder"] == "/opt/ml/code"
+        assert agent.script["files"] == image.script["files"]
+        assert agent.files == newer.files == image.files
+    assert done.image[1].environment["SM_CURRENT_HOST"] == "algo-2"
+
+
+def test_the_environment_has_every_value_as_it_was_given(run: ThreeWays) -> None:
+    # The image's shell takes what follows the first value for a comment.
+    given = {"sagemaker_program": "train.py", "0": "#", **PLAIN, **ODD, "newline": "one\ntwo"}
+    [image], [newer], [agent] = run({"train.py": DUMP}, given)
+    assert agent.words == image.words == ["-0"]
+    assert agent.environment == newer.environment == image.environment
+    assert newer.words == json.loads(agent.environment["SM_USER_ARGS"])
+    assert len(newer.words) > 50
+
+
+# What the image's shell makes of the value of a Python script. The newer toolkit hands over the value as it is.
+REREAD = {
+    "two words": ["two", "words"],
+    "  two  ": ["two"],
+    "": [],
+    'say "two words"': ["say", "two words"],
+    "$HOME": ["/host/home"],
+    "`echo done`": ["done"],
+    "t*.py": ["train.py"],
+    "{x,y}": ["x", "y"],
+    "[1, 2]": ["[1,", "2]"],
+    "a\\b": ["ab"],
+    "~/x": ["/host/home/x"],
+    "世界": ["世界"],
+}
+# The same for a shell script, whose values the toolkit quotes, and then puts into quotes that undo it.
+REREAD_OF_SHELL_SCRIPTS = {
+    "two words": ["two words"],
+    "": [""],
+    "*;": ["*;"],
+    "$HOME": ["/host/home"],
+    "`echo done`": ["done"],
+    "\\$HOME": ["$HOME"],
+}
+# Values of both that end the line: the words that the script still gets, or none, and the line's exit code.
+ENDING = {
+    "it's": ("train.py", None, 2),
+    "(1)": ("train.py", None, 2),
+    "1 # one": ("train.py", ["-a", "1"], 0),
+    "1; exit 3 #": ("train.py", ["-a", "1"], 3),
+    "one\ntwo": ("train.py", ["-a", "one"], 127),
+    "don't": ("run.sh", None, 2),
+    'say "two words"': ("run.sh", None, 2),
+}
+SCRIPTS = {"train.py": DUMP, "run.sh": '#!/bin/sh\nexec python train.py "$@"\n'}
+
+
+@pytest.mark.parametrize(("program", "reread"), [("train.py", REREAD), ("run.sh", REREAD_OF_SHELL_SCRIPTS)])
+def test_the_images_shell_reads_values_again(run: ThreeWays, program: str, reread: dict[str, list[str]]) -> None:
+    named = {f"v{number:02}": value for number, value in enumerate(reread)}
+    [image], [newer], [agent] = run(SCRIPTS, {"sagemaker_program": program, **named})
+    assert image.words == [word for name in named for word in (f"--{name}", *reread[named[name]])]
+    assert newer.words == [word for name in named for word in (f"--{name}", named[name])]
+    assert agent.same_run(image) and image.exit_code == 0
+
+
+@pytest.mark.parametrize("value", ENDING)
+def test_a_value_that_ends_the_shells_line_ends_it_here(run: ThreeWays, value: str) -> None:
+    program, words, exit_code = ENDING[value]
+    [image], [newer], [agent] = run(SCRIPTS, {"sagemaker_program": program, "a": value, "b": "1"})
+    assert image.words == words
+    assert f"ExitCode {exit_code} " in (image.failure or "ExitCode 0 ")
+    assert agent.same_run(image)
+    assert newer.words == ["-a", value, "-b", "1"]
+
+
+def test_a_folder_with_a_space_changes_no_words(run: ThreeWays, tmp_path: Path) -> None:
+    run.ours = tmp_path / "our own"
+    [image], _, [agent] = run(SCRIPTS, {"sagemaker_program": "train.py", "a": "/opt/ml/model x", "b": "/opt/ml"})
+    assert agent.words == image.words == ["-a", "/opt/ml/model", "x", "-b", "/opt/ml"]
+
+
+# Entry points: what becomes of them in the image, and with the newer toolkit, which refuses what is no plain path.
+PROGRAMS = {
+    "./train.py": ("runs", "refused"),
+    "../code/train.py": ("runs", "refused"),
+    "grün.py": ("runs", "refused"),
+    "my train.py": ("ExitCode 2", "refused"),
+    "../train.py": ("ExitCode 2", "refused"),
+    "../code/run.sh": ("runs", "refused"),
+    "run it.sh": ("ExitCode 127", "refused"),
+    "missing.sh": ("Framework Error", "Framework Error"),
+    '""': ("ExitCode 126", "refused"),
+    "7": ("Framework Error", "Framework Error"),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_entry_points_work_and_fail_as_in_the_image(run: ThreeWays, program: str) -> None:
+    files = {**SCRIPTS, "my train.py": DUMP, "grün.py": DUMP, "run it.sh": SCRIPTS["run.sh"]}
+    [image], [newer], [agent] = run(files, {"sagemaker_program": program, "a": "1"})
+    said = {"refused": "training entry point"}
+    for seen, becomes in zip((image, newer), PROGRAMS[program], strict=True):
+        assert seen.words == (["-a", "1"] if becomes == "runs" else None)
+        assert said.get(becomes, becomes) in (seen.failure or "runs")
+    if PROGRAMS[program][0] == "Framework Error":
+        # What follows is the toolkit's own stack.
+        assert agent.exit_code == image.exit_code and agent.failure and agent.failure.startswith("Framework Error")
+    else:
+        assert agent.same_run(image)
 
 
 @pytest.mark.parametrize(
@@ -224,28 +197,23 @@ def test_arguments_environment_and_files_are_the_toolkits(pair: Pair) -> None:
         pytest.param({}, id="no model_dir"),
     ],
 )
-def test_a_tuning_job_gets_the_toolkits_model_dir(pair: Pair, hyperparameters: dict[str, str]) -> None:
+def test_a_tuning_job_gets_the_toolkits_model_dir(run: ThreeWays, hyperparameters: dict[str, str]) -> None:
     tuned = {"sagemaker_program": "train.py", "_tuning_objective_metric": "val_loss", **hyperparameters}
-    [their], [our] = pair({"train.py": DUMP}, tuned)
-    assert their.script and our.script and "--model_dir" in their.script["argv"]
-    assert our.script["argv"] == their.script["argv"]
-    assert environment_of(our) == environment_of(their)
+    [image], [newer], [agent] = run({"train.py": DUMP}, tuned)
+    assert image.words and "--model_dir" in image.words
+    assert agent.words == newer.words == image.words
+    assert agent.environment == newer.environment == image.environment
 
 
-def test_a_shell_script_gets_the_same_words(pair: Pair) -> None:
-    script = '#!/bin/sh\nexec python dump.py "$@"\n'
-    [their], [our] = pair({"run.sh": script, "dump.py": DUMP}, {"sagemaker_program": "run.sh", **HYPERPARAMETERS})
-    assert their.script and our.script and their.exit_code == our.exit_code == 0
-    assert our.script["argv"] == their.script["argv"]
-
-
-def test_a_setup_py_beside_the_script_makes_both_run_it_as_a_module(pair: Pair) -> None:
+def test_a_setup_py_beside_the_script_makes_all_run_it_as_a_module(run: ThreeWays) -> None:
     setup = "from setuptools import setup\nsetup(name='probe', version='1', py_modules=['train'])\n"
-    [their], [our] = pair({"train.py": DUMP, "setup.py": setup}, {"sagemaker_program": "train.py", "a": "1"})
-    assert their.script and our.script and their.exit_code == our.exit_code == 0, (their.failure, our.failure)
-    assert our.script["argv"] == their.script["argv"]
+    # Of the name, the image takes out every `.py`, the newer toolkit the last one.
+    files = {"tr.pyain.py": "", "train.py": DUMP, "setup.py": setup}
+    [image], [newer], [agent] = run(files, {"sagemaker_program": "tr.pyain.py", "a": "1"})
     # Run by its name, sys.argv[0] would be that name.
-    assert their.script["argv"][0] == "/opt/ml/code/train.py"
+    assert image.script and image.script["argv"] == ["/opt/ml/code/train.py", "-a", "1"]
+    assert agent.script and agent.script["argv"] == image.script["argv"]
+    assert newer.failure and "python -m tr.pyain -a 1" in newer.failure
 
 
 FAILING = {
@@ -264,10 +232,10 @@ FAILING = {
 
 
 @pytest.mark.parametrize("script", FAILING.values(), ids=FAILING)
-def test_a_failing_script_is_reported_in_the_toolkits_words(pair: Pair, script: str) -> None:
-    [their], [our] = pair({"train.py": script}, {"sagemaker_program": "train.py", "epochs": "2"})
-    assert their.exit_code and their.failure
-    assert our == their
+def test_a_failing_script_is_reported_in_the_toolkits_words(run: ThreeWays, script: str) -> None:
+    [image], [newer], [agent] = run({"train.py": script}, {"sagemaker_program": "train.py", "epochs": "2"})
+    assert image.exit_code and image.failure
+    assert agent == in_words_of_the_image(newer) == image
 
 
 @pytest.mark.parametrize(
@@ -278,21 +246,48 @@ def test_a_failing_script_is_reported_in_the_toolkits_words(pair: Pair, script: 
         pytest.param({"train.py": DUMP, "requirements.txt": "not a requirement\n"}, id="no requirement"),
     ],
 )
-def test_what_fails_before_the_script_is_reported_in_the_toolkits_words(pair: Pair, files: dict[str, str]) -> None:
-    [their], [our] = pair(files, {"sagemaker_program": "train.py"})
-    assert their.exit_code and their.failure and their.script is None
-    assert our == their
+def test_what_fails_before_the_script_is_reported_in_the_toolkits_words(run: ThreeWays, files: dict[str, str]) -> None:
+    [image], [newer], [agent] = run(files, {"sagemaker_program": "train.py"})
+    assert image.exit_code and image.failure and image.script is None
+    assert agent == in_words_of_the_image(newer) == image
 
 
-def test_a_killed_child_of_a_shell_script_is_reported_in_the_toolkits_words(pair: Pair) -> None:
-    [their], [our] = pair({"run.sh": "#!/bin/sh\nsh -c 'kill -9 $$'\nexit $?\n"}, {"sagemaker_program": "run.sh"})
-    assert their.failure and "OutOfMemory" in their.failure
-    assert our == their
+def test_a_killed_child_of_a_shell_script_is_reported_in_the_toolkits_words(run: ThreeWays) -> None:
+    script = "#!/bin/sh\nsh -c 'kill -9 $$'\nexit $?\n"
+    [image], [newer], [agent] = run({"run.sh": script}, {"sagemaker_program": "run.sh"})
+    assert image.failure and "OutOfMemory" in image.failure
+    assert agent == in_words_of_the_image(newer) == image
 
 
-@pytest.mark.parametrize("program", ["missing.sh", "../train.py", '""'])
-def test_an_entry_point_that_cannot_be_used_fails_with_the_toolkits_exit_code(pair: Pair, program: str) -> None:
-    [their], [our] = pair({"train.py": DUMP}, {"sagemaker_program": program})
-    assert their.failure and our.failure and our.exit_code == their.exit_code
-    assert our.failure.startswith("Framework Error") == their.failure.startswith("Framework Error")
-    assert program.strip('"') in our.failure
+# Members of a source archive, and where they arrive in the image and with the newer toolkit; the agent unpacks none.
+MEMBERS = {
+    "../outside.py": ("outside.py", "code/outside.py"),
+    "link": ("code/link", None),
+}
+
+
+@pytest.mark.parametrize(("name", "places"), MEMBERS.items())
+def test_members_that_lead_elsewhere_arrive_with_the_toolkits_and_are_refused_here(
+    tmp_path: Path, name: str, places: tuple[str | None, ...]
+) -> None:
+    archive = tmp_path / "sourcedir.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("train.py"), io.BytesIO())
+        member = tarfile.TarInfo(name)
+        if name == "link":
+            member.type, member.linkname = tarfile.SYMTYPE, "../elsewhere"
+        tar.addfile(member)
+    for version, place in zip((IMAGE, NEWER), places, strict=True):
+        base = tmp_path / version[0]
+        code = "import sys; from sagemaker_training import files; files.download_and_extract(*sys.argv[1:])"
+        subprocess.run([toolkit(*version), "-c", code, archive, base / "code"], check=True, capture_output=True)
+        found = {path.relative_to(base).as_posix() for path in base.rglob("*") if not path.is_dir()}
+        assert found == {"code/train.py", *([place] if place else [])}
+    with pytest.raises(UserError, match="only files and folders of its own"):
+        unpack(archive, tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
+def test_the_versions_are_those_of_the_images_list() -> None:
+    listed = (Path(images.__file__).parent / "training-2.21-packages.txt").read_text(encoding="utf-8").splitlines()
+    assert {f"sagemaker-training=={IMAGE[0]}", f"sagemaker-tensorflow-training=={IMAGE[1]}"} <= set(listed)
