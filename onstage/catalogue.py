@@ -3,7 +3,7 @@
 What no platform has a part in is `project.NAME`; what compares two platforms is `both.NAME`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 from onstage.errors import StartError
@@ -29,8 +29,13 @@ _PACKAGE = {
     "package-imports": "no import reaches beside or above the package",
     "gcs": "gs:// locations are used with what can read them",
 }
-_SENT = {
+# Of a request from elsewhere, which `onstage body` rehearses.
+_ELSEWHERE = {
+    "entry": "the script or module that the request starts travels along",
     "flags": "the script's argparse takes the flags of the request",
+    "environment": "the variables that the code cannot do without are set in the job",
+}
+_SENT = {
     "request": "the cloud's own model of a request, and its rules, take the job, the model and the endpoint",
 }
 _BUILT = {"package": "the source distribution builds, installs in an empty place, and leaves nothing out"}
@@ -48,6 +53,7 @@ _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
         **_FIRST,
+        **_ELSEWHERE,
         **_SENT,
         **_JOB,
         "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
@@ -57,6 +63,7 @@ _NAMES = {
     "vertex": {
         **_FIRST,
         **_PACKAGE,
+        **_ELSEWHERE,
         **_SENT,
         **_BUILT,
         **_JOB,
@@ -75,7 +82,7 @@ CHECKS = {f"{place}.{name}": sentence for place, names in _NAMES.items() for nam
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
-    "request": ("images",),
+    **dict.fromkeys(("code", "names", "requirements", "imports", "request"), ("images",)),
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),
@@ -103,9 +110,32 @@ def selected(words: Iterable[str]) -> frozenset[str]:
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
+def of_rehearsal(platforms: Iterable[str]) -> list[str]:
+    """What `onstage rehearse` does for these platforms when nothing fails."""
+    places = {"project", *platforms}
+    if len(places) > 2:
+        places.add("both")
+    return [one for one in CHECKS if one.split(".")[0] in places and one.split(".")[1] not in _ELSEWHERE]
+
+
+def of_body(platform: str) -> list[str]:
+    """What `onstage body` does for a request of this platform."""
+    own = {SETTINGS, *(f"project.{name}" for name in ("files", "calls", "paths"))}
+    return [one for one in CHECKS if one in own or one.split(".")[0] == platform]
+
+
+def check_selected(words: Iterable[str], done: Collection[str]) -> None:
+    """Raise StartError for an id or a place of which nothing is among what a command has `done` at its end."""
+    for word in words:
+        if not set(_named(word)) & set(done):
+            raise StartError(f"--select {word}: that is not checked here; see onstage rehearse --list")
+
+
 def check_ignored(ids: Iterable[str]) -> None:
     """Raise StartError for an id that is not known, or that others cannot do without."""
     for one in ids:
+        if one in _NAMES:
+            raise StartError(f"{one} has {len(_NAMES[one])} checks: name one of them, such as {_named(one)[-1]}")
         if one not in CHECKS:
             raise StartError(_unknown(one))
         if one in ESSENTIAL:
@@ -124,7 +154,7 @@ def _needed(one: str) -> set[str]:
     if place == "both":
         return {one} | _needed("sagemaker.load") | _needed("vertex.load")
     below = {f"{place}.{other}" for other in _NEEDS.get(name, ()) if f"{place}.{other}" in CHECKS}
-    if name in ("request", "data"):
+    if name in ("request", "data", "hyperparameters"):
         below |= set(PAGE)
     return {one} | {found for other in below for found in ({other} if other in PAGE else _needed(other))}
 

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 # A platform's name is also its folder in this package, its section of settings.toml and its extra.
 PLATFORMS = ("sagemaker", "vertex")
-# Members that tell whose request body it is.
-BODIES = {
-    "sagemaker": {"TrainingJobName", "HyperParameterTuningJobName"},
-    "vertex": {"jobSpec", "trialJobSpec"},
-}
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report for machines.")]
 
@@ -76,38 +71,58 @@ def rehearse(
         _finish(report, json_file)
 
 
-@app.command(epilog="Example: onstage body recorded/1-CreateTrainingJob.json")
+@app.command(
+    epilog="Examples:\n\nonstage body recorded/1-CreateTrainingJob.json\n\n"
+    "onstage body job.yaml --source code/ --channel train=data/train.csv --set epochs=1"
+)
 def body(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request body, as JSON.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request or a job's description, JSON or YAML.")],
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="The code here: a folder or an archive. [default: in the store]"),
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="Data here, by channel, flag or URI. [default: in the store]"),
+    ] = None,
+    changed: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another value of a hyperparameter.")
+    ] = None,
+    image_python: Annotated[
+        str, typer.Option(metavar="3.N", help="The Python of an image that is not known here.")
+    ] = "",
     store: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER", help="Where s3:// and gs://bucket/key are bucket/key. [default: store/ beside FILE]"
         ),
     ] = None,
+    time_limit: Annotated[
+        int | None, typer.Option(min=1, help="Seconds that the job may run. [default: settings.toml's, or 300]")
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Rehearse a training or tuning request from elsewhere, such as one that an SDK sends."""
-    import json
-
+    """Rehearse a training or tuning request from elsewhere, with its own code: it needs no project of the template."""
     from rich.console import Console
 
     from onstage import installation
+    from onstage.rehearsal import elsewhere
     from onstage.report import Report
+    from onstage.sections import Rehearsal as Limits
 
-    project = installation.open_project()
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StartError(f"no request body in {file}: {error}") from error
-    if not isinstance(content, dict):
-        raise StartError(f"no request body in {file}: it is no JSON object")
-    platform = next((name for name, members in BODIES.items() if members & set(content)), project.platforms[0])
-    installation.require(platform, project)
+    project = installation.open_project_if_any()
+    platform, request = elsewhere.recognise(file, PLATFORMS)
+    given = elsewhere.given(file, source or (), channel or (), changed or (), image_python, store)
+    installation.require_packages(platform, project)
     with Report(Console()) as report:
-        rehearsal = _rehearsal(platform)
-        if settings := _settings(report, project, [rehearsal]):
-            rehearsal.rehearse_body(report, content, store or file.parent / "store", settings)
+        limits = Limits()
+        if project:
+            read = _settings(report, project, [])
+            if read is None:
+                _finish(report, json_file)
+                return
+            limits = read.rehearsal
+        elsewhere.rehearse(report, platform, request, given, time_limit or limits.time_limit)
         _finish(report, json_file)
 
 

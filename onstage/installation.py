@@ -13,7 +13,7 @@ from pathlib import Path
 
 from onstage import verbosity
 from onstage.errors import StartError
-from onstage.project import ENTRY_POINTS, Project, find, install_line, path_for_people
+from onstage.project import ENTRY_POINTS, NoProjectError, Project, find, install_line, path_for_people
 
 NAME = "onstage"
 _WHEEL = re.compile(rf"{NAME}-([^-]+)-py3-none-any\.whl")
@@ -35,6 +35,15 @@ def open_project(*extras: str) -> Project:
         # Standard output may have a request's body.
         print(f"project: {project.root}", file=sys.stderr, flush=True)
     return project
+
+
+def open_project_if_any(start: Path | None = None) -> Project | None:
+    """`open_project`, for a command that needs none: None where no folder on the way up has a project."""
+    try:
+        find(start)
+    except NoProjectError:
+        return None
+    return open_project()
 
 
 def version() -> str:
@@ -82,6 +91,18 @@ def require(extra: str, project: Project) -> None:
             f"this project does not run on {extra}: src/ has no {ENTRY_POINTS[extra]}"
             + (f"; it was rendered for {others}" if others else "")
         )
+    _require_packages(extra, project)
+
+
+def require_packages(extra: str, project: Project | None) -> None:
+    """Raise StartError unless what the extra brings is installed, whatever the project runs on; there may be none."""
+    if project:
+        _require_packages(extra, project)
+    elif missing := _missing(extra):
+        raise StartError(f"this needs {', '.join(missing)}: pip install {' '.join(missing)}")
+
+
+def _require_packages(extra: str, project: Project) -> None:
     missing = _missing(extra)
     if missing:
         brackets = f"write {extra} into the brackets of {NAME}[...] in requirements.txt, then "

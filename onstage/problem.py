@@ -1,5 +1,6 @@
 """What is wrong in a request body, and where."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Path = tuple["str | int | Key", ...]
@@ -20,6 +21,13 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
+
+
+def spelling(name: str, known: Iterable[str]) -> str:
+    """The one of `known` that `name` is in another spelling, such as hyper_parameters; else `name` itself."""
+    plain = name.replace("_", "").lower()
+    found = [one for one in known if one.lower() == plain]
+    return name if name in found or not found else found[0]
 
 
 def written(path: Path) -> str:

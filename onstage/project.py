@@ -30,6 +30,10 @@ SETTINGS = "settings.toml"
 ENTRY_POINTS = {"sagemaker": "sagemaker_entry.py", "vertex": "trainer/task.py"}
 
 
+class NoProjectError(StartError):
+    """No folder on the way up has a project."""
+
+
 @dataclass(frozen=True)
 class Project:
     """A project by its folder."""
@@ -109,7 +113,7 @@ def find(start: Path | None = None) -> Project:
                 return _checked(Project(folder))
             strangers.append(folder)
     found = f" ({strangers[0] / SETTINGS} belongs to something else: no src/trainer beside it)" if strangers else ""
-    raise StartError(
+    raise NoProjectError(
         f"no project here: neither {start} nor a folder above it has a project's {SETTINGS}{found}; "
         "go to its folder, or render one with cookiecutter"
     )

@@ -42,7 +42,9 @@ IMAGE_OWNED = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "keras", "numpy
 
 def check_imports(code: Source, image: Image) -> list[Finding]:
     """Modules that neither the image, nor `src/requirements.txt`, nor `src/` brings along."""
-    declared: set[str] = {canonicalize_name(requirement.name) for requirement, _ in _requirements(code)}
+    declared = code.required
+    if declared is None:
+        declared = frozenset(canonicalize_name(requirement.name) for requirement, _ in _requirements(code))
     findings = []
     for file, tree in code.trees.items():
         for name, line in _imports(tree):
@@ -66,7 +68,7 @@ def check_requirements(code: Source, image: Image) -> list[Finding]:
     ]
 
 
-def _import_problem(name: str, code: Source, image: Image, declared: set[str]) -> Finding | None:
+def _import_problem(name: str, code: Source, image: Image, declared: frozenset[str]) -> Finding | None:
     top = name.partition(".")[0]
     removed = {module for version, modules in REMOVED.items() if version <= image.python for module in modules}
     if top in removed:
@@ -88,12 +90,10 @@ def _import_problem(name: str, code: Source, image: Image, declared: set[str]) -
             f"import {top}: it lies outside {code.place} and does not travel", f"move {top} into {code.place}", missing
         )
     candidates = _distributions(name)
-    if candidates & (image.packages | declared):
+    if image.packages is None or candidates & (image.packages | declared):
         return None
     package = min(candidates)
-    return Finding(
-        f"import {top}: not in {image.name}", f"add a line to {code.name(code.requirements)}: {package}", missing
-    )
+    return Finding(f"import {top}: not in {image.name}", f"add a line to {code.requires}: {package}", missing)
 
 
 def _distributions(name: str) -> set[str]:
@@ -111,6 +111,8 @@ def _installed() -> Mapping[str, list[str]]:
 
 
 def _requirements(code: Source) -> Iterator[tuple[Requirement, int]]:
+    if code.required is not None:
+        return
     try:
         lines = code.requirements.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -9,13 +9,16 @@ from onstage.report import Finding
 
 
 def image_of(known: Any) -> Image | None:
-    """What the source checks have to know of a platform's training image; None if its packages are not listed."""
-    if known is None or known.packages is None:
+    """What the source checks have to know of a platform's training image; None if it is not in the tables."""
+    if known is None:
         return None
+    major, minor = known.python.split(".")
+    name, python = f"the training image {known.tensorflow}", (int(major), int(minor))
+    if known.packages is None:
+        return Image(name, python, None)
     lines = known.packages.read_text(encoding="utf-8").splitlines()
     packages = frozenset(line.partition("==")[0].lower() for line in lines if not line.startswith("#"))
-    major, minor = known.python.split(".")
-    return Image(f"the training image {known.tensorflow}", (int(major), int(minor)), packages)
+    return Image(name, python, packages)
 
 
 def request_findings(kind: str, problems: Iterable[Problem]) -> list[Finding]:

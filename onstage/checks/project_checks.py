@@ -12,14 +12,33 @@ from onstage.settings import Settings
 PROJECT = "project"
 
 
-def check_source(report: Report, platform: str, code: Source, image: Image | None) -> bool:
-    """Check that the image can import what would travel; return whether it can. An unknown image is not asked."""
-    return image is None or (
-        report.run(platform, "code", lambda: source_checks.check_syntax(code, image))
-        and report.run(platform, "names", lambda: source_checks.check_names(code, image, platform))
+def check_source(report: Report, platform: str, code: Source, image: Image | None, hint: str = "") -> bool:
+    """Check that the image can import what would travel; return whether it can.
+
+    What is not known of the image is skipped; `hint` says what can be done about it.
+    """
+    if image is None:
+        for name in ("code", "names", "requirements", "imports"):
+            report.skip(platform, name, f"the image is not known here{hint}")
+        return True
+    is_readable = report.run(platform, "code", lambda: source_checks.check_syntax(code, image)) and report.run(
+        platform, "names", lambda: source_checks.check_names(code, image, platform)
+    )
+    if image.packages is None:
+        for name in ("requirements", "imports"):
+            report.skip(platform, name, f"what {image.name} has installed is not known here")
+        return is_readable
+    return (
+        is_readable
         and report.run(platform, "requirements", lambda: import_checks.check_requirements(code, image))
         and report.run(platform, "imports", lambda: import_checks.check_imports(code, image))
     )
+
+
+def check_elsewhere(report: Report, platform: str, code: Source, image: Image | None) -> None:
+    """Check code that is no project of the template's."""
+    check_source(report, platform, code, image, ": --image-python 3.12, such as, says which Python it has")
+    _check_files(report, code)
 
 
 def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:
@@ -32,11 +51,14 @@ def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tupl
     return report.project
 
 
-def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:
-    code = Source.of(settings.project)
+def _check_files(report: Report, code: Source) -> None:
     report.run(PROJECT, "files", lambda: source_checks.check_travelling(code))
     report.run(PROJECT, "calls", lambda: source_checks.check_calls(code))
     report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
+
+
+def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:
+    _check_files(report, Source.of(settings.project))
     found: dict[str, Any] = {}
     if not report.run(PROJECT, "model", lambda: found.update(page=read_model(settings.project))):
         return None, {}

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,11 +36,11 @@ LARGE = 50_000_000
 
 @dataclass(frozen=True)
 class Image:
-    """What the checks know of a training image: its name, Python version and installed distributions."""
+    """What the checks know of a training image: its name, Python version and, if known, installed distributions."""
 
     name: str
     python: tuple[int, int]
-    packages: frozenset[str]
+    packages: frozenset[str] | None
 
     @property
     def version(self) -> str:
@@ -52,13 +53,17 @@ class Source:
     """The files of `folder` that would travel, and the syntax trees of those that this Python can read.
 
     `label` is the folder as its author knows it, such as "src"; `root` is where she works on it: what the code finds
-    there it will not find in the cloud. The `package` is what is installed of the folder, where something is.
+    there it will not find in the cloud. The `package` is what is installed of the folder, where something is; `only` is
+    the subfolder that travels. `required`, names of distributions, is what a package of its own brings, in place of
+    requirements.txt.
     """
 
     folder: Path
     root: Path
     label: str = "src"
     package: str = "trainer"
+    only: str = ""
+    required: frozenset[str] | None = None
     files: list[Path] = field(init=False)
     trees: dict[Path, ast.Module] = field(init=False, default_factory=dict)
 
@@ -77,6 +82,11 @@ class Source:
         """The file that the platforms install."""
         return self.folder / "requirements.txt"
 
+    @property
+    def requires(self) -> str:
+        """Where its author writes what it needs."""
+        return self.name(self.requirements) if self.required is None else "install_requires"
+
     def name(self, file: Path) -> str:
         """`file` as its author knows it."""
         return "/".join(filter(None, [self.label, *file.relative_to(self.folder).parts]))
@@ -86,7 +96,7 @@ class Source:
         return has_module(self.folder, name)
 
     def __post_init__(self) -> None:
-        self.files = source.files(self.folder)
+        self.files = source.files(self.folder / self.only)
         for file in self.files:
             if file.suffix == ".py":
                 try:
@@ -145,7 +155,7 @@ def check_travelling(code: Source) -> list[Finding]:
 def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
     """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey."""
     findings = []
-    libraries = image.packages | {platform}
+    libraries = (image.packages or frozenset()) | {platform}
     for top in sorted({file.relative_to(code.folder).parts[0] for file in code.files}):
         stem = top.removesuffix(".py")
         if top == "setup.py" and platform == "sagemaker":
@@ -186,7 +196,10 @@ def check_paths(code: Source) -> list[Finding]:
     """Texts that are paths of this machine: in the cloud there is nothing at them."""
     findings = []
     for file, tree in code.trees.items():
+        ends = set(_ends_of_paths(tree))
         for node in ast.walk(tree):
+            if node in ends:
+                continue
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_local(node.value, code):
                 findings.append(
                     Finding(
@@ -198,6 +211,16 @@ def check_paths(code: Source) -> list[Finding]:
                     )
                 )
     return findings
+
+
+def _ends_of_paths(tree: ast.Module) -> Iterator[ast.AST]:
+    """What is put behind a folder: join(folder, "x.csv"), folder.joinpath("x.csv"), folder / "x.csv"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = _dotted_name(node.func).rpartition(".")[2]
+            yield from node.args if name == "joinpath" else node.args[1:] if name == "join" else ()
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield node.right
 
 
 def _is_local(text: str, code: Source) -> bool:

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +26,18 @@ def unpack(archive: Path, folder: Path) -> None:
             options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, members, **options)
     except (OSError, tarfile.TarError, EOFError) as error:
+        raise UserError(f"{archive.name} cannot be unpacked: {error}") from error
+
+
+def unpack_zip(archive: Path, folder: Path) -> None:
+    """Unpack a wheel. Raises UserError for one that cannot be read, or that holds names outside `folder`."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in opened.namelist():
+                if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                    raise UserError(f"{archive.name} holds {name!r}: it may hold only files and folders of its own")
+            opened.extractall(folder)
+    except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{archive.name} cannot be unpacked: {error}") from error
 
 

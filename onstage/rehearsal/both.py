@@ -44,9 +44,6 @@ class Rehearsal(Protocol):
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped."""
 
-    def rehearse_body(self, report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
-        """Run a request body from elsewhere, whose objects are below `store`, and the endpoint of its model."""
-
 
 def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it."""

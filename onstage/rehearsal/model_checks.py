@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from onstage.rehearsal.terms import Terms
 from onstage.report import Finding
 from onstage.serving.export_checks import machine_paths, python_only_ops
 from onstage.serving.process import ServedModel
@@ -20,18 +21,21 @@ def log_end(log: str) -> str:
     return "\n".join(["the log ends:", *log.splitlines()[-LAST_LINES:]]) if log else "the log is empty"
 
 
-def missing_module(log: str) -> str | None:
+def missing_module(log: str, terms: Terms) -> str | None:
     """What to do about a module that the job did not find; None if that was not it."""
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", log)
-    return f"add {missing[1]} to src/requirements.txt, or the file to src/" if missing else None
+    return terms.missing_module(missing[1]) if missing else None
 
 
-def check_metrics(patterns: Mapping[str, str], found: Mapping[str, float], otherwise: str) -> list[Finding] | str:
+def check_metrics(
+    patterns: Mapping[str, str], found: Mapping[str, float], otherwise: str, terms: Terms
+) -> list[Finding] | str:
     """Every metric that the job should print, by its regular expression, was printed; `otherwise` says what follows."""
     findings = [
         Finding(
             f"no line of the log has the metric {name}: none matches {pattern}",
-            "print whole lines such as epoch=1 val_accuracy=0.9, as src/trainer/reporting.py does, and flush them",
+            "print whole lines such as epoch=1 val_accuracy=0.9"
+            f"{terms.example('src/trainer/reporting.py')}, and flush them",
             otherwise,
         )
         for name, pattern in patterns.items()

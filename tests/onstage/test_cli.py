@@ -58,7 +58,7 @@ def test_without_a_platform_all_are_rehearsed(project: Path, words: tuple[str, .
 @pytest.mark.parametrize(
     "words",
     [
-        ("rehearse",), ("rehearse", "--epochs", "1"), ("rehearse", "vertex"), ("serve",), ("body", "x.json"),
+        ("rehearse",), ("rehearse", "--epochs", "1"), ("rehearse", "vertex"), ("serve",),
         ("sagemaker", "status"), ("vertex", "train", "--epochs", "1", "--dry-run"),
     ],
 )  # fmt: skip
@@ -82,36 +82,6 @@ def test_a_folder_without_a_model_is_not_served(project: Path) -> None:
     (project / "runs" / "first" / "model").mkdir()
     wrong = refusal(forked("serve", "runs/first", "--platform", "azure", folder=project))
     assert wrong == "--platform is sagemaker or vertex, not azure"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, r"no request body in x\.json: .*No such file"),
-        ("{", r"no request body in x\.json: Expecting property name"),
-        ("[{}]", r"no request body in x\.json: it is no JSON object"),
-        ("3", r"no request body in x\.json: it is no JSON object"),
-        (b"\xff", r"no request body in x\.json: 'utf-8' codec"),
-    ],
-)
-def test_what_is_no_request_body_is_one_line(project: Path, content: str | bytes | None, said: str) -> None:
-    if content is not None:
-        (project / "x.json").write_bytes(content.encode() if isinstance(content, str) else content)
-    assert re.match(said, refusal(forked("body", "x.json", folder=project)))
-
-
-@pytest.mark.parametrize(("body", "platform"), [({"TrainingJobName": "a"}, "sagemaker"), ({"jobSpec": {}}, "vertex")])
-def test_a_request_body_is_checked_as_its_platform_would(project: Path, body: dict[str, Any], platform: str) -> None:
-    (project / "x.json").write_text(json.dumps(body), encoding="utf-8")
-    done = forked("body", "x.json", folder=project)
-    assert done.returncode == 1
-    assert re.search(rf"(?m)^{platform}\.request +.* FAILED", done.stdout), done.stdout + done.stderr
-
-
-def test_a_request_body_of_a_platform_that_the_project_does_not_run_on_is_one_line(tmp_path: Path) -> None:
-    project = small.write(tmp_path / "project", "sagemaker")
-    (project / "x.json").write_text('{"jobSpec": {}}', encoding="utf-8")
-    assert refusal(forked("body", "x.json", folder=project)).startswith("this project does not run on vertex: ")
 
 
 MISTAKES = {

@@ -10,16 +10,15 @@ from onstage.rehearsal import endpoint_checks, model_checks
 from onstage.rehearsal.archives import unpack
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.store import LocalStore
+from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent import request_forms
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.outcome import JobResult
 from onstage.serving.archive import find_models, find_versions
 from onstage.serving.process import ServedModel, ServingProcess
-from onstage.settings import Settings
 
 PLATFORM = "sagemaker"
-AGAIN = "correct it and rehearse again: onstage rehearse sagemaker"
 UNHEALTHY = "The primary container for production variant AllTraffic did not pass the ping health check."
 # What SageMaker's container reads in an archive.
 _EXPECTED = rf"(.+/)?[0-9]+/{model_checks.SAVED_MODEL}|code/.+"
@@ -30,7 +29,7 @@ def rehearse_job(
     body: Mapping[str, Any],
     store: LocalStore,
     folder: Path,
-    settings: Settings,
+    terms: Terms,
     inputs: list[str],
     stack: ExitStack,
 ) -> Served | None:
@@ -43,20 +42,21 @@ def rehearse_job(
     model = folder / "unpacked"
 
     def train() -> list[Finding] | str:
-        limit, line = settings.rehearsal.time_limit, partial(report.line, PLATFORM)
+        limit, line = terms.time_limit, partial(report.line, PLATFORM)
         results.append(run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line))
-        return _check_end(results[0], body)
+        return _check_end(results[0], body, terms)
 
     # The server imports TensorFlow while the job trains.
     server = stack.enter_context(ServingProcess(PLATFORM))
     if not report.run(PLATFORM, "train", train):
         return None
-    report.run(PLATFORM, "metrics", lambda: _check_metrics(results[0], body))
-    if not report.run(PLATFORM, "model", lambda: _check_model(results[0], model)):
+    if body["AlgorithmSpecification"].get("MetricDefinitions"):
+        report.run(PLATFORM, "metrics", lambda: _check_metrics(results[0], body, terms))
+    else:
+        report.skip(PLATFORM, "metrics", "the request has no MetricDefinitions")
+    if not report.run(PLATFORM, "model", lambda: _check_model(results[0], model, terms)):
         return None
-    report.run(
-        PLATFORM, "archive", lambda: _check_archive(results[0], model, [settings.project.root, folder, Path.home()])
-    )
+    report.run(PLATFORM, "archive", lambda: _check_archive(results[0], model, [*terms.places, folder]))
     if not report.run(PLATFORM, "load", lambda: served.append(server.load(model))):
         return None
     report.run(PLATFORM, "ping", lambda: endpoint_checks.check_health(f"{server.url}/ping", UNHEALTHY))
@@ -68,12 +68,12 @@ def rehearse_job(
     return Served(PLATFORM, server, url, versions[max(versions)], example["request"])
 
 
-def _check_end(result: JobResult, body: Mapping[str, Any]) -> list[Finding] | str:
+def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list[Finding] | str:
     if result.status == "Completed":
         return f"Completed; {result.overhead_seconds:.1f} s of it were the agent's"
     tail = model_checks.log_end(result.log)
     if result.status == "Stopped":
-        return [_out_of_time(result, body, tail)]
+        return [_out_of_time(result, body, tail, terms)]
     headline = (result.failure_reason or "").removeprefix("AlgorithmError: ").strip().partition("\n")[0]
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
     if headline.endswith(":") and said:
@@ -84,42 +84,43 @@ def _check_end(result: JobResult, body: Mapping[str, Any]) -> list[Finding] | st
     return [
         Finding(
             f"FailureReason: AlgorithmError: {headline}",
-            model_checks.missing_module(result.log) or AGAIN,
+            model_checks.missing_module(result.log, terms) or terms.again,
             "" if is_message else tail,
         )
     ]
 
 
-def _out_of_time(result: JobResult, body: Mapping[str, Any], tail: str) -> Finding:
+def _out_of_time(result: JobResult, body: Mapping[str, Any], tail: str, terms: Terms) -> Finding:
     if result.limit == "MaxRuntimeInSeconds":
         what = f"the job's MaxRuntimeInSeconds, {body['StoppingCondition']['MaxRuntimeInSeconds']} s, are over"
         return Finding(
-            what, "raise max_runtime in settings.toml, or train less", f"Stopped, MaxRuntimeExceeded\n{tail}"
+            what,
+            f"raise {'max_runtime in settings.toml' if terms.of_project else 'it'}, or train less",
+            f"Stopped, MaxRuntimeExceeded\n{tail}",
         )
     most = body.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
     return Finding(
         "the script had not ended when the rehearsal's time_limit was over",
-        "look for a loop without an end; if it only needs longer, raise [rehearsal] time_limit in settings.toml",
+        f"look for a loop without an end; if it only needs longer, {terms.longer}",
         f"it would be paid for until MaxRuntimeInSeconds ({most} s), then: Stopped, MaxRuntimeExceeded\n{tail}",
     )
 
 
-def _check_metrics(result: JobResult, body: Mapping[str, Any]) -> list[Finding] | str:
+def _check_metrics(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list[Finding] | str:
     definitions = body["AlgorithmSpecification"].get("MetricDefinitions", [])
     patterns = {definition["Name"]: definition["Regex"] for definition in definitions}
     found = {name: values[-1] for name, values in result.metrics.items() if values}
-    return model_checks.check_metrics(
-        patterns, found, "the job succeeds without the metric; a tuning job whose objective it is fails"
-    )
+    otherwise = "the job succeeds without the metric; a tuning job whose objective it is fails"
+    return model_checks.check_metrics(patterns, found, otherwise, terms)
 
 
-def _check_model(result: JobResult, model: Path) -> list[Finding] | str:
+def _check_model(result: JobResult, model: Path, terms: Terms) -> list[Finding] | str:
     if result.model_archive is None or not result.model_files:
         stray = f"; it wrote {', '.join(result.stray_models)}, which nobody collects" if result.stray_models else ""
         return [
             Finding(
                 f"the job completed without a model in SM_MODEL_DIR{stray}",
-                "export to os.environ['SM_MODEL_DIR'] + '/model/1', as src/sagemaker_entry.py does",
+                f"export to os.environ['SM_MODEL_DIR'] + '/model/1'{terms.example('src/sagemaker_entry.py')}",
                 "the job is Completed all the same; the endpoint fails: ValueError: no SavedModel bundles found!",
             )
         ]

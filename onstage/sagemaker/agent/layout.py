@@ -65,7 +65,7 @@ def lay_out(body: Mapping[str, Any], store: LocalStore, folder: Path) -> list[Ho
     Raises UserError for what a body asks that cannot be rehearsed, for missing data, and for a used `folder`.
     """
     names = [f"algo-{number}" for number in range(1, member(body, "ResourceConfig.InstanceCount", 1) + 1)]
-    hosts = [_host(body, name, names, folder / name) for name in names]
+    hosts = [describe(body, name, names, folder / name) for name in names]
     for host in hosts:
         if host.root.exists():
             raise UserError(f"{host.root} is there already: give every run a folder of its own")
@@ -120,7 +120,8 @@ def region(body: Mapping[str, Any]) -> str:
     return image[1] if image else told.strip('"')
 
 
-def _host(body: Mapping[str, Any], name: str, names: list[str], root: Path) -> Host:
+def describe(body: Mapping[str, Any], name: str, names: list[str], root: Path) -> Host:
+    """One host of those in `names`, of which nothing is made yet. Raises UserError for what cannot be rehearsed."""
     if member(body, "ResourceConfig.InstanceGroups", []):
         raise UserError("ResourceConfig.InstanceGroups cannot be rehearsed: give InstanceType and InstanceCount")
     job, here = member(body, "TrainingJobName"), region(body)

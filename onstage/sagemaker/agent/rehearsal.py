@@ -11,14 +11,14 @@ from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.source_checks import Source
-from onstage.rehearsal.both import Served, run_all, temporary_folder
+from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.store import LocalStore
+from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.requests import bodies, images, rules, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
-from onstage.sagemaker.requests.trials import trials
 from onstage.sections import SageMaker
 from onstage.settings import Settings
 from onstage.source import find_data
@@ -78,22 +78,7 @@ def run(
     archive.write_bytes(source.archive(settings.project.source))
     mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, settings, folder)}
     store = LocalStore(folder / "store", mounts)
-    return rehearse_job(report, body, store, folder, settings, page.inputs, stack)
-
-
-def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
-    """Rehearse a CreateTrainingJob or CreateHyperParameterTuningJob body from elsewhere; s3:// is below `store`.
-
-    Of a tuning job, one trial is run, with the middle of every range.
-    """
-    operation = "CreateHyperParameterTuningJob" if "HyperParameterTuningJobName" in body else "CreateTrainingJob"
-    if not report.run(PLATFORM, "request", lambda: _findings(operation, dict(body), None)):
-        return
-    job = dict(body) if operation == "CreateTrainingJob" else trials(body)[0]
-    run_all(
-        report,
-        [lambda stack: rehearse_job(report, job, LocalStore(store), temporary_folder(stack), settings, [], stack)],
-    )
+    return rehearse_job(report, body, store, folder, Terms.of(settings, PLATFORM), page.inputs, stack)
 
 
 def _check_images(cloud: SageMaker, found: dict[str, Any]) -> list[Finding]:
@@ -101,8 +86,6 @@ def _check_images(cloud: SageMaker, found: dict[str, Any]) -> list[Finding]:
     found["image"] = image_of(images.known_image(training))
     problems = [images.patch_problem(uri, datetime.now(timezone.utc).date()) for uri in (training, inference)]
     findings = [Finding(problem, warning=True) for problem in problems if problem]
-    if found["image"] is None:
-        findings.append(Finding(f"{training} is not known: imports and syntax are not checked", warning=True))
     return findings
 
 

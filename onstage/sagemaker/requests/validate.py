@@ -8,7 +8,7 @@ import functools
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from onstage import problem
 from onstage.errors import UserError
-from onstage.problem import Key, Problem, written
+from onstage.problem import Key, Problem, spelling, written
 from onstage.sagemaker.requests import rules
 from onstage.sagemaker.requests.refusal import refusal
 
@@ -63,6 +63,19 @@ def problems(operation: str, body: dict[str, Any], region: str | None = None) ->
     return found
 
 
+def members(operation: str) -> frozenset[str]:
+    """The members that the body of an operation may have."""
+    operations, shapes = _model()
+    return frozenset(shapes[operations[operation]["input"]["shape"]]["members"])
+
+
+def spelt(operation: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with the API's own names for members in another spelling, such as training_job_name; without null."""
+    operations, shapes = _model()
+    answered: dict[str, Any] = _spelt(shapes, operations[operation]["input"]["shape"], body)
+    return answered
+
+
 @functools.cache
 def _model() -> tuple[dict[str, Any], dict[str, Any]]:
     """The operations and the shapes of the SageMaker model that the installed botocore has."""
@@ -75,6 +88,17 @@ def _model() -> tuple[dict[str, Any], dict[str, Any]]:
     content = newest.read_bytes()
     model = json.loads(gzip.decompress(content) if newest.suffix == ".gz" else content)
     return model["operations"], model["shapes"]
+
+
+def _spelt(shapes: dict[str, Any], name: str, value: Any) -> Any:
+    shape = shapes[name]
+    if shape["type"] == "structure" and isinstance(value, Mapping):
+        known = shape["members"]
+        named = [(spelling(str(key), known), item) for key, item in value.items() if item is not None]
+        return {key: _spelt(shapes, known[key]["shape"], item) if key in known else item for key, item in named}
+    if shape["type"] == "list" and isinstance(value, list):
+        return [_spelt(shapes, shape["member"]["shape"], item) for item in value]
+    return value
 
 
 def _walk(shapes: dict[str, Any], name: str, value: Any, path: problem.Path) -> Iterator[Problem]:

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.project import Project
 from onstage.rehearsal import endpoint_checks, model_checks
 from onstage.rehearsal.both import Served
+from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.store import LocalStore
+from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.serving.archive import find_versions
 from onstage.serving.process import ServedModel, ServingProcess
@@ -23,6 +24,9 @@ PLATFORM = "vertex"
 # Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, variables of a container
 # whose model names no routes.
 PREBUILT_ROUTE = "/v1/endpoints/1234/deployedModels/5678"
+# Containers of a model from elsewhere, by its layout: Google's prebuilt one, and TensorFlow Serving.
+GOOGLES: Mapping[str, Any] = {}
+TENSORFLOW_SERVING: Mapping[str, Any] = {"healthRoute": "/v1/models/model", "predictRoute": "/v1/models/model:predict"}
 
 
 UNHEALTHY = (
@@ -37,7 +41,8 @@ class Task:
     """A job to run, and how its model is to be served.
 
     `metrics` are those that it should print, `objective` the one that tuning looks at. `container` is the model's
-    containerSpec; `dedicated` is the kind of the endpoint. `trial` is the number of a tuning job's trial.
+    containerSpec; of a job from elsewhere, which has none, it follows from the layout of the model. `dedicated` is the
+    kind of the endpoint. `trial` is the number of a tuning job's trial.
     """
 
     body: Mapping[str, Any]
@@ -45,7 +50,6 @@ class Task:
     dedicated: bool
     metrics: Sequence[str]
     objective: str
-    time_limit: float
     trial: str | None = None
 
     @property
@@ -80,7 +84,7 @@ class Task:
 
 
 def rehearse_job(
-    report: Report, task: Task, store: LocalStore, folder: Path, project: Project, stack: ExitStack
+    report: Report, task: Task, store: LocalStore, folder: Path, terms: Terms, stack: ExitStack
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would."""
     results: list[JobResult] = []
@@ -88,21 +92,30 @@ def rehearse_job(
     versions: dict[int, Path] = {}
 
     def train() -> list[Finding] | str:
-        limit, line = task.time_limit, partial(report.line, PLATFORM)
+        limit, line = terms.time_limit, partial(report.line, PLATFORM)
         results.append(
             run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2, on_line=line)
         )
-        return _check_end(results[0], task)
+        return _check_end(results[0], task, terms)
 
-    # The server imports TensorFlow while the job trains.
-    server = stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
+    server, before = None, model_files(store.root)
+    if terms.of_project:
+        # It imports TensorFlow while the job trains.
+        server = stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
     if not report.run(PLATFORM, "train", train):
         return None
     result = results[0]
-    report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task))
-    if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions)):
+    if not terms.of_project:
+        result = _with_any_model(result, store.root, before)
+        task = replace(task, container=GOOGLES if "saved_model.pb" in result.model_files else TENSORFLOW_SERVING)
+    if task.metrics or task.trial is not None:
+        report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task, terms))
+    else:
+        report.skip(PLATFORM, "metrics", "a CustomJob names no metric: what it prints is for people")
+    if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions, terms)):
         return None
-    report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, [project.root, folder, Path.home()]))
+    server = server or stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
+    report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, [*terms.places, folder]))
     if not report.run(PLATFORM, "load", lambda: served.append(server.load_answering({_name(task): versions}))):
         return None
     report.run(PLATFORM, "health", lambda: endpoint_checks.check_health(f"{server.url}{task.health}", UNHEALTHY))
@@ -116,64 +129,80 @@ def rehearse_job(
     return Served(PLATFORM, server, url, model, example["request"])
 
 
+def _with_any_model(result: JobResult, buckets: Path, before: set[tuple[Path, int]]) -> JobResult:
+    """`result` with what a job from elsewhere left in a bucket, if not in AIP_MODEL_DIR: any place can be served."""
+    if any(name.endswith("saved_model.pb") for name in result.model_files):
+        return result
+    left = sorted(path.parent for path, _ in model_files(buckets) - before if path.name == "saved_model.pb")
+    if not left:
+        return result
+    model = left[0].parent if left[0].name.isdigit() else left[0]
+    files = sorted(file.relative_to(model).as_posix() for file in model.rglob("*") if file.is_file())
+    return replace(
+        result, model=model, model_files=tuple(files), elsewhere=f"gs://{model.relative_to(buckets).as_posix()}"
+    )
+
+
 def _name(task: Task) -> str:
     """The name under which TensorFlow Serving is told to serve the model."""
     told = (re.fullmatch(r"--model_name=(.+)", arg) for arg in task.container.get("args") or ())
     return next((match[1] for match in told if match), "model")
 
 
-def _check_end(result: JobResult, task: Task) -> list[Finding] | str:
+def _check_end(result: JobResult, task: Task, terms: Terms) -> list[Finding] | str:
     if result.state == "JOB_STATE_SUCCEEDED":
         return f"{result.state}; {result.overhead_seconds:.1f} s of it were the agent's"
     tail = model_checks.log_end(result.log)
     if result.state == "JOB_STATE_CANCELLED":
-        return [_out_of_time(result, task, tail)]
+        return [_out_of_time(result, task, tail, terms)]
     name = next(replica for replica in result.replicas if replica.exit_code).name
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
     # A message of the trainer's own says it all; a stack trace needs its last lines.
     message = next((line for line in reversed(said) if line.startswith("error: ")), None)
     headline = message or (said[-1] if said else "it printed nothing")
     cloud = f"{result.error}" if message else f"{result.error}\n{tail}"
-    return [Finding(f"{name}: {headline.removeprefix('error: ')}", _advice(result), cloud)]
+    return [Finding(f"{name}: {headline.removeprefix('error: ')}", _advice(result, terms), cloud)]
 
 
-def _out_of_time(result: JobResult, task: Task, tail: str) -> Finding:
+def _out_of_time(result: JobResult, task: Task, tail: str, terms: Terms) -> Finding:
     timeout = (task.body["jobSpec"].get("scheduling") or {}).get("timeout", "604800s")
     if result.limit == "timeout":
         what = f"the job's timeout, {timeout}, is over"
-        return Finding(what, "raise timeout in [vertex] of settings.toml, or train less", tail)
+        return Finding(
+            what, f"raise {'timeout in [vertex] of settings.toml' if terms.of_project else 'it'}, or train less", tail
+        )
     return Finding(
         "the program had not ended when the rehearsal's time_limit was over",
-        "look for a loop without an end; if it only needs longer, raise [rehearsal] time_limit in settings.toml",
+        f"look for a loop without an end; if it only needs longer, {terms.longer}",
         f"it would be paid for until its timeout, {timeout}\n{tail}",
     )
 
 
-def _advice(result: JobResult) -> str:
+def _advice(result: JobResult, terms: Terms) -> str:
     if re.search(r"['\"]gs:/[^/]", result.log) or result.stray_places:
         return "keep gs:// a text and use tf.io.gfile: pathlib and os.path make gs:/ of it"
     if re.search(r"No such file or directory: b?['\"]/gcs", result.log):
         return "read and write gs://... with tf.io.gfile: it is the same place, and a rehearsal has no folder /gcs"
-    again = "correct it and rehearse again: onstage rehearse vertex"
-    return model_checks.missing_module(result.log) or again
+    return model_checks.missing_module(result.log, terms) or terms.again
 
 
-def _check_metrics(result: JobResult, task: Task) -> list[Finding] | str:
+def _check_metrics(result: JobResult, task: Task, terms: Terms) -> list[Finding] | str:
     patterns = {name: rf"\b{re.escape(name)}=([0-9.eE+-]+)" for name in task.metrics}
     values = {name: re.findall(pattern, result.log) for name, pattern in patterns.items()}
     found = {name: float(numbers[-1]) for name, numbers in values.items() if numbers}
-    answer = model_checks.check_metrics(patterns, found, "the job succeeds, and its log does not say how good it is")
+    otherwise = "the job succeeds, and its log does not say how good it is"
+    answer = model_checks.check_metrics(patterns, found, otherwise, terms)
     if task.trial is None or task.objective in result.metrics:
         return answer
     unreported = Finding(
         f"nothing was reported for tuning: no line of CLOUD_ML_HP_METRIC_FILE has {task.objective}",
-        "write it after every epoch, as src/trainer/reporting.py does",
+        f"write it after every epoch{terms.example('src/trainer/reporting.py')}",
         "the tuning service learns nothing from the trial",
     )
     return [unreported, *(answer if isinstance(answer, list) else ())]
 
 
-def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path]) -> list[Finding] | str:
+def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path], terms: Terms) -> list[Finding] | str:
     """Find the version that the container would serve; the layouts of the two containers exclude each other."""
     if result.stray_places:
         return [
@@ -188,7 +217,7 @@ def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path]) ->
         return [
             Finding(
                 f"the job succeeded without a model in AIP_MODEL_DIR{stray}",
-                "export to os.environ['AIP_MODEL_DIR'], as src/trainer/task.py does",
+                f"export to os.environ['AIP_MODEL_DIR']{terms.example('src/trainer/task.py')}",
                 "the job is JOB_STATE_SUCCEEDED all the same; there is nothing to upload",
             )
         ]
@@ -198,7 +227,8 @@ def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path]) ->
         numbered = find_versions(result.model)
         versions.update({number: place for number, place in numbered.items() if (place / "saved_model.pb").is_file()})
     if versions:
-        return f"{', '.join(found)}: {len(result.model_files)} files"
+        place = f" in {result.elsewhere}, not in AIP_MODEL_DIR" if result.elsewhere else ""
+        return f"{', '.join(found)}: {len(result.model_files)} files{place}"
     wanted = "saved_model.pb itself" if is_flat else "a numbered folder, such as 1/saved_model.pb,"
     container, layout = ("the prebuilt container", "flat") if is_flat else ("TensorFlow Serving", "versioned")
     return [

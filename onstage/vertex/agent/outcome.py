@@ -26,8 +26,9 @@ class JobResult:
     `state` is JOB_STATE_SUCCEEDED, JOB_STATE_FAILED or, when time ran out, JOB_STATE_CANCELLED; then `limit` says
     which: the request's own timeout or the caller's time_limit. `error` is the failed job's message. `metrics` has what
     was reported for tuning, in the order of the file. `model` is the folder that is AIP_MODEL_DIR, `model_files` what
-    is in it. `stray_models` are model files in places that go with the container, `stray_places` folders such as gs:,
-    which are no places in Cloud Storage. `seconds` is the whole run, `overhead_seconds` what no command took.
+    is in it; `elsewhere` is its gs:// place where that is another. `stray_models` are model files in places that go
+    with the container, `stray_places` folders such as gs:, which are no places in Cloud Storage. `seconds` is the
+    whole run, `overhead_seconds` what no command took.
     """
 
     state: str
@@ -41,6 +42,7 @@ class JobResult:
     stray_places: tuple[str, ...]
     seconds: float
     overhead_seconds: float
+    elsewhere: str = ""
 
     @property
     def log(self) -> str:

@@ -6,6 +6,7 @@ import importlib.metadata
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
@@ -85,6 +86,19 @@ def check_sdist(code: Source, image: Image | None, folder: Path, sdist: Path) ->
     return found or f"{sdist.name}, {sdist.stat().st_size / 1000:.0f} kB, {count} files"
 
 
+def required(folder: Path) -> frozenset[str]:
+    """What the packages that `check_sdist` has installed in `folder` require, by the names of distributions."""
+    installed = importlib.metadata.distributions(
+        path=[str(one) for one in (folder / "environment").glob("**/site-packages")]
+    )
+    return frozenset(
+        canonicalize_name(Requirement(text).name)
+        for one in installed
+        for text in one.requires or ()
+        if one.name != "pip"
+    )
+
+
 def _modules(code: Source) -> list[Path]:
     return [file for file in code.files if file.suffix == ".py" and _in_package(code, file)]
 
@@ -130,6 +144,10 @@ def _outside_finding(code: Source, module: str) -> Finding | None:
 
 
 def _metadata(sdist: Path) -> Message:
+    if sdist.suffix == ".whl":
+        with zipfile.ZipFile(sdist) as wheel:
+            name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+            return email.parser.BytesParser().parsebytes(wheel.read(name))
     with tarfile.open(sdist) as tar:
         name = next(name for name in tar.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO"))
         content = tar.extractfile(name)
@@ -164,7 +182,7 @@ def _image_findings(metadata: Message, image: Image) -> Iterator[Finding]:
             f'write python_requires=">={image.version}"',
             f"ERROR: Package {metadata['Name']!r} requires a different Python: {image.version} not in '{wanted}'",
         )
-    if canonicalize_name(metadata["Name"]) in image.packages:
+    if canonicalize_name(metadata["Name"]) in (image.packages or ()):
         yield Finding(
             f"setup.py: name is {metadata['Name']}, as that of a library in {image.name}, which pip would replace",
             "give it another name",

@@ -11,8 +11,9 @@ from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.source_checks import Source
-from onstage.rehearsal.both import Served, run_all, temporary_folder
+from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.store import LocalStore
+from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
@@ -24,7 +25,6 @@ from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.requests import bodies, images, validate
 from onstage.vertex.requests.locations import job_name
-from onstage.vertex.requests.trials import trial
 
 
 def filled(settings: Settings) -> Settings:
@@ -92,28 +92,7 @@ def run(
     _upload(store, settings, body["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
-    return rehearse_job(report, task, store, folder / "job", settings.project, stack)
-
-
-def rehearse_body(report: Report, body: Mapping[str, Any], store: Path, settings: Settings) -> None:
-    """Rehearse a CustomJob or HyperparameterTuningJob body from elsewhere; gs:// is below `store`.
-
-    Of a tuning job, one trial is run, with the middle of every range.
-    """
-    full = filled(settings)
-    kind = "CustomJob" if "jobSpec" in body else "HyperparameterTuningJob"
-    if not report.run(PLATFORM, "request", lambda: _findings(kind, dict(body), full.cloud(Vertex))):
-        return
-    metric = body["studySpec"]["metrics"][0]["metricId"] if kind == "HyperparameterTuningJob" else ""
-    task = _task(full, trial(body) if metric else body, [], metric, "1" if metric else None)
-    run_all(
-        report,
-        [
-            lambda stack: rehearse_job(
-                report, task, LocalStore(store), temporary_folder(stack) / "job", settings.project, stack
-            )
-        ],
-    )
+    return rehearse_job(report, task, store, folder / "job", Terms.of(settings, PLATFORM), stack)
 
 
 def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:
@@ -121,8 +100,6 @@ def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:
     found["image"] = image_of(images.known_image(uris[0]))
     gone = [images.availability_problem(uri, today) for uri in uris]
     aged = [images.patch_problem(uri, today) for uri in uris]
-    if found["image"] is None:
-        aged.append(f"the packages in {uris[0]} are not known: imports and syntax are not checked")
     return [
         *(Finding(problem) for problem in gone if problem),
         *(Finding(problem, warning=True) for problem in aged if problem),
@@ -147,8 +124,7 @@ def _task(
 ) -> Task:
     cloud = settings.cloud(Vertex)
     container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
-    limit = settings.rehearsal.time_limit
-    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, limit, number)
+    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number)
 
 
 def _upload(store: LocalStore, settings: Settings, name: str, sdist: Path) -> None:

@@ -6,7 +6,7 @@ schema.json has the documented messages; `rules` adds what no schema says.
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from onstage import problem
 from onstage.errors import UserError
-from onstage.problem import Key, Problem, written
+from onstage.problem import Key, Problem, spelling, written
 from onstage.vertex.requests import rules
 
 __all__ = ["Problem", "problems"]
@@ -58,6 +58,32 @@ def problems(
     if ask_sdk and not found:
         found += _sdk_problems(kind, body)
     return found
+
+
+def members(kind: str) -> frozenset[str]:
+    """The members that a message may have in a request."""
+    return frozenset(_schema()[0][kind])
+
+
+def spelt(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with the API's own names for members in another spelling, such as job_spec, which the API takes, too."""
+    messages, _ = _schema()
+    answered: dict[str, Any] = _spelt(messages, kind, body)
+    return answered
+
+
+def _spelt(messages: dict[str, Any], kind: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_spelt(messages, kind, item) for item in value]
+    known = messages.get(kind)
+    if known is None or not isinstance(value, Mapping):
+        return value
+    named = [(spelling(str(key), known), item) for key, item in value.items() if item is not None]
+    # The names in a map are its owner's.
+    return {
+        key: _spelt(messages, known[key]["type"], item) if key in known and known[key].get("many") != "map" else item
+        for key, item in named
+    }
 
 
 def _sdk_problems(kind: str, body: dict[str, Any]) -> Iterator[Problem]:

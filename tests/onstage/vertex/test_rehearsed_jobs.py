@@ -10,8 +10,8 @@ import httpx
 import pytest
 from rich.console import Console
 
-from onstage.project import Project
 from onstage.rehearsal.store import LocalStore
+from onstage.rehearsal.terms import Terms
 from onstage.report import Report
 from onstage.serving.process import ServingProcess
 from onstage.vertex.agent.job import Task, rehearse_job
@@ -31,12 +31,12 @@ class Jobs:
         container = {"imageUri": "image", "command": ["bash", "-c", script]}
         spec = {"workerPoolSpecs": [{"containerSpec": container}], "baseOutputDirectory": OUTPUT}
         chosen = {"container": TENSORFLOW_SERVING, "dedicated": True, "metrics": ["loss"], "objective": "loss"}
-        task = Task({"displayName": "job", "jobSpec": spec}, **{**chosen, "time_limit": 30, **options})
+        limit = options.pop("time_limit", 30)
+        task = Task({"displayName": "job", "jobSpec": spec}, **{**chosen, **options})
+        terms = Terms(limit, (self.folder, Path.home()), "onstage rehearse vertex")
         with ExitStack() as stack:
             report = stack.enter_context(Report(Console(quiet=True)))
-            rehearse_job(
-                report, task, LocalStore(self.folder / "store"), self.folder / "run", Project(self.folder), stack
-            )
+            rehearse_job(report, task, LocalStore(self.folder / "store"), self.folder / "run", terms, stack)
         return {check.name: f"{check.verdict}: {check.text}" for check in report.checks}
 
 
