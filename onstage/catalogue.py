@@ -32,7 +32,7 @@ _PACKAGE = {
 # Of a request from elsewhere, which `onstage body` rehearses.
 _ELSEWHERE = {
     "entry": "the script or module that the request starts travels along",
-    "flags": "the script's argparse takes the flags of the request",
+    "flags": "the script's argparse takes the flags of the request, and no shell breaks them on the way",
     "environment": "the variables that the code cannot do without are set in the job",
 }
 _SENT = {

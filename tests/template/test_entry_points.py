@@ -144,6 +144,17 @@ def test_sagemakers_model_dir_flag_moves_nothing(model_dir: str, sagemaker_run: 
     assert (run.train_data, run.eval_data) == ("/opt/ml/input/data/train", "/opt/ml/input/data/eval")
 
 
+def test_what_sagemaker_says_in_sm_hps_wins_over_a_command_line_that_a_shell_has_read(
+    sagemaker_run: Callable[..., Any],
+) -> None:
+    # As sagemaker-training 5.1.1 leaves `--dropout  --seed 7` of an empty value.
+    told = {"dropout": 0.25, "seed": 7, "learning_rate": "1e-3", "model_dir": "/opt/ml/model", "epochs": 3.0}
+    run = sagemaker_run(["--dropout", "--seed", "7"], {**CHANNELS, "SM_HPS": json.dumps(told)})
+    chosen = run.hyperparameters
+    assert (chosen.dropout, chosen.seed, chosen.learning_rate, chosen.epochs) == (0.25, 7, 0.001, 3)
+    assert sagemaker_run(["--seed", "8"], {**CHANNELS, "SM_HPS": ""}).hyperparameters.seed == 8
+
+
 def test_a_sagemaker_job_without_a_channel_or_with_two_hosts_is_refused(
     project: Path, sagemaker_run: Callable[..., Any]
 ) -> None:

@@ -23,9 +23,15 @@ def base_dir(environment: Mapping[str, str]) -> str:
 def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     """The Run that SageMaker asks for. Raises UserError for a bad flag or a channel that the job does not have.
 
+    SM_HPS has the hyperparameters; without it, by hand, `argv` does.
+
     The flag --model_dir, which the toolkit adds, is not used: it is an s3:// URI, or None/<job>/model in a tuning job,
     and the service collects SM_MODEL_DIR only.
     """
+    told = environment.get("SM_HPS")
+    if told:
+        # The toolkit lets a shell read its command line, which takes out empty values and splits others.
+        argv = [f"--{name}={_text(value)}" for name, value in json.loads(told).items()]
     hyperparameters, _ = parse_flags(load_model().Hyperparameters, argv)
     refuse_several_hosts(json.loads(environment.get("SM_HOSTS") or "[]"))
     base = base_dir(environment)
@@ -40,6 +46,10 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         checkpoint_dir=join(base, "checkpoints"),
         log_dir=join(environment.get("SM_OUTPUT_DATA_DIR") or join(base, "output", "data"), "tensorboard"),
     )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _channel(name: str, environment: Mapping[str, str]) -> str:

@@ -158,10 +158,12 @@ def _check(report: Report, code: Source, known: Image | None, host: Host) -> Non
     report.run(PLATFORM, "environment", lambda: environment_checks.check_environment(code, variables))
     if not report.run(PLATFORM, "entry", lambda: _check_entry(code, file)):
         return
-    if unknown := flag_checks.unknown_because(code, file):
+    flags = toolkit.arguments(toolkit.script_hyperparameters(host))
+    read_by_shell = ", ".join(map(repr, toolkit.odd(flags)))
+    unknown = f"a shell reads the flags first, and may change {read_by_shell}" if read_by_shell else None
+    if unknown := unknown or flag_checks.unknown_because(code, file):
         report.skip(PLATFORM, "flags", unknown)
         return
-    flags = toolkit.arguments(toolkit.script_hyperparameters(host))
     report.run(PLATFORM, "flags", lambda: flag_checks.check_flags(code, file, flags))
 
 

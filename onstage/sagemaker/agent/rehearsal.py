@@ -15,6 +15,7 @@ from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
+from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.requests import bodies, images, rules, validate
@@ -64,6 +65,7 @@ def check(
 
     if has_images:
         report.run(PLATFORM, "request", check_request)
+        report.run(PLATFORM, "flags", lambda: _check_flags(found.get("body", {})))
     return (page, found["body"]) if report.passed and "body" in found else None
 
 
@@ -87,6 +89,24 @@ def _check_images(cloud: SageMaker, found: dict[str, Any]) -> list[Finding]:
     problems = [images.patch_problem(uri, datetime.now(timezone.utc).date()) for uri in (training, inference)]
     findings = [Finding(problem, warning=True) for problem in problems if problem]
     return findings
+
+
+def _check_flags(body: Mapping[str, Any]) -> list[Finding]:
+    """Values of hyperparameters, and choices of a search, that the toolkit's command line does not survive."""
+    definition = body.get("TrainingJobDefinition", {})
+    ranges = body.get("HyperParameterTuningJobConfig", {}).get("ParameterRanges", {})
+    told = {**body.get("HyperParameters", {}), **definition.get("StaticHyperParameters", {})}
+    choices = ((one["Name"], text) for one in ranges.get("CategoricalParameterRanges", ()) for text in one["Values"])
+    return [
+        Finding(
+            f"hyperparameter {name} is {value!r}: a shell reads the command line, and this ends it",
+            "use no quote, no bracket ( ) and none of ; & | < > ` in a value",
+            "sh: -c: syntax error: ExitCode 2, before the script starts",
+        )
+        for name, text in (*told.items(), *choices)
+        for value in toolkit.decoded({name: text}).values()
+        if toolkit.breaks(value)
+    ]
 
 
 def _hosting_findings(cloud: SageMaker, slug: str) -> list[Finding]:

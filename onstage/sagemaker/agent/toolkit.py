@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,22 @@ class Call:
         if os.name == "nt":
             raise UserError(f"{odd[0]!r} cannot be rehearsed on Windows: the toolkit lets a shell read it")
         return [shutil.which("bash") or "bash", "--posix", "-c", " ".join(words)]
+
+
+def odd(words: Sequence[str]) -> list[str]:
+    """Those that a shell may change on the way to a script."""
+    return [word for word in words if not _PLAIN.fullmatch(word)]
+
+
+def breaks(value: Any) -> bool:
+    """Whether a value ends the command line that a shell reads: by a quote without its pair, or an operator."""
+    word = _word(value)
+    try:
+        shlex.split(word)
+    except ValueError as error:
+        if "quotation" in str(error):
+            return True
+    return re.search(r"[;&|<>()`\n]", word) is not None
 
 
 def source(host: Host) -> str | None:
