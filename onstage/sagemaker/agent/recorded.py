@@ -19,6 +19,7 @@ from onstage.report import Finding, Report
 from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.job import PLATFORM, rehearse_job
 from onstage.sagemaker.agent.layout import Host, describe
+from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.requests import images, validate
 from onstage.sagemaker.requests.trials import trials
 
@@ -79,6 +80,7 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
         _check(report, code, known, describe(job, "algo-1", ["algo-1"], folder / "host"))
         if not (recorded.check_framework(report, PLATFORM, image) and report.passed):
             return
+        report.not_seen += not_seen(request.body)
         store = LocalStore(folder / "store", mounts)
         _copy_checkpoints(job, given, store)
         run_all(report, [lambda inner: rehearse_job(report, job, store, folder, terms, [], inner)])

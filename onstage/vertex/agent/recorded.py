@@ -17,6 +17,7 @@ from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.vertex.agent import recorded_package
 from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
+from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.replicas import task
 from onstage.vertex.requests import images, validate
 from onstage.vertex.requests.trials import trial
@@ -85,6 +86,7 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
         recorded_package.check(report, packages, known, task(pool), variables)
         if not (recorded.check_framework(report, PLATFORM, image) and report.passed):
             return
+        report.not_seen += not_seen(request.body)
         job_task = Task(job, {}, True, [], metric, "1" if metric else None)
         run_all(report, [lambda inner: rehearse_job(report, job_task, store, folder / "job", terms, inner)])
 
