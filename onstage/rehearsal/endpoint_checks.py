@@ -1,6 +1,6 @@
 """Asks a served model in every form that its endpoint takes, and in some that it has to refuse."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,13 @@ def check_health(url: str, unhealthy: str) -> list[Finding] | str:
     return asked if response.status_code == 200 else [Finding(asked, cloud=unhealthy)]
 
 
-def check_answers(url: str, forms: Iterable[Form], response: dict[str, Any] | None) -> list[Finding] | str:
+def check_answers(
+    url: str, forms: Iterable[Form], response: dict[str, Any] | None, not_carried: Sequence[str] = ()
+) -> list[Finding] | str:
     """Every form of the trainer's example request is answered as the trainer's own model answered it.
 
-    `response` is that answer; without one, as of a job from elsewhere, every form has to be answered.
+    `response` is that answer; without one, as of a job from elsewhere, every form has to be answered. `not_carried` are
+    forms that the platform's container makes something else of, and why.
     """
     expected = rows(response) if response else None
     asked, findings = [], []
@@ -43,7 +46,8 @@ def check_answers(url: str, forms: Iterable[Form], response: dict[str, Any] | No
         asked.append(form.name)
         if problem := _problem(ask(url, form), expected):
             findings.append(Finding(f"a request as {form.name}: {problem}", "see the request: onstage serve"))
-    return findings or f"{'as the trainer has it' if expected else 'answered'}: {', '.join(asked)}"
+    others = f"; not asked: {'; '.join(not_carried)}" if not_carried else ""
+    return findings or f"{'as the trainer has it' if expected else 'answered'}: {', '.join(asked)}{others}"
 
 
 def check_refusals(url: str, forms: Iterable[Form]) -> list[Finding] | str:

@@ -37,6 +37,8 @@ def rehearse_job(
 
     `inputs` are the names of the model's inputs in the order of model.py, where that is known.
     """
+    if not report.wants(PLATFORM, "train"):
+        return None
     results: list[JobResult] = []
     served: list[ServedModel] = []
     model = folder / "unpacked"
@@ -61,8 +63,8 @@ def rehearse_job(
         return None
     report.run(PLATFORM, "ping", lambda: endpoint_checks.check_health(f"{server.url}/ping", UNHEALTHY))
     example, url = model_checks.example(model, served[0]), f"{server.url}/invocations"
-    right, wrong = request_forms.right(example["request"], inputs), request_forms.wrong(example["request"])
-    report.run(PLATFORM, "predictions", lambda: endpoint_checks.check_answers(url, right, example["response"]))
+    (right, refused), wrong = request_forms.right(example["request"], inputs), request_forms.wrong(example["request"])
+    report.run(PLATFORM, "predictions", lambda: endpoint_checks.check_answers(url, right, example["response"], refused))
     report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
     versions = find_versions(next(iter(find_models(model).values())))
     return Served(PLATFORM, server, url, versions[max(versions)], example["request"])

@@ -110,7 +110,8 @@ def _check_flags(body: Mapping[str, Any]) -> list[Finding]:
 
 
 def _hosting_findings(cloud: SageMaker, slug: str) -> list[Finding]:
-    model = bodies.model(cloud, slug.replace("_", "-"), "s3://bucket/model.tar.gz")
+    # As `deploy` names what it makes.
+    model = bodies.model(cloud, job_name(slug, datetime.now(timezone.utc)), "s3://bucket/model.tar.gz")
     config = bodies.endpoint_config(cloud, model["ModelName"], model["ModelName"])
     return [
         *_findings("CreateModel", model, cloud.region),

@@ -6,6 +6,7 @@ request that is refused there has to be refused here.
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from .http_server import Request, Response, error
 from .refusal import log
@@ -37,11 +38,12 @@ class Front:
     def __call__(self, request: Request) -> Response:
         if request.path not in ("/ping", "/invocations"):
             return error(404, "Not Found")
-        attributes = {"tfs-model-name": self.default_model, **_attributes(request.headers.get(_ATTRIBUTES, ""))}
+        attributes = _attributes(request.headers.get(_ATTRIBUTES, ""))
         for name, pattern in _VALID.items():
             if name in attributes and not pattern.fullmatch(attributes[name]):
                 return error(400, f"invalid {name}")
-        path = f"/v1/models/{attributes['tfs-model-name']}"
+        # The default one is taken as it is: njs's own.
+        path = f"/v1/models/{attributes.get('tfs-model-name') or quote(self.default_model)}"
         if "tfs-model-version" in attributes:
             path += f"/versions/{attributes['tfs-model-version']}"
         if request.path == "/ping":
