@@ -79,6 +79,10 @@ _NAMES = {
 }
 CHECKS = {f"{place}.{name}": sentence for place, names in _NAMES.items() for name, sentence in names.items()}
 
+# SageMaker's flags can be wrong in a project, too: a shell reads them.
+_ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ELSEWHERE) - {
+    "sagemaker.flags"
+}
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
@@ -115,13 +119,12 @@ def of_rehearsal(platforms: Iterable[str]) -> list[str]:
     places = {"project", *platforms}
     if len(places) > 2:
         places.add("both")
-    return [one for one in CHECKS if one.split(".")[0] in places and one.split(".")[1] not in _ELSEWHERE]
+    return [one for one in CHECKS if one.split(".")[0] in places and one not in _ONLY_OF_BODY]
 
 
 def of_body(platform: str) -> list[str]:
     """What `onstage body` does for a request of this platform."""
-    own = {SETTINGS, *(f"project.{name}" for name in ("files", "calls", "paths"))}
-    return [one for one in CHECKS if one in own or one.split(".")[0] == platform]
+    return [one for one in CHECKS if one.split(".")[0] in ("project", platform)]
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,12 +16,27 @@ if TYPE_CHECKING:
     from onstage.project import Project
     from onstage.rehearsal.both import Rehearsal
     from onstage.report import Report
+    from onstage.report_formats import Output
     from onstage.settings import Settings
 
 # A platform's name is also its folder in this package, its section of settings.toml and its extra.
 PLATFORMS = ("sagemaker", "vertex")
 
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report for machines.")]
+Select = Annotated[
+    list[str] | None,
+    typer.Option("--select", metavar="ID", help="Only this check, or those of a platform, and what it needs."),
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option("--ignore", metavar="ID", help="What this check finds does not count.")
+]
+Format = Annotated[
+    Literal["text", "json", "github", "junit"],
+    typer.Option("--format", help="What is on standard output, or, github, below the text."),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the report for machines, too; - is standard output."),
+]
 
 app = Application(
     no_args_is_help=True,
@@ -46,29 +61,38 @@ def rehearse(
             "flags than these, and after -- any.",
         ),
     ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    kind: Format = "text",
     json_file: JsonFile = None,
+    listed: Annotated[bool, typer.Option("--list", help="Print every check's id with a sentence, and end.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the schema of the report as JSON, and end.")] = False,
 ) -> None:
     """Run the training job and the endpoint here, as a cloud would: no account, no network, no Docker."""
+    if listed or schema:
+        _describe(schema)
+        return
     platform, argv = _split(words or [])
-    from onstage import installation
+    from onstage import catalogue, installation
 
     project = installation.open_project(*([platform] if platform else ()))
     platforms = [platform] if platform else project.platforms
     for one in platforms:
         installation.require(one, project)
-    from rich.console import Console
-
     from onstage.commands import rehearsed
-    from onstage.rehearsal import both
-    from onstage.report import Report
+    from onstage.rehearsal import both, unseen
+    from onstage.report_formats import Output
 
-    with Report(Console()) as report:
+    output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms)
+    with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             both.rehearse(report, rehearsals, settings, argv)
-        if report.passed:
-            rehearsed.note(project, *platforms)
-        _finish(report, json_file)
+        report.not_seen += unseen.left_out(report, checks)
+        whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
+        if whole and report.passed:
+            rehearsed.note(project, *whole)
+        _finish(report, output, project.root)
 
 
 @app.command(
@@ -100,30 +124,30 @@ def body(
     time_limit: Annotated[
         int | None, typer.Option(min=1, help="Seconds that the job may run. [default: settings.toml's, or 300]")
     ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    kind: Format = "text",
     json_file: JsonFile = None,
 ) -> None:
     """Rehearse a training or tuning request from elsewhere, with its own code: it needs no project of the template."""
-    from rich.console import Console
-
-    from onstage import installation
+    from onstage import catalogue, installation
     from onstage.rehearsal import elsewhere
-    from onstage.report import Report
+    from onstage.report_formats import Output
     from onstage.sections import Rehearsal as Limits
 
     project = installation.open_project_if_any()
     platform, request = elsewhere.recognise(file, PLATFORMS)
     given = elsewhere.given(file, source or (), channel or (), changed or (), image_python, store)
     installation.require_packages(platform, project)
-    with Report(Console()) as report:
-        limits = Limits()
+    output = Output("body", kind, json_file)
+    with _report(output, select, ignore, catalogue.of_body(platform)) as report:
+        limits: Limits | None = Limits()
         if project:
             read = _settings(report, project, [])
-            if read is None:
-                _finish(report, json_file)
-                return
-            limits = read.rehearsal
-        elsewhere.rehearse(report, platform, request, given, time_limit or limits.time_limit)
-        _finish(report, json_file)
+            limits = read.rehearsal if read else None
+        if limits:
+            elsewhere.rehearse(report, platform, request, given, time_limit or limits.time_limit)
+        _finish(report, output, project.root if project else Path())
 
 
 @app.command(epilog="Examples:\n\nonstage serve\n\nonstage serve runs/long --port 8500")
@@ -153,12 +177,20 @@ def serve(
 def settings(
     section: Annotated[str, typer.Argument(metavar="SECTION", help="Such as vertex. [default: all]")] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/settings.md.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="As a JSON schema for editors.")] = False,
 ) -> None:
     """Every key of settings.toml with its type, its default and what it means. Works outside of a project, too."""
     import shutil
 
     from onstage import settings_page
 
+    if schema:
+        import json
+
+        from onstage import settings_schema
+
+        print(json.dumps(settings_schema.schema(), indent=2), flush=True)
+        return
     # A log gets a sentence as one line, which can be searched.
     width = min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else None
     print(settings_page.markdown(section) if markdown else settings_page.text(section, width), flush=True)
@@ -180,6 +212,34 @@ def _split(words: list[str]) -> tuple[str, list[str]]:
     return words[0], words[1:]
 
 
+def _describe(schema: bool) -> None:
+    """The report's schema, or every check's id with its sentence."""
+    if schema:
+        import json
+
+        from onstage import report_formats
+
+        print(json.dumps(report_formats.schema(), indent=2), flush=True)
+        return
+    from onstage.catalogue import CHECKS
+
+    for one, sentence in CHECKS.items():
+        print(f"{one:26}{sentence}", flush=True)
+
+
+def _report(
+    output: "Output", select: Sequence[str] | None, ignore: Sequence[str] | None, checks: Sequence[str]
+) -> "Report":
+    """The report of a command that does these checks when all are selected."""
+    from onstage import catalogue
+    from onstage.report import Report
+
+    catalogue.check_selected(select or (), checks)
+    catalogue.check_ignored(ignore or ())
+    ignored = dict.fromkeys(ignore or (), "--ignore")
+    return Report(output.console, select=catalogue.selected(select or ()), ignore=ignored)
+
+
 def _rehearsal(platform: str) -> "Rehearsal":
     rehearsal: Any = importlib.import_module(f"onstage.{platform}.agent.rehearsal")
     return rehearsal
@@ -193,13 +253,14 @@ def _settings(report: "Report", project: "Project", rehearsals: "Sequence[Rehear
 
     def read() -> None:
         found.append(load(project))
+        report.ignore = {**found[0].rehearsal.ignore, **report.ignore}
         for rehearsal in rehearsals:
             rehearsal.filled(found[0])
 
     return found[0] if report.run("project", "settings", read) else None
 
 
-def _finish(report: "Report", json_file: Path | None) -> None:
-    report.finish(json_file)
+def _finish(report: "Report", output: "Output", root: Path) -> None:
+    output.finish(report, root)
     if not report.passed:
         raise typer.Exit(1)

@@ -150,6 +150,8 @@ class Platform(Protocol):
     name: str
     title: str
     project: Project
+    # Checks whose findings do not count, by their ids, with the reasons of settings.toml.
+    ignore: Mapping[str, str]
 
     @property
     def bucket(self) -> Bucket:

@@ -1,10 +1,8 @@
 """What was checked, how long it took, and what to do about what failed: for people, for logs and for machines."""
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -121,7 +119,11 @@ class Report:
 
     def wants(self, platform: str, name: str) -> bool:
         """Whether a check is to be done."""
-        return not self._select or f"{platform}.{name}" in self._select
+        return self.wants_id(f"{platform}.{name}")
+
+    def wants_id(self, one: str) -> bool:
+        """Whether the check with this id is to be done."""
+        return not self._select or one in self._select
 
     def run(self, platform: str, name: str, check: Callable[[], Any]) -> bool:
         """Run one check; return whether what comes after it can be done.
@@ -165,14 +167,12 @@ class Report:
             several = len({check.platform for check in self.checks} - {"project"}) > 1
             self._print(escape(f"{platform}: {text}" if several else text))
 
-    def finish(self, file: Path | None) -> None:
-        """Print what was not seen, then the verdict; write the report as JSON to `file`.
-
-        Raises UserError when it cannot be written.
-        """
+    def finish(self) -> None:
+        """Print what was not seen, then the verdict."""
         self.__exit__()
-        # Platforms add theirs side by side.
-        self.not_seen.sort(key=lambda line: line.partition(": ")[0])
+        # Platforms add theirs side by side; what is of none of them comes last.
+        places = {line: line.partition(": ")[0] for line in self.not_seen}
+        self.not_seen.sort(key=lambda line: places[line] if places[line] in ("sagemaker", "vertex") else "~")
         if self.not_seen and not verbosity.is_quiet():
             self._print("\n    ".join(["not seen here:", *map(escape, self.not_seen)]))
         failed = sum(check.status == "failed" for check in self.checks)
@@ -184,18 +184,6 @@ class Report:
             f", {count} {name}{'s' * (name == 'warning' and count > 1)}" for name, count in others if count
         )
         self._print(f"{verdict}{counts}, {len(self.checks)} checks in {self.seconds:.1f} s")
-        if file is None:
-            return
-        content = {
-            "checks": [{"id": check.id, **asdict(check)} for check in self.checks],
-            "not_seen": self.not_seen,
-            "passed": self.passed,
-            "seconds": self.seconds,
-        }
-        try:
-            file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"the report cannot be written: {error}") from error
 
     def _add(self, check: Check) -> None:
         self.checks.append(check)

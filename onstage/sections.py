@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from onstage.ignored import Ignored
+
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -45,6 +47,11 @@ class Rehearsal(Section):
     )
     time_limit: Positive = Field(
         default=300, description="Seconds that a rehearsed job may run before it is ended and fails."
+    )
+    ignore: Ignored = Field(
+        default={},
+        description="Checks whose findings do not count, by their ids (`onstage rehearse --list`), each with the "
+        "reason; the cheap checks of cloud commands ignore them, too.",
     )
 
 

@@ -67,9 +67,15 @@ def text(section: str = "", width: int | None = None) -> str:
 
 def markdown(section: str = "") -> str:
     """The sections as a page of tables; all of them are docs/settings.md."""
+    editors = (
+        "An editor completes the keys and marks what is wrong with `settings.schema.json`, beside this page, which\n"
+        "`onstage settings --schema` prints: taplo, and so Even Better TOML in VS Code, takes it from a first line\n"
+        "`#:schema PATH_OR_URL`."
+    )
     parts = [
         "# settings.toml",
         "This page is what `onstage settings --markdown` prints. Types and defaults are TOML's.",
+        editors,
     ]
     for table in tables(section):
         rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]

@@ -21,7 +21,7 @@ def setup(platform: Platform, *, create: bool, dry_run: bool) -> None:
         return
     with show.report() as report:
         policy = platform.check_account(report)
-        report.finish(None)
+        report.finish()
     show.say(policy)
     if not report.passed:
         raise typer.Exit(1)

@@ -20,12 +20,12 @@ def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dr
     job = latest(platform, job_name, "training", "tuning")
     if job.state != "succeeded":
         raise UserError(f"the job {job.name} has no model to serve: it is {job.detail or job.state}")
-    with show.report(dry_run) as report:
+    with show.report(dry_run, platform.ignore) as report:
         plan = platform.plan_endpoint(report, job, endpoint)
         found: dict[str, Any] = {}
         if plan and not dry_run:
             report.run(platform.name, "model", lambda: found.update(example=platform.example(job)))
-        report.finish(None)
+        report.finish()
         if plan is None or not report.passed:
             raise typer.Exit(1)
     if dry_run:
@@ -61,9 +61,9 @@ def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: boo
     """Predict every line of a file of JSON lines, or of the objects below a URI."""
     job = latest(platform, job_name, "training", "tuning")
     place: Path | str = source if "://" in source else _json_lines(Path(source))
-    with show.report(dry_run) as report:
+    with show.report(dry_run, platform.ignore) as report:
         plan = platform.plan_batch(report, job, place)
-        report.finish(None)
+        report.finish()
         if plan is None or not report.passed:
             raise typer.Exit(1)
     if dry_run:

@@ -21,13 +21,15 @@ Answer = TypeVar("Answer")
 
 def submit(platform: Platform, argv: Sequence[str], search: Search | None, *, dry_run: bool, wait: bool) -> None:
     """Check, send and watch a training or tuning job. Raises UserError when it fails, typer.Exit when not sent."""
-    with show.report(dry_run) as report:
+    with show.report(dry_run, platform.ignore) as report:
         plan = platform.plan_job(report, argv, search)
         if plan:
             report.run(platform.name, "rehearsed", lambda: _not_rehearsed(platform))
             if not dry_run:
                 platform.check_job(report)
-        report.finish(None)
+        report.finish()
+        if plan is None and report.passed:
+            raise UserError("nothing is sent: an ignored check found what the request cannot do without")
         if plan is None or not report.passed:
             raise typer.Exit(1)
     if dry_run:

@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,13 @@ def requests(plan: "Plan") -> None:
     print("not sent: --dry-run", file=sys.stderr, flush=True)
 
 
-def report(dry_run: bool = False) -> "Report":
-    """A report of checks, away from standard output when that has the bodies."""
+def report(dry_run: bool = False, ignore: Mapping[str, str] | None = None) -> "Report":
+    """A report of checks, away from standard output when that has the bodies; `ignore` as for Report."""
     from rich.console import Console
 
     from onstage.report import Report
 
-    return Report(Console(stderr=dry_run))
+    return Report(Console(stderr=dry_run), ignore=ignore)
 
 
 def state(found: "State") -> str:

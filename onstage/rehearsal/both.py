@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
-from onstage.rehearsal import processes
+from onstage.rehearsal import processes, unseen
 from onstage.rehearsal.endpoint_checks import Form, ask
 from onstage.report import Finding, Report
 from onstage.serving.answers import TOLERANCE, difference, rows
 from onstage.serving.process import ServingProcess
 from onstage.settings import Settings
+
+NOTHING_TO_RUN = "an ignored check found what the job cannot do without: there is nothing to run"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Served:
 class Rehearsal(Protocol):
     """The module `rehearsal` of a platform."""
 
+    PLATFORM: str
+
     def filled(self, settings: Settings) -> Settings:
         """`settings` with what they do not say yet."""
 
@@ -47,13 +52,24 @@ class Rehearsal(Protocol):
 
 def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it."""
+    wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
     for one in rehearsals:
         full = one.filled(settings)
-        if found := one.check(report, full, argv):
+        found = one.check(report, full, argv)
+        if found and one in wanted:
             checked.append(partial(one.run, report, full, *found))
-    if len(checked) == len(rehearsals):
+    if wanted and report.passed and len(checked) == len(wanted):
         run_all(report, checked)
+    else:
+        seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
+        report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
+    trained = {check.platform for check in report.checks if check.name == "train"}
+    for platform in [one.PLATFORM for one in wanted]:
+        if report.passed and report.wants(platform, "train") and platform not in trained:
+            report.run(platform, "train", lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
+    if report.project and report.project[0] and "project.data" in {check.id for check in report.checks}:
+        report.not_seen += unseen.settings_of(report.project[0], settings, argv, is_trained=bool(trained))
 
 
 def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:

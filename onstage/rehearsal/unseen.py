@@ -1,9 +1,18 @@
 """What a rehearsal cannot know, in short lines: the part that every platform shares."""
 
+import itertools
 import platform as machine
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+from onstage.checks import table_checks
+from onstage.checks.model_page import ModelPage
+from onstage.errors import UserError
+from onstage.report import Report
+from onstage.settings import Settings
+from onstage.source import find_data
 
 # The distributions that may bring a library, by its name.
 _LIBRARIES = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",), "numpy": ("numpy",)}
@@ -70,3 +79,53 @@ def _is_same(there: str, here: str) -> bool:
 
 def _joined(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def settings_of(page: ModelPage, settings: Settings, argv: Sequence[str], *, is_trained: bool) -> list[str]:
+    """What a training of the project would do and this one did not, or what none did."""
+    if is_trained:
+        whole = table_checks.hyperparameters(page, argv, {})
+        here = table_checks.hyperparameters(page, argv, settings.rehearsal.hyperparameters)
+        less = [f"{name}={value} instead of {whole[name]}" for name, value in here.items() if value != whole[name]]
+        return [f"a training in full: here it had {', '.join(less)}"] if less else []
+    files = {location: _longer(page, location) for _, location in settings.data}
+    return [
+        f"rows after the first {table_checks.ROWS} of {found[0]} in {location}, which a training reads"
+        + (f"; so in {len(found) - 1} more files" if len(found) > 1 else "")
+        for location, found in files.items()
+        if found
+    ]
+
+
+def left_out(report: Report, expected: Collection[str]) -> list[str]:
+    """What was not checked, of the ids that a run has when all is selected and nothing fails."""
+    done = {check.id for check in report.checks}
+    wanted = [one for one in expected if report.wants_id(one)]
+    missing = [one for one in wanted if one not in done]
+    unselected = len(expected) - len(wanted)
+    lines = []
+    if missing and not report.passed:
+        lines.append(f"what comes after the failed check: {_counted(missing)}")
+    if unselected:
+        lines.append(f"what --select left out: {unselected} checks")
+    return lines
+
+
+def _counted(ids: Sequence[str]) -> str:
+    return f"{ids[0]} and {len(ids) - 1} more checks" if len(ids) > 1 else ids[0]
+
+
+def _longer(page: ModelPage, location: str) -> list[str]:
+    """The tables of which the glance at the data does not see all."""
+    try:
+        files = find_data(page.project, location) if page.is_table else {}
+    except UserError:
+        # The check of the data says so.
+        return []
+    return [name for name, file in files.items() if name.endswith(".csv") and _has_more(file, table_checks.ROWS)]
+
+
+def _has_more(file: Path, rows: int) -> bool:
+    with file.open("rb") as lines:
+        # The header comes first.
+        return next(itertools.islice(lines, rows + 1, None), None) is not None

@@ -16,8 +16,6 @@ from tests.onstage.commands import onstage
 from tests.onstage.mistakes import add, both, change, write
 
 MEMBERS = {"id", "platform", "name", "status", "seconds", "detail", "cloud", "fix", "file", "line"}
-# Checks of a request that is not the project's own.
-ELSEWHERE = ("sagemaker.entry", "sagemaker.environment")
 FINE = both(
     add("src/requirements.txt", "Pillow>=10\npolars; python_version >= '3.10'  # a comment"),
     add("src/trainer/extra.py", '''\
@@ -91,9 +89,7 @@ def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
     assert set(report) == {"report", "onstage", "command", "checks", "not_seen", "passed", "seconds"}
     assert all(set(check) == MEMBERS for check in report["checks"])
     assert "a training in full: here it had epochs=2 instead of 40" in report["not_seen"]
-    assert {check["id"] for check in report["checks"]} == {
-        one for one in CHECKS if one.startswith(("project.", "sagemaker.")) and one not in ELSEWHERE
-    }
+    assert {check["id"] for check in report["checks"]} == set(of_rehearsal(["sagemaker"]))
     details = {check["name"]: check["detail"] for check in report["checks"]}
     assert "val_rmse=" in details["metrics"]
     assert "application/jsonlines" in details["predictions"]

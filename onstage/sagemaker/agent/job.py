@@ -39,6 +39,8 @@ def rehearse_job(
     """
     if not report.wants(PLATFORM, "train"):
         return None
+    if not report.wants(PLATFORM, "train"):
+        return None
     results: list[JobResult] = []
     served: list[ServedModel] = []
     model = folder / "unpacked"

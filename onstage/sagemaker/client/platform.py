@@ -27,6 +27,7 @@ class SageMakerPlatform:
 
     def __init__(self, settings: Settings) -> None:
         self.project = settings.project
+        self.ignore: Mapping[str, str] = settings.rehearsal.ignore
         self._settings, self._cloud = settings, settings.cloud(SageMaker)
         self._clients = Clients(self._cloud.region)
         self.bucket = S3Bucket(self._clients, self._cloud.bucket)
@@ -41,7 +42,7 @@ class SageMakerPlatform:
 
         tuning = None if search is None else _tuning(search)
         # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(update={"rehearsal": Rehearsal()})
+        whole = self._settings.model_copy(update={"rehearsal": Rehearsal(ignore=self._settings.rehearsal.ignore)})
         checked = check(report, whole, argv, tuning)
         return self._jobs.plan(checked[1], source.archive(self.project.source)) if checked else None
 

@@ -87,6 +87,8 @@ def rehearse_job(
     report: Report, task: Task, store: LocalStore, folder: Path, terms: Terms, stack: ExitStack
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would."""
+    if not report.wants(PLATFORM, "train"):
+        return None
     results: list[JobResult] = []
     served: list[ServedModel] = []
     versions: dict[int, Path] = {}

@@ -27,6 +27,7 @@ class VertexPlatform:
 
     def __init__(self, settings: Settings) -> None:
         self.project = settings.project
+        self.ignore: Mapping[str, str] = settings.rehearsal.ignore
         self._settings, self._cloud = settings, settings.cloud(Vertex)
         self._client = Client(self._cloud)
         self.bucket = GoogleBucket(self._client, self._cloud.bucket)
@@ -40,7 +41,7 @@ class VertexPlatform:
         from onstage.vertex.agent.rehearsal import check
 
         # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(update={"rehearsal": Rehearsal()})
+        whole = self._settings.model_copy(update={"rehearsal": Rehearsal(ignore=self._settings.rehearsal.ignore)})
         checked = check(report, whole, argv, None if search is None else _tuning(search))
         plans: list[Plan] = []
         if checked and report.run(self.name, "package", lambda: plans.append(self._jobs.plan(checked[1]))):
