@@ -39,8 +39,6 @@ def rehearse_job(
     """
     if not report.wants(PLATFORM, "train"):
         return None
-    if not report.wants(PLATFORM, "train"):
-        return None
     results: list[JobResult] = []
     served: list[ServedModel] = []
     model = folder / "unpacked"
