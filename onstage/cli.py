@@ -24,18 +24,18 @@ PLATFORMS = ("sagemaker", "vertex")
 
 Select = Annotated[
     list[str] | None,
-    typer.Option("--select", metavar="ID", help="Only this check, or those of a platform, and what it needs."),
+    typer.Option("--select", metavar="ID", help="Only this check, or a platform's, and what it needs."),
 ]
 Ignore = Annotated[
     list[str] | None, typer.Option("--ignore", metavar="ID", help="What this check finds does not count.")
 ]
 Format = Annotated[
     Literal["text", "json", "github", "junit"],
-    typer.Option("--format", help="What is on standard output, or, github, below the text."),
+    typer.Option("--format", metavar="KIND", help="What to print: text, json, github or junit."),
 ]
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the report for machines, too; - is standard output."),
+    typer.Option("--json", metavar="FILE", help="Write the report as JSON, too; - prints it."),
 ]
 
 app = Application(
@@ -65,8 +65,8 @@ def rehearse(
     ignore: Ignore = None,
     kind: Format = "text",
     json_file: JsonFile = None,
-    listed: Annotated[bool, typer.Option("--list", help="Print every check's id with a sentence, and end.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the schema of the report as JSON, and end.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
     """Run the training job and the endpoint here, as a cloud would: no account, no network, no Docker."""
     if listed or schema:
@@ -88,7 +88,7 @@ def rehearse(
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             both.rehearse(report, rehearsals, settings, argv)
-        report.not_seen += unseen.left_out(report, checks)
+        report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
         if whole and report.passed:
             rehearsed.note(project, *whole)
@@ -131,7 +131,7 @@ def body(
 ) -> None:
     """Rehearse a training or tuning request from elsewhere, with its own code: it needs no project of the template."""
     from onstage import catalogue, installation
-    from onstage.rehearsal import elsewhere
+    from onstage.rehearsal import elsewhere, unseen
     from onstage.report_formats import Output
     from onstage.sections import Rehearsal as Limits
 
@@ -139,14 +139,15 @@ def body(
     platform, request = elsewhere.recognise(file, PLATFORMS)
     given = elsewhere.given(file, source or (), channel or (), changed or (), image_python, store)
     installation.require_packages(platform, project)
-    output = Output("body", kind, json_file)
-    with _report(output, select, ignore, catalogue.of_body(platform)) as report:
+    output, checks = Output("body", kind, json_file), catalogue.of_body(platform)
+    with _report(output, select, ignore, checks) as report:
         limits: Limits | None = Limits()
         if project:
             read = _settings(report, project, [])
             limits = read.rehearsal if read else None
         if limits:
             elsewhere.rehearse(report, platform, request, given, time_limit or limits.time_limit)
+        report.not_seen += unseen.unselected(report, checks)
         _finish(report, output, project.root if project else Path())
 
 

@@ -97,18 +97,17 @@ def settings_of(page: ModelPage, settings: Settings, argv: Sequence[str], *, is_
     ]
 
 
-def left_out(report: Report, expected: Collection[str]) -> list[str]:
-    """What was not checked, of the ids that a run has when all is selected and nothing fails."""
+def missing(report: Report, checks: Collection[str]) -> list[str]:
+    """What was not done of these checks, by their ids, because something failed before."""
     done = {check.id for check in report.checks}
-    wanted = [one for one in expected if report.wants_id(one)]
-    missing = [one for one in wanted if one not in done]
-    unselected = len(expected) - len(wanted)
-    lines = []
-    if missing and not report.passed:
-        lines.append(f"what comes after the failed check: {_counted(missing)}")
-    if unselected:
-        lines.append(f"what --select left out: {unselected} checks")
-    return lines
+    found = [one for one in checks if report.wants_id(one) and one not in done]
+    return [f"what comes after the failed check: {_counted(found)}"] if found and not report.passed else []
+
+
+def unselected(report: Report, checks: Collection[str]) -> list[str]:
+    """What was not done of these checks because it was not selected."""
+    count = sum(not report.wants_id(one) for one in checks)
+    return [f"what --select left out: {count} checks"] if count else []
 
 
 def _counted(ids: Sequence[str]) -> str:

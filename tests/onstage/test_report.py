@@ -317,6 +317,24 @@ def test_an_interrupted_rehearsal_leaves_no_report_and_a_report_that_is_there(co
     assert (copy / "old.json").read_text(encoding="utf-8") == "old"
 
 
+def test_a_request_from_elsewhere_has_the_same_options(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"jobSpec": {}}', encoding="utf-8")
+    done = forked("body", "x.json", "--format", "json", folder=tmp_path)
+    report = json.loads(done.stdout)
+    jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert (done.returncode, report["command"], report["passed"]) == (1, "body", False)
+    assert statuses(report)["vertex.request"] == "failed"
+    left = len(catalogue.of_body("vertex")) - len(catalogue.selected(["vertex.request"]))
+    done = forked("body", "x.json", "--select", "vertex.request", "--format", "github", folder=tmp_path)
+    assert f"    what --select left out: {left} checks\n" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("::error title=vertex.request::")
+    said = "--select sagemaker: that is not checked here; see onstage rehearse --list"
+    assert refusal(forked("body", "x.json", "--select", "sagemaker", folder=tmp_path)) == said
+    said = "there is no check vertex.reqest; did you mean vertex.request?"
+    assert refusal(forked("body", "x.json", "--ignore", "vertex.reqest", folder=tmp_path)) == said
+    assert refusal(forked("body", "x.json", "--json", "a/b", folder=tmp_path)) == "--json a/b: there is no folder a"
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_to_is_one_line(copy: Path) -> None:
     (copy / "locked").mkdir(mode=0o555)
@@ -336,9 +354,11 @@ def test_a_pipe_is_not_opened_before_there_is_a_report(tmp_path: Path) -> None:
 def test_only_a_whole_rehearsal_that_passed_is_noted(copy: Path) -> None:
     report, done = rehearse(
         copy, "--epochs", "1", "--select", "project", "--select", "vertex", "--select", "sagemaker.train",
-        "--ignore", "vertex.limits",
+        "--ignore", "vertex.limits", "--verbose",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    for platform in ("sagemaker", "vertex"):
+        assert re.search(rf"(?m)^{platform}: epoch=1 loss=", done.stderr)
     found = statuses(report)
     assert {one for one in found if one.startswith("vertex.")} >= {"vertex.train", "vertex.refusals"}
     assert found["sagemaker.train"] == "passed"

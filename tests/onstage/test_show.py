@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from onstage.commands.show import clock, pauses, size
+from onstage import verbosity
+from onstage.commands.show import Bytes, Waiting, clock, pauses, size
 
 
 def test_pauses_grow_but_stay_short() -> None:
@@ -23,3 +24,17 @@ def test_bytes_are_shown_in_the_unit_that_suits(count: float, shown: str) -> Non
 @pytest.mark.parametrize(("seconds", "shown"), [(5.9, "00:05"), (61, "01:01"), (3723, "1:02:03")])
 def test_seconds_are_shown_as_a_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_quiet_says_nothing_of_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for level, said in ((verbosity.NORMAL, ["waiting", "a line", "data: 5 B in "]), (verbosity.QUIET, ["a line"])):
+        monkeypatch.setattr(verbosity, "_level", level)
+        with Waiting() as waiting:
+            waiting.now("waiting", "a clock")
+            waiting.line("a line")
+        with Bytes("data", 5) as progress:
+            progress.add(5)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line[: len(start)] for line, start in zip(lines, said, strict=True)] == said
