@@ -15,13 +15,11 @@ CLASSIFICATION = CONTEXT["problem"] == "classification"
 WANTED = {
     "src/sagemaker_entry.py": SAGEMAKER,
     "tests/test_sagemaker.py": SAGEMAKER,
-    "infra/sagemaker.yaml": SAGEMAKER,
     "sdk_example.py": bool(CONTEXT["__sagemaker_sdk"]),
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,
     "tests/test_vertex.py": VERTEX,
-    "infra/vertex.sh": VERTEX,
     "environment.yml": CONTEXT["environment"] == "conda",
     "data/*/iris.csv": CLASSIFICATION,
     "data/*/penguins.csv": not CLASSIFICATION,

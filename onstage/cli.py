@@ -148,7 +148,8 @@ def body(
         if limits:
             elsewhere.rehearse(report, platform, request, given, time_limit or limits.time_limit)
         report.not_seen += unseen.unselected(report, checks)
-        _finish(report, output, project.root if project else Path())
+        # Files of a source are named from here.
+        _finish(report, output, Path())
 
 
 @app.command(epilog="Examples:\n\nonstage serve\n\nonstage serve runs/long --port 8500")

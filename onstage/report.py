@@ -1,6 +1,7 @@
 """What was checked, how long it took, and what to do about what failed: for people, for logs and for machines."""
 
 import time
+import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -139,6 +140,8 @@ class Report:
             answer = check()
         except UserError as error:
             answer = [Finding(str(error))]
+            if verbosity.is_verbose():
+                self._print(escape(traceback.format_exc()))
         findings = answer if isinstance(answer, list) else []
         seconds = time.monotonic() - started
         reason = self.ignore.get(f"{platform}.{name}")

@@ -1,7 +1,8 @@
-"""The AWS account: what jobs and endpoints need in it, and the stack of infra/sagemaker.yaml that has it all."""
+"""The AWS account: what jobs and endpoints need in it, and the stack of account.yaml that has it all."""
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from onstage.commands import show
@@ -15,7 +16,7 @@ from onstage.sagemaker.requests import images, policies
 from onstage.sections import SageMaker
 from onstage.settings import Settings
 
-TEMPLATE = "infra/sagemaker.yaml"
+TEMPLATE = Path(__file__).with_name("account.yaml")
 PLATFORM = "sagemaker"
 _CREATE = "onstage sagemaker setup --create"
 
@@ -57,7 +58,7 @@ def plan(clients: Clients, settings: Settings) -> Plan:
                 raise
     body: dict[str, Any] = {
         "StackName": stack_name(settings),
-        "TemplateBody": (settings.project.root / TEMPLATE).read_text(encoding="utf-8"),
+        "TemplateBody": TEMPLATE.read_text(encoding="utf-8"),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         "Capabilities": ["CAPABILITY_IAM"],
         "OnFailure": "DELETE",

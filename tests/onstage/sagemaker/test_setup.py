@@ -1,4 +1,4 @@
-"""`onstage sagemaker setup`, and the stack of infra/: what is missing is named, and made when asked."""
+"""`onstage sagemaker setup`, and its stack: what is missing is named, and made when asked."""
 
 import ast
 import json
@@ -14,6 +14,7 @@ import cfnlint.decode
 import pytest
 
 from onstage.project import Project
+from onstage.sagemaker.client.accounts import TEMPLATE
 from onstage.sagemaker.requests.policies import role_policy
 from onstage.settings import load
 from tests.emulators.aws import FakeAws
@@ -46,9 +47,8 @@ def test_setup_says_what_is_missing_and_makes_it_when_asked(new_desk: Desk) -> N
     assert "AES256" in json.dumps(encryption)
 
 
-def test_the_stack_is_what_cloudformation_accepts_with_and_without_a_notebook(project: Path, aws: FakeAws) -> None:
-    template = project / "infra" / "sagemaker.yaml"
-    text = template.read_text(encoding="utf-8")
+def test_the_stack_is_what_cloudformation_accepts_with_and_without_a_notebook(aws: FakeAws) -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
     assert cfnlint.api.lint(text, regions=[REGION, "eu-west-1", "cn-north-1"]) == []
     given = {"ProjectName": "iris-notes", "CreateBucket": "no", "Notebook": "yes", "InVpc": "yes",
              "NotebookSubnetId": "subnet-12345678", "NotebookSecurityGroupId": "sg-12345678"}  # fmt: skip
@@ -60,8 +60,8 @@ def test_the_stack_is_what_cloudformation_accepts_with_and_without_a_notebook(pr
     assert len(aws.client("sagemaker").list_notebook_instances()["NotebookInstances"]) == before + 1
 
 
-def test_what_moto_does_not_look_at_is_in_the_stack(project: Path) -> None:
-    decoded, _ = cfnlint.decode.decode(str(project / "infra" / "sagemaker.yaml"))
+def test_what_moto_does_not_look_at_is_in_the_stack() -> None:
+    decoded, _ = cfnlint.decode.decode(str(TEMPLATE))
     properties = {name: one["Properties"] for name, one in decoded["Resources"].items()}
     bucket, notebook = properties["Bucket"], properties["NotebookInstance"]
     assert all(value is True for value in bucket["PublicAccessBlockConfiguration"].values())
@@ -76,9 +76,9 @@ def test_what_moto_does_not_look_at_is_in_the_stack(project: Path) -> None:
     ("minutes", "state", "stops"), [(59, "idle", False), (61, "idle", True), (61, "busy", False), (None, "", True)]
 )
 def test_a_notebook_instance_stops_when_no_kernel_has_worked(
-    project: Path, tmp_path: Path, minutes: int | None, state: str, stops: bool
+    tmp_path: Path, minutes: int | None, state: str, stops: bool
 ) -> None:
-    decoded, _ = cfnlint.decode.decode(str(project / "infra" / "sagemaker.yaml"))
+    decoded, _ = cfnlint.decode.decode(str(TEMPLATE))
     script = decoded["Resources"]["StopWhenIdle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Sub"]
     script = script.replace("${NotebookIdleMinutes}", "60").replace("${AWS::Region}", REGION)
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)

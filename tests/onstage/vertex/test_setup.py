@@ -1,4 +1,4 @@
-"""`onstage vertex setup`, infra/vertex.sh, credentials: what is missing is named, and made only when asked."""
+"""`onstage vertex setup`, account.sh, credentials: what is missing is named, and made only when asked."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onstage.vertex.client import setup
 from onstage.vertex.requests import policies
 from tests.conftest import Command
 from tests.emulators.google import NUMBER, PROJECT
@@ -101,11 +102,11 @@ def test_setup_names_what_is_missing_and_makes_it_when_asked(project: Path, desk
     assert f"projects/{NUMBER}" in fresh.run("setup")
 
 
-SCRIPT = "infra/vertex.sh"
+SCRIPT = Path(setup.__file__).with_name("account.sh")
 
 
 def script(project: Path, command: Command, tmp_path: Path, *words: str, there: bool = False) -> list[str]:
-    """The gcloud commands that infra/vertex.sh really runs, with a gcloud that notes them; `there` is what it finds."""
+    """The gcloud commands that account.sh really runs, with a gcloud that notes them; `there` is what it finds."""
     fake = tmp_path / "bin" / "gcloud"
     fake.parent.mkdir(exist_ok=True)
     notes = tmp_path / "notes"
@@ -114,7 +115,7 @@ def script(project: Path, command: Command, tmp_path: Path, *words: str, there: 
     fake.write_text(f'#!/bin/sh\necho "$*" >> {notes}\ncase "$*" in *" describe "*) exit {found};; esac\n')
     fake.chmod(0o755)
     path = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
-    done = command("bash", project / SCRIPT, *words, cwd=tmp_path, environment=path)
+    done = command("bash", SCRIPT, *words, cwd=tmp_path, environment=path)
     assert done.returncode == 0, done.stderr
     return notes.read_text(encoding="utf-8").splitlines()
 
@@ -148,12 +149,12 @@ def test_the_script_makes_and_grants_what_setup_does(project: Path, command: Com
 
 def test_the_script_makes_nothing_unless_asked(project: Path, command: Command, tmp_path: Path) -> None:
     assert script(project, command, tmp_path, *WORDS) == []
-    refused = command("bash", project / SCRIPT, "--project", "proj", cwd=tmp_path)
+    refused = command("bash", SCRIPT, "--project", "proj", cwd=tmp_path)
     assert (refused.returncode, "usage:" in refused.stderr) == (2, True)
-    unknown = command("bash", project / SCRIPT, "--force", cwd=tmp_path)
+    unknown = command("bash", SCRIPT, "--force", cwd=tmp_path)
     assert (unknown.returncode, "--force is not known" in unknown.stderr) == (2, True)
 
 
 def test_the_script_is_clean(project: Path, command: Command) -> None:
-    done = command(Path(sys.executable).with_name("shellcheck"), "--severity", "style", project / SCRIPT, cwd=project)
+    done = command(Path(sys.executable).with_name("shellcheck"), "--severity", "style", SCRIPT, cwd=project)
     assert (done.returncode, done.stdout) == (0, "")
