@@ -107,6 +107,16 @@ def test_verbose_shows_where_a_message_comes_from(project: Path) -> None:
     assert verbose.stderr.splitlines()[-1] == plain.stderr.strip()
 
 
+def test_verbose_shows_where_a_failed_check_comes_from(project: Path) -> None:
+    (project / "settings.toml").write_text("[vertex", encoding="utf-8")
+    assert "Traceback" not in forked("rehearse", "vertex", folder=project).stdout
+    verbose = forked("-v", "rehearse", "vertex", folder=project)
+    assert (verbose.returncode, verbose.stderr) == (1, "")
+    assert verbose.stdout.startswith("Traceback")
+    assert "TOMLDecodeError" in verbose.stdout
+    assert re.search(r"(?m)^project\.settings .* FAILED\n    settings\.toml cannot be read", verbose.stdout)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the shell is bash")
 def test_completion_does_what_the_options_say_not(project: Path) -> None:
     words = "onstage -C nowhere --version -q -v vertex sta"

@@ -10,7 +10,7 @@ import pytest
 from onstage import catalogue
 from tests.conftest import Bake
 from tests.onstage.mistakes import change
-from tests.onstage.reports import UNDEFINED, check, copied, rehearse, statuses
+from tests.onstage.reports import UNDEFINED, copied, fitting, rehearse, statuses
 from tests.onstage.small import ROOT, forked, refusal
 
 
@@ -159,7 +159,7 @@ def test_an_ignored_check_without_which_nothing_can_run_does_not_pass(copy: Path
 def test_a_request_from_elsewhere_has_the_same_options(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"jobSpec": {}}', encoding="utf-8")
     done = forked("body", "x.json", "--format", "json", folder=tmp_path)
-    report = check(done.stdout)
+    report = fitting(done.stdout)
     assert (done.returncode, report["command"], report["passed"]) == (1, "body", False)
     assert statuses(report)["vertex.request"] == "failed"
     left = len(catalogue.of_body("vertex")) - len(catalogue.selected(["vertex.request"]))
