@@ -15,7 +15,6 @@ CLASSIFICATION = CONTEXT["problem"] == "classification"
 WANTED = {
     "src/sagemaker_entry.py": SAGEMAKER,
     "tests/test_sagemaker.py": SAGEMAKER,
-    "sdk_example.py": bool(CONTEXT["__sagemaker_sdk"]),
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,

@@ -110,6 +110,18 @@ class Item:
     size: int
 
 
+@dataclass(frozen=True)
+class AccountFile:
+    """What makes a cloud account ready, as a file for an administrator: its name and content.
+
+    `command` are the words that use it, in which `{file}` stands for its path.
+    """
+
+    name: str
+    content: str
+    command: Sequence[str]
+
+
 class Bucket(Protocol):
     """The bucket of settings.toml. Whatever a cloud refuses is raised as UserError."""
 
@@ -210,6 +222,9 @@ class Platform(Protocol):
 
     def plan_setup(self) -> Plan:
         """What setup creates when asked: bucket and identity of the jobs; its steps wait until they are done."""
+
+    def account_file(self) -> AccountFile:
+        """What setup creates, for an administrator to read, to change and to run. Asks nobody."""
 
     def setup_result(self) -> dict[str, str]:
         """The lines of settings.toml that what setup created is called by."""

@@ -1,13 +1,27 @@
 """`setup`: what is missing in a cloud account, and on request the making of it."""
 
+import shlex
+from pathlib import Path
+
 import typer
 
 from onstage.commands import show
+from onstage.errors import StartError
 from onstage.platform import Platform
+from onstage.project import path_for_people
 
 
-def setup(platform: Platform, *, create: bool, dry_run: bool) -> None:
-    """Say what is missing and which permissions to ask for; with `create` make bucket and identity of the jobs."""
+def setup(platform: Platform, *, create: bool, write: Path | None, dry_run: bool) -> None:
+    """Say what is missing and which permissions to ask for.
+
+    With `create` make bucket and identity of the jobs; with `write`, a folder, leave there what makes them. Raises
+    StartError for both, and where there is a file already.
+    """
+    if write:
+        if create:
+            raise StartError("--create sends what --write writes: choose one")
+        _write(platform, write, dry_run=dry_run)
+        return
     if create:
         plan = platform.plan_setup()
         if dry_run:
@@ -25,3 +39,24 @@ def setup(platform: Platform, *, create: bool, dry_run: bool) -> None:
     show.say(policy)
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _write(platform: Platform, folder: Path, *, dry_run: bool) -> None:
+    made = platform.account_file()
+    file = folder / made.name
+    shown = path_for_people(file)
+    if file.exists() or file.is_symlink():
+        raise StartError(f"{shown} is there already, and was not changed: choose another folder, or move it away")
+    if dry_run:
+        show.say(f"would write {shown}")
+    else:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(made.content, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise StartError(f"{shown} cannot be written: {error}") from error
+        if file.suffix == ".sh":
+            file.chmod(0o755)
+        show.say(f"wrote {shown}")
+    command = " ".join(shown if word == "{file}" else shlex.quote(word) for word in made.command)
+    show.say(f"read it, change it, then: {command}")

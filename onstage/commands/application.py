@@ -1,6 +1,7 @@
 """The commands of `onstage PLATFORM`, the same for every platform. Each imports its needs when it runs."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,17 +29,20 @@ def make(platform: str) -> typer.Typer:
         epilog=_example(platform, "setup", "upload", "train --epochs 40", "deploy", "predict request.json", "delete"),
     )
 
-    @app.command(epilog=_example(platform, "setup", "setup --create --dry-run"))
+    @app.command(epilog=_example(platform, "setup", "setup --create --dry-run", "setup --write infra"))
     def setup(
         create: Annotated[
-            bool, typer.Option("--create", help="Create the bucket and the identity of the jobs, as infra/ has them.")
+            bool, typer.Option("--create", help="Create the bucket and the identity of the jobs.")
         ] = False,
+        write: Annotated[
+            Path | None, typer.Option("--write", metavar="DIR", help="Write what makes them, for an administrator.")
+        ] = None,
         dry_run: DryRun = False,
     ) -> None:
         """What is missing in the cloud account, and the permissions to ask for. Changes nothing without --create."""
         from onstage.commands import accounts
 
-        accounts.setup(_connect(platform), create=create, dry_run=dry_run)
+        accounts.setup(_connect(platform), create=create, write=write, dry_run=dry_run)
 
     @app.command(epilog=_example(platform, "upload --dry-run", "upload --create-bucket"))
     def upload(

@@ -40,7 +40,7 @@ ALWAYS = {
 }  # fmt: skip
 SAGEMAKER = {"src/sagemaker_entry.py", "tests/test_sagemaker.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in", "tests/test_vertex.py"}
-# What a researcher is asked to look at: files, `infra/` aside, and lines of Python, tests aside.
+# What a researcher is asked to look at: files and lines of Python, tests aside.
 MOST_FILES, MOST_LINES = 40, 1900
 
 
@@ -63,7 +63,7 @@ def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
     (version,) = re.findall(r"^onstage\[[a-z,]+\]==(\S+)$", requirements, re.MULTILINE)
     files = ALWAYS | {f"data/train/{data}.csv", f"data/eval/{data}.csv", f"wheels/onstage-{version}-py3-none-any.whl"}
     if answers["platform"] != "vertex":
-        files |= SAGEMAKER | ({"sdk_example.py"} if answers["sagemaker_sdk"] == "yes" else set())
+        files |= SAGEMAKER
     if answers["platform"] != "sagemaker":
         files |= VERTEX
     if answers["environment"] == "conda":
@@ -84,7 +84,7 @@ def test_the_project_holds_exactly_its_files(answers: dict[str, str], bake: Bake
 def test_a_researcher_finds_few_files_and_little_python(answers: dict[str, str], bake: Bake) -> None:
     texts = texts_of(bake(**answers))
     wheel = 1
-    assert len([name for name in texts if not name.startswith("infra/")]) + wheel <= MOST_FILES
+    assert len(texts) + wheel <= MOST_FILES
     code = {name: text for name, text in texts.items() if name.endswith(".py") and not name.startswith("tests/")}
     assert sum(len(text.splitlines()) for text in code.values()) <= MOST_LINES
     # Longer than a reader likes.
@@ -134,7 +134,7 @@ def test_the_project_passes_its_own_linter(answers: dict[str, str], bake: Bake) 
 def test_the_readme_names_no_file_that_is_not_there(answers: dict[str, str], bake: Bake) -> None:
     project = bake(**answers)
     text = (project / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:src|data|tests|wheels|infra)/[\w./-]*|[\w.-]+\.(?:py|toml|txt|yml|in))`", text)
+    named = re.findall(r"`((?:src|data|tests|wheels)/[\w./-]*|[\w.-]+\.(?:py|toml|txt|yml|in))`", text)
     assert "src/trainer/model.py" in named
     for name in named:
         assert (project / name).exists() or (project / "src" / "trainer" / name).exists(), name

@@ -7,7 +7,7 @@ from typing import Any
 
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Plan, Request, Step
+from onstage.platform import AccountFile, NotFoundError, Plan, Request, Step
 from onstage.report import Finding, Report
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
@@ -19,6 +19,7 @@ from onstage.settings import Settings
 TEMPLATE = Path(__file__).with_name("account.yaml")
 PLATFORM = "sagemaker"
 _CREATE = "onstage sagemaker setup --create"
+_WRITE = "onstage sagemaker setup --write DIR"
 
 
 def check(report: Report, clients: Clients, settings: Settings, bucket: S3Bucket) -> str:
@@ -41,14 +42,13 @@ def check(report: Report, clients: Clients, settings: Settings, bucket: S3Bucket
     return (
         f"what the jobs' role may do, and needs no more:\n{json.dumps(role, indent=2)}\n"
         f"what you may do with this project:\n{json.dumps(person, indent=2)}\n"
-        f"infra/sagemaker.yaml makes bucket and role; {_CREATE} sends it, --dry-run shows it"
+        f"{_CREATE} makes bucket and role; --dry-run shows the stack, {_WRITE} writes it for an administrator"
     )
 
 
 def plan(clients: Clients, settings: Settings) -> Plan:
     """The stack; a bucket that is there already is not made again."""
-    cloud, name = settings.cloud(SageMaker), settings.name.replace("_", "-")
-    parameters = {"ProjectName": name, "BucketName": cloud.bucket, "InVpc": "yes" if cloud.subnets else "no"}
+    cloud, parameters = settings.cloud(SageMaker), _parameters(settings)
     if cloud.bucket:
         try:
             S3Bucket(clients, cloud.bucket).require()
@@ -67,6 +67,17 @@ def plan(clients: Clients, settings: Settings) -> Plan:
     return Plan("stack", body["StackName"], [step], "nothing but the objects in the bucket, by the month")
 
 
+def written(settings: Settings) -> AccountFile:
+    """The stack as a file, with what it is made of and how it is sent."""
+    cloud = settings.cloud(SageMaker)
+    chosen = [f"{key}={value}" for key, value in _parameters(settings).items() if value]
+    command = [
+        "aws", "cloudformation", "deploy", "--region", cloud.region, "--stack-name", stack_name(settings),
+        "--template-file", "{file}", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *chosen,
+    ]  # fmt: skip
+    return AccountFile("sagemaker.yaml", TEMPLATE.read_text(encoding="utf-8"), command)
+
+
 def result(clients: Clients, settings: Settings) -> dict[str, str]:
     """The bucket and role of the stack, as settings.toml calls them."""
     stack = clients.call("cloudformation", "describe_stacks", StackName=stack_name(settings))["Stacks"][0]
@@ -77,6 +88,11 @@ def result(clients: Clients, settings: Settings) -> dict[str, str]:
 def stack_name(settings: Settings) -> str:
     """The stack's name in CloudFormation."""
     return f"{settings.name.replace('_', '-')}-sagemaker"
+
+
+def _parameters(settings: Settings) -> dict[str, str]:
+    cloud, name = settings.cloud(SageMaker), settings.name.replace("_", "-")
+    return {"ProjectName": name, "BucketName": cloud.bucket, "InVpc": "yes" if cloud.subnets else "no"}
 
 
 def _create_stack(clients: Clients, body: dict[str, Any]) -> None:

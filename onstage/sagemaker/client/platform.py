@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from onstage import source
 from onstage.commands import preflight
-from onstage.platform import Log, Part, Plan, Search, State
+from onstage.platform import AccountFile, Log, Part, Plan, Search, State
 from onstage.sagemaker.client import accounts, endpoints, jobs
 from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
@@ -87,6 +87,9 @@ class SageMakerPlatform:
 
     def plan_setup(self) -> Plan:
         return accounts.plan(self._clients, self._settings)
+
+    def account_file(self) -> AccountFile:
+        return accounts.written(self._settings)
 
     def setup_result(self) -> dict[str, str]:
         return accounts.result(self._clients, self._settings)

@@ -1,6 +1,6 @@
 """The least that jobs, and the people who send them, have to be allowed. Pure functions.
 
-The role's policy is also in infra/sagemaker.yaml, which makes the role.
+The role's policy is also in account.yaml of client/, which makes the role.
 """
 
 from typing import Any

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Owned by the template.
 # Makes what Vertex AI jobs need in a Google Cloud project, and nothing that is there already: a private bucket, a service
 # account that may use this bucket only, an Artifact Registry repository that has Docker Hub's images.
 # `onstage vertex setup --create` makes the same. Without --apply the commands are only printed.
 set -euo pipefail
 
 usage() {
-  echo "usage: infra/vertex.sh --project PROJECT --region REGION --bucket BUCKET [--account ID] [--repository NAME]" \
+  echo "usage: account.sh --project PROJECT --region REGION --bucket BUCKET [--account ID] [--repository NAME]" \
     "[--user EMAIL] [--apply]"
   echo "  --account     the service account's id, 6 to 30 characters [default: trainer-vertex]"
   echo "  --repository  [default: docker-hub]"

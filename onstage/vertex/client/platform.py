@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
-from onstage.platform import Log, Part, Plan, Search, State
+from onstage.platform import AccountFile, Log, Part, Plan, Search, State
 from onstage.sections import Rehearsal, Vertex
 from onstage.settings import Settings
 from onstage.vertex.client import accounts, endpoints, jobs, logs
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
-from onstage.vertex.client.setup import Setup
+from onstage.vertex.client.setup import Setup, written
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies
 
@@ -92,6 +92,9 @@ class VertexPlatform:
 
     def plan_setup(self) -> Plan:
         return Setup(self._client, self._settings).plan()
+
+    def account_file(self) -> AccountFile:
+        return written(self._settings)
 
     def setup_result(self) -> dict[str, str]:
         return Setup(self._client, self._settings).result()

@@ -1,11 +1,12 @@
-"""Makes what jobs and endpoints need in a Google Cloud project, when asked: what infra/vertex.sh makes with gcloud."""
+"""Makes what jobs and endpoints need in a Google Cloud project, when asked: what account.sh makes with gcloud."""
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from onstage.commands import show
-from onstage.platform import Plan, Request, Step
+from onstage.platform import AccountFile, Plan, Request, Step
 from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.requests import bodies, policies
@@ -16,7 +17,18 @@ from onstage.errors import UserError
 
 # Seconds that a new service account may take until policies know it.
 _PATIENCE = 60
+SCRIPT = Path(__file__).with_name("account.sh")
 Body = dict[str, Any]
+
+
+def written(settings: Settings) -> AccountFile:
+    """The script that makes with gcloud what Setup does, and how it is run for these settings."""
+    cloud = settings.cloud(Vertex)
+    account = policies.account_of(settings).partition("@")[0]
+    given = {"--project": cloud.project or "PROJECT", "--region": cloud.region, "--bucket": policies.bucket_of(settings)}
+    given |= {"--account": account, "--repository": cloud.repository}
+    command = ["bash", "{file}", *(word for pair in given.items() for word in pair), "--apply"]
+    return AccountFile("vertex.sh", SCRIPT.read_text(encoding="utf-8"), command)
 
 
 class Setup:

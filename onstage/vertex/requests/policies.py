@@ -1,4 +1,4 @@
-"""Who may do what: the least that the jobs and the people of this project need. infra/vertex.sh grants the same."""
+"""Who may do what: the least that the jobs and the people of this project need. client/account.sh grants the same."""
 
 from onstage.sections import Vertex
 from onstage.settings import Settings
@@ -56,6 +56,6 @@ def policy(settings: Settings) -> str:
         f"{lines((JOBS_IN_PROJECT, project), (JOBS_IN_BUCKET, bucket))}\n"
         "what you need:\n"
         f"{lines((PEOPLE_IN_PROJECT, project), (PEOPLE_IN_BUCKET, bucket), (PEOPLE_ON_ACCOUNT, f'on {account}'))}\n"
-        "infra/vertex.sh makes bucket, service account and repository with gcloud, and so does:\n"
-        "onstage vertex setup --create (--dry-run shows what it would send)"
+        "onstage vertex setup --create makes bucket, service account and repository; --dry-run shows what it sends,\n"
+        "--write DIR writes a script for an administrator, which makes them with gcloud"
     )

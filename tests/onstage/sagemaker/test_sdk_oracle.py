@@ -16,7 +16,9 @@ from onstage.rehearsal.store import LocalStore
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.client.recorder import record
 from onstage.sagemaker.requests import images, validate
-from tests.conftest import ROOT, TEMPLATE, Command
+from tests.conftest import ROOT, Command
+from tests.onstage import pages
+from tests.onstage.commands import onstage
 from tests.oracles import environment
 
 # A bare s3fs, which the SDK asks for, sends resolvers back to the year 2020.
@@ -218,13 +220,18 @@ def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]]
     assert result.model_archive.is_file()
 
 
-def test_the_example_records_this_project(sdk: Path, project: Path, command: Command, tmp_path: Path) -> None:
+def test_the_page_of_the_sdk_records_a_project_which_can_be_rehearsed(
+    sdk: Path, project: Path, command: Command, tmp_path: Path
+) -> None:
     copy = tmp_path / "project"
     shutil.copytree(project, copy)
-    shutil.copy(TEMPLATE / "sdk_example.py", copy)
-    done = command(sdk, "sdk_example.py", cwd=copy, environment=guarded(tmp_path))
+    assert pages.write_files("sagemaker-sdk.md", copy) == ["sdk_training.py"]
+    done = command(sdk, "sdk_training.py", cwd=copy, environment=guarded(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "recorded; now type: onstage body recorded/1-CreateTrainingJob.json\n"
+    assert done.stdout == f"{copy / 'recorded' / '1-CreateTrainingJob.json'}\n"
+    (words,) = pages.commands("sagemaker-sdk.md", "onstage body")
+    ended = onstage(*words, cwd=copy)
+    assert ended.code == 0, ended.said
     recorded = body(copy, "1-CreateTrainingJob.json")
     assert validate.problems("CreateTrainingJob", recorded) == []
     assert [channel["ChannelName"] for channel in recorded["InputDataConfig"]] == [

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -70,6 +71,55 @@ def test_what_moto_does_not_look_at_is_in_the_stack() -> None:
     (only_tls,) = properties["BucketPolicy"]["PolicyDocument"]["Statement"]
     assert (only_tls["Effect"], only_tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert (notebook["DirectInternetAccess"], notebook["RootAccess"]) == ("Disabled", "Disabled")
+    assert notebook["PlatformIdentifier"] == "notebook-al2023-v1"
+
+
+def start_script() -> str:
+    """What the notebook instance runs when it starts, with 60 idle minutes."""
+    decoded, _ = cfnlint.decode.decode(str(TEMPLATE))
+    script = decoded["Resources"]["StopWhenIdle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Sub"]
+    return script.replace("${NotebookIdleMinutes}", "60").replace("${AWS::Region}", REGION)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize(
+    ("wrong", "said"), [("", ""), ("OnUnitActiveSec=", "Unknown key"), ("5min", "Failed to parse")]
+)
+def test_systemd_knows_every_key_of_the_units(tmp_path: Path, wrong: str, said: str) -> None:
+    # Run as it is on the instance, below another root, and without a systemd to tell.
+    script = start_script().replace("/usr/local/bin", str(tmp_path)).replace("/etc/systemd/system", str(tmp_path))
+    subprocess.run(["bash"], input=re.sub("(?m)^systemctl .*", "", script), text=True, check=True)
+    timer = tmp_path / "stop-when-idle.timer"
+    if wrong:
+        timer.write_text(timer.read_text(encoding="utf-8").replace(wrong, f"Never{wrong}"), encoding="utf-8")
+    verify = ["systemd-analyze", "verify", "--man=no", tmp_path / "stop-when-idle.service", timer]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    # It exits with 0 for a key that it does not know.
+    assert (said in done.stderr) if said else (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
+
+
+def test_the_timer_is_started_and_cron_is_not_asked() -> None:
+    script = start_script()
+    assert script.rstrip().endswith("systemctl daemon-reload\nsystemctl enable --now stop-when-idle.timer")
+    assert "/etc/cron" not in script
+
+
+def test_the_stack_is_written_for_an_administrator_and_nothing_is_overwritten(new_desk: Desk) -> None:
+    said = new_desk.run("setup", "--write", "for admins")
+    file = new_desk.folder / "for admins" / "sagemaker.yaml"
+    assert file.read_bytes() == TEMPLATE.read_bytes()
+    assert "wrote 'for admins/sagemaker.yaml'" in said
+    assert "aws cloudformation deploy --region" in said
+    assert "--template-file 'for admins/sagemaker.yaml' --capabilities CAPABILITY_IAM" in said
+    assert f"BucketName={new_desk.bucket}" in said
+    file.write_text("mine", encoding="utf-8")
+    refused = new_desk.run("setup", "--write", "for admins", code=2)
+    assert "'for admins/sagemaker.yaml' is there already, and was not changed" in refused
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert "would write other/sagemaker.yaml" in new_desk.run("setup", "--write", "other", "--dry-run")
+    assert not (new_desk.folder / "other").exists()
+    assert "cannot be written" in new_desk.run("setup", "--write", "settings.toml", code=2)
+    assert "choose one" in new_desk.run("setup", "--write", "other", "--create", code=2)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +128,7 @@ def test_what_moto_does_not_look_at_is_in_the_stack() -> None:
 def test_a_notebook_instance_stops_when_no_kernel_has_worked(
     tmp_path: Path, minutes: int | None, state: str, stops: bool
 ) -> None:
-    decoded, _ = cfnlint.decode.decode(str(TEMPLATE))
-    script = decoded["Resources"]["StopWhenIdle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Sub"]
-    script = script.replace("${NotebookIdleMinutes}", "60").replace("${AWS::Region}", REGION)
+    script = start_script()
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     program = script.partition("<<'SCRIPT'\n")[2].partition("\nSCRIPT\n")[0]
     now = datetime(2026, 3, 4, 12, tzinfo=timezone.utc)

@@ -102,6 +102,21 @@ def test_setup_names_what_is_missing_and_makes_it_when_asked(project: Path, desk
     assert f"projects/{NUMBER}" in fresh.run("setup")
 
 
+def test_the_script_is_written_for_an_administrator_who_runs_it_as_printed(
+    desk: Desk, command: Command, tmp_path: Path
+) -> None:
+    said = desk.run("setup", "--write", "infra")
+    file = desk.folder / "infra" / "vertex.sh"
+    assert os.access(file, os.X_OK)
+    line = said.partition("then: ")[2].strip()
+    words = line.removesuffix(" --apply").split()
+    assert words[:2] == ["bash", "infra/vertex.sh"]
+    done = command(*words, cwd=desk.folder)
+    assert done.returncode == 0, done.stderr
+    assert "gcloud storage buckets create" in done.stdout
+    assert "is there already" in desk.run("setup", "--write", "infra", code=2)
+
+
 SCRIPT = Path(setup.__file__).with_name("account.sh")
 
 
