@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from onstage import report_formats
+from onstage.catalogue import CHECKS
 from onstage.errors import StartError
 from onstage.report import Check, Finding, Report
 from tests.conftest import Bake
 from tests.onstage.commands import stop_when
-from tests.onstage.reports import SCHEMA, UNDEFINED, copied
+from tests.onstage.reports import SCHEMA, UNDEFINED, copied, fitting
 from tests.onstage.small import forked, refusal
 
 
@@ -29,6 +30,12 @@ def test_the_schema_in_the_docs_is_what_the_command_prints(tmp_path: Path) -> No
     done = forked("rehearse", "--schema", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == SCHEMA.read_text(encoding="utf-8"), "onstage rehearse --schema > docs/report.schema.json"
+
+
+def test_the_example_in_the_docs_fits_the_schema() -> None:
+    page = SCHEMA.with_name("report.md").read_text(encoding="utf-8")
+    example = page.partition("```json\n")[2].partition("```")[0]
+    assert fitting(example)["checks"][0]["id"] in CHECKS
 
 
 def test_a_format_that_there_is_not_ends_with_2(copy: Path) -> None:
