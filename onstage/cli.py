@@ -172,6 +172,8 @@ def serve(
     chosen = platform or project.platforms[0]
     if chosen not in PLATFORMS:
         raise StartError(f"--platform is {' or '.join(PLATFORMS)}, not {platform}")
+    if chosen not in project.platforms:
+        raise StartError(f"--platform {chosen}: this project runs on {' and '.join(project.platforms)}")
     serve_folder(folder / "model" if folder else project.newest_model().parent, port, chosen)
 
 

@@ -82,6 +82,9 @@ def test_a_folder_without_a_model_is_not_served(project: Path) -> None:
     (project / "runs" / "first" / "model").mkdir()
     wrong = refusal(forked("serve", "runs/first", "--platform", "azure", folder=project))
     assert wrong == "--platform is sagemaker or vertex, not azure"
+    (project / "src" / "trainer" / "task.py").unlink()
+    other = refusal(forked("serve", "runs/first", "--platform", "vertex", folder=project))
+    assert other == "--platform vertex: this project runs on sagemaker"
 
 
 MISTAKES = {

@@ -242,8 +242,8 @@ def test_serve_prints_a_request_that_works_and_explains_one_that_does_not(archiv
     shown = [running.stdout.readline() for _ in range(5)]
     assert shown[0].startswith("serving version 2 at http://127.0.0.1:")
     assert shown[3] == "  serving_default: x: float [-1, -1]\n"
-    program, _, header, _, body, url = shlex.split(shown[4])
-    assert program == "curl"
+    program, *proxy, _, header, _, body, url = shlex.split(shown[4])
+    assert (program, proxy) == ("curl", ["--noproxy", "127.0.0.1"])
     name, _, value = header.partition(": ")
     answer = httpx.post(url, content=body, headers={name: value})
     assert answer.json() == {"predictions": [0.0]}
