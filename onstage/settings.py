@@ -40,6 +40,15 @@ class Settings(Section):
                 return found
         raise StartError(f"{SETTINGS} has no section [{kind.__name__.lower()}]")
 
+    def empty(self, platform: str) -> list[str]:
+        """The keys of a cloud's section that are empty and that its jobs need."""
+        section = getattr(self, platform)
+        return [name for name in _NEEDED[platform] if section is not None and not getattr(section, name)]
+
+
+# What a cloud's jobs need, and a rehearsal does without.
+_NEEDED = {"sagemaker": ("bucket", "role"), "vertex": ("project", "bucket")}
+
 
 def load(project: Project | None = None) -> Settings:
     """The settings of a project, by default the one that the working directory lies in.

@@ -1,11 +1,13 @@
 """The commands of `onstage PLATFORM`, the same for every platform. Each imports its needs when it runs."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onstage.errors import StartError
 from onstage.options import Application
 
 if TYPE_CHECKING:
@@ -161,9 +163,22 @@ def _connect_with_settings(platform: str) -> "tuple[Platform, Settings]":
 
 
 def _submit(platform: str, argv: Sequence[str], search: "Search | None", *, dry_run: bool, wait: bool) -> None:
-    from onstage.commands import jobs
+    import importlib
 
-    jobs.submit(_connect(platform), argv, search, dry_run=dry_run, wait=wait)
+    from onstage import installation
+    from onstage.commands import jobs
+    from onstage.platform import connect
+    from onstage.settings import load
+
+    settings = load(installation.open_project(platform))
+    if empty := settings.empty(platform):
+        names = f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'}"
+        setup = f"onstage {platform} setup says what is there, setup --create makes it"
+        if not dry_run:
+            raise StartError(f"settings.toml: [{platform}] {names} empty, and a job needs them: {setup}")
+        print(f"settings.toml: [{platform}] {names} empty, and made up here: {setup}", file=sys.stderr, flush=True)
+        settings = importlib.import_module(f"onstage.{platform}.agent.rehearsal").filled(settings)
+    jobs.submit(connect(platform, settings), argv, search, dry_run=dry_run, wait=wait)
 
 
 def _example(platform: str, *commands: str) -> str:

@@ -24,12 +24,17 @@ STOPPED = threading.Event()
 
 @dataclass(frozen=True)
 class Launch:
-    """A command to start: its name in the log, its working directory and its whole environment."""
+    """A command to start: its name in the log, its working directory and its whole environment.
+
+    `is_container`: what it started ends with it, as in a container whose first process it is; else children that keep
+    its streams open are waited for.
+    """
 
     name: str
     command: Sequence[str]
     folder: Path
     environment: dict[str, str]
+    is_container: bool = False
 
 
 # What a process has said: the stream's name and a line, or "end" and its exit code.
@@ -62,13 +67,16 @@ class Process:
         """Ask the process and all it started to end, or make them; after its own end, what it left behind."""
         self._told_to_end = True
         if os.name != "nt":
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
-            except (ProcessLookupError, PermissionError):
-                pass  # Nobody of the group is left, which macOS calls EPERM.
+            self._signal_group(signal.SIGKILL if kill else signal.SIGTERM)
         elif not self.over:
             command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
             subprocess.run(command, capture_output=True, check=False)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # Nobody of the group is left, which macOS calls EPERM.
 
     def note_end(self, exit_code: int) -> None:
         """Keep the exit code of a process that ended by itself."""
@@ -76,11 +84,15 @@ class Process:
         self.exit_code = None if self._told_to_end else exit_code
 
     def _watch(self, said: queue.Queue[Said]) -> None:
-        # The toolkit, too, waits for the pipes first: a child that keeps them open keeps the job running.
+        # SageMaker's toolkit waits for the pipes first: a child that keeps them open keeps the job running.
         streams = (("stdout", self._process.stdout), ("stderr", self._process.stderr))
         readers = [threading.Thread(target=self._read, args=(*stream, said), daemon=True) for stream in streams]
         for reader in readers:
             reader.start()
+        if self.launch.is_container:
+            self._process.wait()
+            if os.name != "nt":
+                self._signal_group(signal.SIGKILL)
         for reader in readers:
             reader.join()
         said.put((self, "end", self._process.wait()))

@@ -87,6 +87,14 @@ def test_a_folder_without_a_model_is_not_served(project: Path) -> None:
     assert other == "--platform vertex: this project runs on sagemaker"
 
 
+@pytest.mark.parametrize(
+    ("platform", "empty"), [("sagemaker", "bucket and role are empty"), ("vertex", "project and bucket are empty")]
+)
+def test_all_settings_that_a_job_lacks_are_named_at_once(project: Path, platform: str, empty: str) -> None:
+    said = refusal(forked(platform, "tune", folder=project))
+    assert said.startswith(f"settings.toml: [{platform}] {empty}, and a job needs them: onstage {platform} setup says")
+
+
 MISTAKES = {
     "regoin": ("region = ", "regoin = ", "[vertex] regoin is not known; did you mean region?"),
     "no section": ("[vertex]", "[vertex]\nname = 3\n[vortex]", "[vortex] is not known; did you mean vertex?"),

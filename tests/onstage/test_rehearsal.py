@@ -109,6 +109,14 @@ def test_an_image_that_is_no_longer_patched_is_a_warning_that_says_what_to_choos
     assert "1 FAILED, 1 warning, 2 skipped" in said
 
 
+@pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
+def test_a_request_is_shown_although_nothing_is_set_up(bake: Bake, platform: str) -> None:
+    ended = onstage(platform, "train", "--dry-run", cwd=bake())
+    assert ended.code == 0, ended.said
+    assert "are empty, and made up here" in ended.err
+    assert "rehearsal-bucket" in json.dumps(json.loads(ended.out))
+
+
 def test_a_page_that_needs_the_real_library_to_be_read_is_read_with_it(copy: Path) -> None:
     widths = "WIDTHS = [int(width) for width in keras.ops.arange(3)]"
     change("src/trainer/model.py", "\n@dataclass", f"\n{widths}\n\n@dataclass")(copy)

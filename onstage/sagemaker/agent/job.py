@@ -72,7 +72,9 @@ def rehearse_job(
 
 def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list[Finding] | str:
     if result.status == "Completed":
-        return f"Completed; {result.overhead_seconds:.1f} s of it were the agent's"
+        clashes = [note for note in result.notes if not note.startswith("metric ")]
+        done = f"Completed; {result.overhead_seconds:.1f} s of it were the agent's"
+        return [Finding(f"{done}; {note}", warning=True) for note in clashes] or done
     tail = model_checks.log_end(result.log)
     if result.status == "Stopped":
         return [_out_of_time(result, body, tail, terms)]
@@ -113,7 +115,19 @@ def _check_metrics(result: JobResult, body: Mapping[str, Any], terms: Terms) -> 
     patterns = {definition["Name"]: definition["Regex"] for definition in definitions}
     found = {name: values[-1] for name, values in result.metrics.items() if values}
     otherwise = "the job succeeds without the metric; a tuning job whose objective it is fails"
-    return model_checks.check_metrics(patterns, found, otherwise, terms)
+    odd = {name: note for name in patterns for note in result.notes if note.startswith(f"metric {name}: ")}
+    numbers = [
+        Finding(
+            f"{note}; its expression is {patterns[name]}",
+            "let the group take a number and all of it: ([0-9.eE+-]+)",
+            otherwise,
+            warning=name in found,
+        )
+        for name, note in odd.items()
+    ]
+    others = {name: pattern for name, pattern in patterns.items() if name not in odd}
+    answer = model_checks.check_metrics(others, found, otherwise, terms)
+    return [*numbers, *answer] if numbers and isinstance(answer, list) else numbers or answer
 
 
 def _check_model(result: JobResult, model: Path, terms: Terms) -> list[Finding] | str:

@@ -114,6 +114,7 @@ class _Job:
                         commands[one.name][step],
                         one.work,
                         {**storage.environment, **environments[one.name]},
+                        is_container=True,
                     )
                     for one in self._replicas
                     if step < len(commands[one.name])

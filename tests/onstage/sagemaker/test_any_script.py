@@ -173,6 +173,16 @@ def test_an_image_that_is_not_known_is_run_and_its_python_can_be_told(folder: Pa
     assert (checks["sagemaker.code"][0], checks["sagemaker.imports"][0]) == ("failed", "skipped")
 
 
+def test_an_expression_whose_group_takes_nothing_is_named_with_one_that_does(folder: Path) -> None:
+    lazy = [{"Name": "loss", "Regex": "loss: (.*?)"}]
+    edit(folder, lambda content: content["AlgorithmSpecification"].update(MetricDefinitions=lazy))
+    ended, checks = body(folder)
+    assert ended.code == 1, ended.said
+    assert checks["sagemaker.metrics"][0] == "failed"
+    assert "metric loss: '' is not a number, in the line '" in checks["sagemaker.metrics"][1]
+    assert "let the group take a number and all of it" in ended.out
+
+
 REFUSED = {
     "no source": (
         lambda folder: shutil.rmtree(folder / "code"), "sagemaker_submit_directory: there is no code",

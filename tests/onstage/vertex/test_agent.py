@@ -165,6 +165,14 @@ time.sleep(600)
 """
 
 
+def test_a_container_ends_with_its_first_process_whatever_that_has_started(bench: Bench) -> None:
+    body = bench.body()
+    body["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["command"] = ["bash", "-c", "sleep 60 & echo pid=$!"]
+    result = bench.run(body, time_limit=20)
+    assert result.state == "JOB_STATE_SUCCEEDED", result.log
+    assert not is_running(int(result.log.partition("pid=")[2]))
+
+
 def test_a_job_out_of_time_is_ended_with_all_that_it_started(bench: Bench) -> None:
     result = bench.run(bench.body(STARTS_A_CHILD, scheduling={"timeout": "2s"}))
     assert (result.state, result.limit) == ("JOB_STATE_CANCELLED", "timeout")
