@@ -13,6 +13,7 @@ _PROJECT = {
     "files": "no secret and no large file lies in what travels",
     "calls": "no call in the code waits for a keyboard, a screen or a debugger",
     "paths": "no text in the code is a path of this machine",
+    "environment": "no variable of this shell that the code reads is missing in the job",
     "model": "model.py can be read: its columns, hyperparameters and objective",
     "hyperparameters": "the flags and [rehearsal] hyperparameters are known, with values of their types",
     "data": "the header and the first rows of every file fit the columns of model.py",

@@ -8,6 +8,10 @@ from onstage.report import Finding
 
 # What the services and their containers set; other variables may come from anywhere.
 _PREFIXES = ("SM_", "SAGEMAKER_", "AIP_", "CLOUD_ML_")
+_ENVIRONMENTS = ("os.environ", "environ")
+_GETTERS = ("os.environ.get", "environ.get", "os.getenv", "getenv")
+# A job has these, too, or they are nothing to a model.
+_OF_BOTH = (*_PREFIXES, "PATH", "HOME", "USER", "LANG", "LC_", "TMP", "TEMP", "PYTHON", "PWD", "TZ", "HOSTNAME", "TF_")
 
 
 def check_environment(code: Source, variables: Collection[str]) -> list[Finding]:
@@ -27,6 +31,37 @@ def check_environment(code: Source, variables: Collection[str]) -> list[Finding]
     ]
 
 
+def check_shell(code: Source, shell: Collection[str], job: Collection[str] = ()) -> list[Finding]:
+    """Variables that the code reads, and that are set in `shell` but not in the job: there it does something else."""
+    return [
+        Finding(
+            f"{name} is set in this shell and not in the job: the code does something else there",
+            "make it a hyperparameter, which the job is told",
+            warning=True,
+            file=code.name(file),
+            line=line,
+        )
+        for file, tree in code.trees.items()
+        for name, line in _asked(tree)
+        if name in shell and name not in job and not name.startswith(_OF_BOTH)
+    ]
+
+
+def _asked(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Names and lines of all variables that are read, with a default or without."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _GETTERS and node.args:
+            name = node.args[0]
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in _ENVIRONMENTS:
+            name = node.slice
+            if not isinstance(node.ctx, ast.Load):
+                continue
+        else:
+            continue
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            yield name.value, node.lineno
+
+
 def _reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Names and lines of the variables that are read, and neither written nor asked for in the same file."""
     known = {
@@ -36,7 +71,7 @@ def _reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
     }
     found = []
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("os.environ", "environ")):
+        if not (isinstance(node, ast.Subscript) and ast.unparse(node.value) in _ENVIRONMENTS):
             continue
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             if isinstance(node.ctx, ast.Load):

@@ -1,9 +1,10 @@
 """The cheap checks that every platform shares, in the order in which a mistake is best understood."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
-from onstage.checks import import_checks, source_checks, table_checks
+from onstage.checks import environment_checks, import_checks, source_checks, table_checks
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Report
@@ -55,6 +56,7 @@ def _check_files(report: Report, code: Source) -> None:
     report.run(PROJECT, "files", lambda: source_checks.check_travelling(code))
     report.run(PROJECT, "calls", lambda: source_checks.check_calls(code))
     report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
+    report.run(PROJECT, "environment", lambda: environment_checks.check_shell(code, os.environ))
 
 
 def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,18 @@ def missing_module(log: str, terms: Terms) -> str | None:
     """What to do about a module that the job did not find; None if that was not it."""
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", log)
     return terms.missing_module(missing[1]) if missing else None
+
+
+def left_behind(files: Sequence[str], where: str) -> list[Finding]:
+    """A warning about files in the working directory of a job, which go with it; `where` keeps them."""
+    if not files:
+        return []
+    shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return [
+        Finding(
+            f"the job wrote {shown} into its working directory, which goes with it", f"write to {where}", warning=True
+        )
+    ]
 
 
 def check_metrics(

@@ -20,6 +20,8 @@ from onstage.sagemaker.agent.layout import Host, collect_checkpoints, lay_out, m
 from onstage.sagemaker.agent.outcome import HostResult, JobResult
 
 _OPT_ML = Path("/opt/ml")
+# What pip and Python make of a source, by the ends of names.
+_BY_PIP = {"__pycache__", "build", "egg-info"}
 
 
 def run_training_job(
@@ -80,6 +82,7 @@ def run_training_job(
         output_archive=output_archive,
         output_files=tuple(name for name, path in data.items() if path.is_file()),
         stray_models=(*job.stray_models(), *sorted(str(path) for path, _ in model_files(_OPT_ML) - outside)),
+        stray_files=job.stray_files(),
         notes=tuple(notes),
         seconds=seconds,
         overhead_seconds=seconds - job.script_seconds,
@@ -106,6 +109,7 @@ class _Job:
         self._logs = {host.name: self.log_file(host).open("w", encoding="utf-8") for host in hosts}
         self._captured: dict[tuple[str, str], Captured] = {}
         self._given: set[tuple[Path, int]] = set()
+        self._source: set[Path] = set()
 
     def log_file(self, host: Host) -> Path:
         return host.root / "log.txt"
@@ -134,6 +138,17 @@ class _Job:
             ]
         )
 
+    def stray_files(self) -> tuple[str, ...]:
+        """New files in the working directory of any host, by their names in it."""
+        left = {
+            path.relative_to(host.code).as_posix()
+            for host in self._hosts
+            if self._source
+            for path in set(host.code.rglob("*")) - self._source
+            if path.is_file() and not _BY_PIP & {part.rpartition(".")[2] for part in path.relative_to(host.code).parts}
+        }
+        return tuple(sorted(left))
+
     def stray_models(self) -> list[str]:
         """New model files of the hosts, relative to the job's folder, that are neither model nor checkpoint."""
         found = []
@@ -150,6 +165,7 @@ class _Job:
         for host in self._hosts:
             _put_source(host, store)
             self._given |= model_files(host.code)
+            self._source |= set(host.code.rglob("*"))
             try:
                 calls[host.name] = toolkit.call(host)
             except ContainerError as error:

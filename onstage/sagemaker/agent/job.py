@@ -74,7 +74,8 @@ def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list
     if result.status == "Completed":
         clashes = [note for note in result.notes if not note.startswith("metric ")]
         done = f"Completed; {result.overhead_seconds:.1f} s of it were the agent's"
-        return [Finding(f"{done}; {note}", warning=True) for note in clashes] or done
+        left = model_checks.left_behind(result.stray_files, "SM_OUTPUT_DATA_DIR, which becomes output.tar.gz")
+        return [*(Finding(f"{done}; {note}", warning=True) for note in clashes), *left] or done
     tail = model_checks.log_end(result.log)
     if result.status == "Stopped":
         return [_out_of_time(result, body, tail, terms)]

@@ -30,8 +30,9 @@ class JobResult:
     `status` is Completed, Failed or Stopped; `secondary_status` MaxRuntimeExceeded when time ran out, and then `limit`
     says which: the request's own or the caller's. `metrics` has every metric of the request, with its values in the
     order of the log, which may be none. The archives are None when nothing was written to be packed. `stray_models`
-    are model files in places that the service does not collect. `notes` are oddities worth showing. `seconds` is the
-    whole run, `overhead_seconds` what the script and pip did not take.
+    are model files in places that the service does not collect, `stray_files` what was left in the working directory.
+    `notes` are oddities worth showing. `seconds` is the whole run, `overhead_seconds` what the script and pip did not
+    take.
     """
 
     status: str
@@ -45,6 +46,7 @@ class JobResult:
     output_archive: Path | None
     output_files: tuple[str, ...]
     stray_models: tuple[str, ...]
+    stray_files: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
     overhead_seconds: float

@@ -73,6 +73,7 @@ def run_custom_job(
             sorted(path.relative_to(folder).as_posix() for one in replicas for path, _ in model_files(one.root))
         ),
         stray_places=tuple(f"{one.name}/{place}" for one in replicas for place in outcome.stray_places(one.root)),
+        stray_files=tuple(sorted({name for one in replicas for name in outcome.stray_files(one.work)})),
         seconds=seconds,
         overhead_seconds=seconds - job.command_seconds,
     )

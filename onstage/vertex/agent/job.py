@@ -153,7 +153,8 @@ def _name(task: Task) -> str:
 
 def _check_end(result: JobResult, task: Task, terms: Terms) -> list[Finding] | str:
     if result.state == "JOB_STATE_SUCCEEDED":
-        return f"{result.state}; {result.overhead_seconds:.1f} s of it were the agent's"
+        left = model_checks.left_behind(result.stray_files, "AIP_TENSORBOARD_LOG_DIR or a place in Cloud Storage")
+        return left or f"{result.state}; {result.overhead_seconds:.1f} s of it were the agent's"
     tail = model_checks.log_end(result.log)
     if result.state == "JOB_STATE_CANCELLED":
         return [_out_of_time(result, task, tail, terms)]

@@ -27,8 +27,8 @@ class JobResult:
     which: the request's own timeout or the caller's time_limit. `error` is the failed job's message. `metrics` has what
     was reported for tuning, in the order of the file. `model` is the folder that is AIP_MODEL_DIR, `model_files` what
     is in it; `elsewhere` is its gs:// place where that is another. `stray_models` are model files in places that go
-    with the container, `stray_places` folders such as gs:, which are no places in Cloud Storage. `seconds` is the
-    whole run, `overhead_seconds` what no command took.
+    with the container, `stray_places` folders such as gs:, which are no places in Cloud Storage, `stray_files` what is
+    in the working directory. `seconds` is the whole run, `overhead_seconds` what no command took.
     """
 
     state: str
@@ -40,6 +40,7 @@ class JobResult:
     model_files: tuple[str, ...]
     stray_models: tuple[str, ...]
     stray_places: tuple[str, ...]
+    stray_files: tuple[str, ...]
     seconds: float
     overhead_seconds: float
     elsewhere: str = ""
@@ -80,3 +81,9 @@ def metrics(files: Iterable[Path]) -> dict[str, list[float]]:
 def stray_places(folder: Path) -> list[str]:
     """Folders called gs: below `folder`: pathlib and os.path make them of gs://bucket/key."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("gs:") if path.is_dir())
+
+
+def stray_files(folder: Path) -> list[str]:
+    """What a container wrote into `folder`, its working directory, by name; what is in `stray_places` aside."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [file.as_posix() for file in files if "gs:" not in file.parts and "__pycache__" not in file.parts]

@@ -100,3 +100,18 @@ def test_a_model_that_can_be_served_passes(little: Path, exports: dict[str, Path
     leave(little, exports["versions"])
     ended = onstage("rehearse", cwd=little)
     assert ended.code == 0, ended.said
+    assert "working directory" not in ended.out
+    assert "in this shell" not in ended.out
+
+
+def test_what_the_cloud_would_do_differently_is_a_warning(little: Path, exports: dict[str, Path]) -> None:
+    leave(little, exports["versions"])
+    change(TRAINING, "def train(run):", 'def train(run):\n    Path("history.csv").touch()')(little)
+    units = 'import os\n\nUNITS = os.environ.get("UNITS", "16")\nHOME = os.environ.get("HOME", "/")\n\nfrom dataclasses'
+    change(MODEL, "from dataclasses", units)(little)
+    ended = onstage("rehearse", cwd=little, environment={"UNITS": "32"})
+    assert ended.code == 0, ended.said
+    assert "history.csv into its working directory, which goes with it" in ended.out
+    assert "write to SM_OUTPUT_DATA_DIR" in ended.out
+    assert "src/trainer/model.py, line 3: UNITS is set in this shell and not in the job" in ended.out
+    assert "HOME is set" not in ended.out
