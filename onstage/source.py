@@ -4,7 +4,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterator
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from onstage.errors import UserError
@@ -44,11 +44,19 @@ def find_data(project: Project, location: str) -> dict[str, Path]:
         found_files = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.startswith("."))
         found = {path.relative_to(place).as_posix(): path for path in found_files}
     else:
-        matches = [place] if place.is_file() else sorted(Path(path) for path in glob(str(place)))
+        matches = (
+            [place] if place.is_file() else sorted(project.root / path for path in _matching(project.root, location))
+        )
         found = {path.name: path for path in matches}
     if not found:
         raise UserError(f"settings.toml: there is no data at {location}")
     return found
+
+
+def _matching(root: Path, pattern: str) -> list[str]:
+    # Its folder by name, where there is one: [, ] and ? are characters of a name, too.
+    folder, _, name = pattern.rpartition("/")
+    return glob(f"{escape(folder)}/{name}" if folder and (root / folder).is_dir() else pattern, root_dir=root)
 
 
 def _travelling(folder: Path) -> Iterator[Path]:

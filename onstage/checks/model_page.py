@@ -11,7 +11,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +55,55 @@ class ModelPage:
         with self._trainer():
             return self.modules["trainer.run"].parse_flags(self.hyperparameters, argv)[0]
 
-    def find_problem(self, file: Path, first: Callable[[Iterable[str]], Iterable[str]]) -> str | None:
-        """What is wrong with a file of the table, of which `first` leaves the lines that are looked at."""
-        lines = self.modules["trainer.columns"].local_lines
+    @property
+    def target(self) -> str:
+        """The name of the table's target."""
+        return self._data.target.name
 
-        def some(name: str) -> Iterable[str]:
-            return first(lines(name))
+    @property
+    def has_header(self) -> bool:
+        """Whether the table's files begin with a header."""
+        return self._data.header
 
-        table = self._data
+    @property
+    def notes(self) -> types.ModuleType:
+        """`trainer.notes`: what a first look at the data notices, in the words of a job's log."""
+        return self.modules["trainer.notes"]
+
+    def look(self, channel: str, files: Mapping[str, Path], most: int) -> tuple[Any, list[str]]:
+        """What the first `most` rows of each of `files`, by their names for people, hold, and what is wrong in them.
+
+        The former is a `Seen` of `trainer.notes`; of the latter, the first problem of each column of a file is told.
+        """
+        rows, seen = self.modules["trainer.rows"], self.notes.Seen(self._data, channel)
+        problems: list[str] = []
+        order: tuple[str, list[Any]] | None = None
+        for name, file in files.items():
+            wrong: dict[str, str] = {}
+            try:
+                with self._trainer():
+                    columns = rows.start(self._data, name, rows.local_lines(file))
+                    if order and columns != order[1]:
+                        raise UserError(f"{name}, row 1: the columns are in another order than in {order[0]}")
+                    order = order or (name, columns)
+                    for number, (texts, found) in enumerate(rows.read(self._data, name, rows.local_lines(file))):
+                        if number == most:
+                            seen.whole = False
+                            break
+                        wrong = {**found, **wrong}
+                        if not found:
+                            seen.add(columns, texts)
+            except UserError as error:
+                wrong[""] = str(error)
+            problems += wrong.values()
+        return seen, problems
+
+    def find_notes(self, train: Any, evaluation: Any) -> list[str]:
+        """What is odd in what `look` found, sentence by sentence. Raises UserError where a job would end."""
         with self._trainer():
-            if table.header:
-                table.check_header(str(file), table.split(next(iter(some(str(file)))).removeprefix("\ufeff")))
-            return table.find_problem([str(file)], some)
+            for seen in (train, evaluation):
+                seen.refuse_unknown()
+            return self.notes.find_notes(train, evaluation)
 
     @property
     def _data(self) -> Any:
@@ -93,12 +130,12 @@ def read_model(project: Project) -> ModelPage:
 
 
 def _read(project: Project, *, stand_in: bool) -> ModelPage:
-    for name in ("columns", "run", "model"):
+    for name in ("columns", "rows", "notes", "run", "model"):
         if not any((project.source / "trainer" / place).exists() for place in (f"{name}.py", name)):
             raise UserError(f"src/trainer/{name}.py is missing")
     with _loading(project) as own, _stand_ins(project) if stand_in else contextlib.nullcontext(), _translated():
         try:
-            importlib.import_module("trainer.columns")
+            importlib.import_module("trainer.notes")
             importlib.import_module("trainer.run").load_model()
         except Exception as error:
             # These come from a page that really runs; others may be the fault of a stand-in.

@@ -1,9 +1,10 @@
 """What is wrong with `model.py`, the hyperparameters and the data, seen without TensorFlow."""
 
 import dataclasses
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,17 @@ from onstage.report import Finding
 from onstage.sections import Data
 from onstage.source import find_data
 
-# The training reads every row; here a glance has to do.
-ROWS = 1000
+# The training reads every row; here a glance has to do: at so many of a file, and of all files together.
+ROWS, LEAST_ROWS, MOST_ROWS = 1000, 20, 20_000
+# Lines are counted up to so many bytes of a channel, and estimated beyond.
+COUNTED_BYTES = 64 * 2**20
+COMPARED_BYTES = 8 * 2**20
+# So few that stand in train, too, may do so by chance.
+ENOUGH_ROWS = 10
+MOST_PROBLEMS = 10
+CORRECT = "correct the file, or the columns in src/trainer/model.py"
+ONLY_CSV = "rename the files: a job gets them in a folder, and reads every *.csv of it"
+UNLESS_MEANT = "unless it is meant, correct the data, or src/trainer/model.py"
 
 
 def hyperparameters(page: ModelPage, argv: Sequence[str], changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,34 +45,97 @@ def hyperparameters(page: ModelPage, argv: Sequence[str], changed: Mapping[str, 
     return {name: getattr(chosen, name) for name in names}
 
 
-def check_data(page: ModelPage, data: Data) -> list[Finding]:
-    """The header and the first rows of every file against the columns of model.py."""
-    files = {location: find_data(page.project, location) for _, location in data}
+def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
+    """The header and the first rows of every file against the columns of model.py, and what is odd about them."""
+    findings: list[Finding] = []
+    found: dict[str, dict[str, Path]] = {}
+    for channel, location in data:
+        try:
+            found[channel] = find_data(page.project, location)
+        except UserError as error:
+            findings.append(Finding(str(error)))
+    if findings:
+        return findings
     if not page.is_table:
-        return []
-    findings = []
-    for location, found in files.items():
-        # As the trainer reads a folder, which is what a job gets.
-        tables = [file for name, file in found.items() if name.endswith(".csv") and "/" not in name]
-        if not tables:
-            first = next(iter(found))
-            findings.append(
-                Finding(
-                    f"settings.toml: {location} has no *.csv file, the first is {first}",
-                    "rename the files: a job gets them in a folder, and reads every *.csv of it",
-                )
-            )
-        for file in tables:
-            if problem := _problem(page, file):
-                shown = problem.replace(f"{page.project.root}/", "")
-                findings.append(Finding(shown, "correct the file, or the columns in src/trainer/model.py"))
-    return findings
-
-
-def _problem(page: ModelPage, file: Path) -> str | None:
-    if not file.stat().st_size:
-        return f"{file} is empty"
+        return ", ".join(f"{channel} {_files(len(files))}" for channel, files in found.items())
+    # As the trainer reads a folder, which is what a job gets.
+    tables = {
+        channel: {name: file for name, file in files.items() if name.endswith(".csv") and "/" not in name}
+        for channel, files in found.items()
+    }
+    most = max(LEAST_ROWS, min(ROWS, MOST_ROWS // max(1, sum(map(len, tables.values())))))
+    seen: dict[str, Any] = {}
+    problems: list[str] = []
+    for channel, location in data:
+        left = page.notes.left_out(found[channel])
+        if not tables[channel]:
+            what = f"settings.toml: {location} has no *.csv file, the first is {next(iter(found[channel]))}"
+            findings.append(Finding(f"{what}. {page.notes.say_left_out(channel, left)}" if left else what, ONLY_CSV))
+        elif left:
+            findings.append(Finding(page.notes.say_left_out(channel, left), ONLY_CSV, warning=True))
+        named = {_named(page, file): file for file in tables[channel].values()}
+        seen[channel], wrong = page.look(channel, named, most)
+        problems += [problem for problem in wrong if problem not in problems]
+    findings += [Finding(problem, CORRECT) for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        findings[-1].detail += f"\nand {len(problems) - MOST_PROBLEMS} more in these files"
+    if problems or not all(tables.values()):
+        return findings
     try:
-        return page.find_problem(file, lambda lines: islice(lines, ROWS))
+        notes = page.find_notes(seen["train"], seen["eval"])
     except UserError as error:
-        return str(error)
+        return [*findings, Finding(str(error), CORRECT)]
+    notes += _same_rows(page, *(list(files.values()) for files in tables.values()))
+    findings += [Finding(note, UNLESS_MEANT, warning=True) for note in notes]
+    counts = ", ".join(
+        f"{channel} {_rows(page, seen[channel], list(files.values()))} of {_files(len(files))}"
+        for channel, files in tables.items()
+    )
+    if findings:
+        findings[0].cloud = f"a job reads {counts}"
+    return findings or counts
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' * (count != 1)}"
+
+
+def _named(page: ModelPage, file: Path) -> str:
+    """`file` as its author knows it, wherever it is."""
+    return page.project.name(file) if file.is_relative_to(page.project.root) else str(file)
+
+
+def _rows(page: ModelPage, seen: Any, files: Sequence[Path]) -> str:
+    """How many rows there are, counted by lines where not all were looked at, and estimated where that takes long."""
+    left_out = f" ({seen.without_target} more without {page.target})" if seen.without_target else ""
+    if seen.whole:
+        return f"{seen.rows} row{'s' * (seen.rows != 1)}{left_out}"
+    size, lines, read = sum(file.stat().st_size for file in files), 0, 0
+    for file in files:
+        with file.open("rb") as content:
+            part = content.read(COUNTED_BYTES - read)
+        # A last line may lack its end, and lines of nothing are no rows.
+        lines += part.count(b"\n") + (not part.endswith(b"\n")) - len(re.findall(rb"\n[ \r]*(?=\n)", part))
+        lines -= page.has_header
+        read += len(part)
+        if read == COUNTED_BYTES:
+            break
+    return f"{lines} rows" if read == size else f"about {float(f'{lines * size / read:.2g}'):.0f} rows"
+
+
+def _same_rows(page: ModelPage, train: Sequence[Path], evaluation: Sequence[Path]) -> list[str]:
+    """Whether eval is train, or a part of it, by the lines of files that are quickly read."""
+    if max(sum(file.stat().st_size for file in files) for files in (train, evaluation)) > COMPARED_BYTES:
+        return []
+    known, asked = (
+        Counter(
+            line.strip() for file in files for line in file.read_bytes().splitlines()[page.has_header :] if line.strip()
+        )
+        for files in (train, evaluation)
+    )
+    if known == asked:
+        return [page.notes.SAME_ROWS]
+    total = sum(asked.values())
+    if total >= ENOUGH_ROWS and asked.keys() <= known.keys():
+        return [f"each of the {total} eval rows is a row of train, too: the metrics will say what the model remembers"]
+    return []

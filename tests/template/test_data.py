@@ -127,6 +127,7 @@ def test_a_folder_of_shards_and_a_pattern_are_read_whole(project: Path, simple: 
     for number in range(3):
         (tmp_path / f"part-{number}.csv").write_text(f"x,c,y\n{number},a,no\n")
     (tmp_path / "notes.txt").write_text("no table")
+    (tmp_path / "._part-0.csv").write_bytes(b"what macOS leaves")
     for location, rows in ((tmp_path, 3), (tmp_path / "part-[12].csv", 2), (tmp_path / "part-0.csv", 1)):
         reader = CsvReader(simple)
         reader.prepare(str(location), str(tmp_path))
@@ -155,11 +156,25 @@ def test_batches_stay_full_where_rows_without_target_are_left_out(prepare: Prepa
     assert [len(target) for _, target, _ in reader.batches(False, 8)] == [8, 8, 4]
 
 
-def test_categories_outside_the_vocabulary_are_counted(
-    prepare: Prepare, simple: Any, capsys: pytest.CaptureFixture
-) -> None:
-    prepare(simple, "x,c,y\n1,a,no\n2,B,yes\n3,A,no\n", "x,c,y\n1,a,no\n")
-    assert capsys.readouterr().out == "note: c: 2 of 3 train rows are outside its vocabulary\n"
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\n  \n \n", ""])
+def test_blank_lines_are_no_rows_wherever_they_stand(end: str, prepare: Prepare, simple: Any) -> None:
+    reader = prepare(simple, f"x,c,y\n1,a,no\n\n3,b,yes\r\n\r\n5,a,no{end}")
+    assert (reader.train_rows, reader.eval_rows) == (3, 3)
+    assert [len(target) for _, target, _ in reader.batches(False, 2)] == [2, 1]
+    assert [len(target) for _, target, _ in reader.batches(True, 2).take(4)] == [2, 2, 2, 2]
+    assert everything(reader)[1] == [0, 1, 0]
+    assert [row["x"] for row in reader.examples()] == [1, 3, 5]
+
+
+def test_a_row_of_empty_fields_is_a_row(prepare: Prepare, columns: Any) -> None:
+    table = columns.Table([columns.Numeric("x", missing=0), columns.Numeric("y", missing=0), columns.Number("z")])
+    assert prepare(table, "x,y,z\n,,1\n1,2,3\n").train_rows == 2
+
+
+def test_a_constant_that_no_float_holds_is_not_divided_by_its_rounding_error(prepare: Prepare, columns: Any) -> None:
+    table = columns.Table([columns.Numeric("x"), columns.Number("y")])
+    reader = prepare(table, "x,y\n" + "0.1,1\n" * 3001, "x,y\n0.1,1\n1.1,1\n")
+    assert everything(reader)[0]["x"] == [[pytest.approx(0.0, abs=1e-6)], [pytest.approx(1.0)]]
 
 
 def test_a_folder_whose_name_looks_like_a_pattern_is_read(project: Path, simple: Any, tmp_path: Path) -> None:

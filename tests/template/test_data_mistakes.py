@@ -1,5 +1,7 @@
 """A bad table is refused by file, row and column, before the first step."""
 
+import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,15 @@ BAD_FILES = {
     "x,c,y\n,a,no\n": "{file}, row 2, column 'x': no value; say in model.py what an empty field means (missing=...)",
     "x,c,y\n1,,no\n": "{file}, row 2, column 'c': no value",
     "x,c,y\n1,a,\n": "row 2, column 'y': no value; say in model.py what an empty field means (drop_missing=True)",
-    "x,c,y\n1,a,no\n\n1,a,no\n": "{file}, row 3: an empty line; delete it",
+    "\nx,c,y\n1,a,no\n": "{file}, row 1: an empty line where the header should be; delete it",
+    "x,c,y\n\n \n": "{file} has a header and no rows",
+    "x,z,w\n1,a,no\n": "the columns 'c', 'y' of model.py are missing. The header is ['x', 'z', 'w']\nthe columns "
+    "'z', 'w' are not in model.py; add Dropped('z'), Dropped('w') to leave them out",
+    "1,a,no\n2,b,yes\n": "row 1: ['1', 'a', 'no'] is no header, but holds numbers; if the files have no header, write "
+    "Table(..., header=False) in model.py",
+    'x,c,y\n1,"a\n",no\n': "1 columns where model.py has 3: '1,\"a'; a line break inside quotes is not read".replace(
+        "1 c", "2 c"
+    ),
     "x,c,y\nnan,a,no\n": "{file}, row 2, column 'x': 'nan' is not a number",
     "x,c,y\ninf,a,no\n": "{file}, row 2, column 'x': 'inf' is not a number",
     "x,c,y\n1e39,a,no\n": "{file}, row 2, column 'x': '1e39' is not a finite number",
@@ -117,15 +127,114 @@ def test_columns_that_cannot_be_one_table_are_refused(columns: Any) -> None:
     ):
         with pytest.raises(columns.UserError, match=message):
             columns.Table(wrong)
-    for make, message in (
-        (lambda: columns.Table([columns.Dropped("a"), columns.Dropped("a"), x, y]), "stands twice"),
-        (lambda: columns.Classes("y", ["only"]), "two labels or more"),
-        (lambda: columns.Classes("y", ["a", 1]), "distinct strings or distinct whole numbers"),
-        (lambda: columns.Categorical("c", ["a", "a"]), "distinct strings"),
-        (lambda: columns.Categorical("c", []), "distinct strings"),
-        (lambda: columns.Hashed("h", 0), "size of 'h' must be 1 or more"),
-        (lambda: columns.Identity("i", 3, encoding="onehot"), "encoding is 'one_hot' or 'index', not 'onehot'"),
-        (lambda: columns.Table([x, y], delimiter=", "), "the delimiter must be one character"),
-    ):
+    dropped = [columns.Dropped("a"), columns.Dropped("a")]
+    with pytest.raises(columns.UserError, match="stands twice"):
+        columns.Table([*dropped, x, y])
+    with pytest.raises(columns.UserError, match="the delimiter must be one character"):
+        columns.Table([x, y], delimiter=", ")
+
+
+def test_columns_that_cannot_be_are_refused_all_at_once(columns: Any) -> None:
+    wrong = [
+        (columns.Categorical("c", ["a", "a"]), "vocabulary of 'c' must be a list of distinct .*'a' stands there twice"),
+        (columns.Categorical("d", []), "vocabulary of 'd' must be a list of distinct strings"),
+        (columns.Categorical("e", "abc"), "vocabulary of 'e' must be a list .*, not 'abc'"),
+        (columns.Categorical("f", [True, False]), 'for .True, False. write ."False", "True"., spelt as in the files'),
+        (columns.Categorical("g", ["a"], missing=0), "missing of 'g' must be a text, not 0"),
+        (columns.Numeric("n", missing="NA"), "missing of 'n' must be a finite number, not 'NA'; how .*missing_text"),
+        (columns.Hashed("h", 0), "size of 'h' must be a whole number, 1 or more, not 0"),
+        (columns.Identity("i", 3, encoding="onehot"), "encoding is 'one_hot' or 'index', not 'onehot'"),
+        (columns.Identity("j", 3, missing=3), "missing of 'j', 3, is not between 0 and 2"),
+    ]
+    with pytest.raises(columns.UserError) as refused:
+        columns.Table([*(column for column, _ in wrong), columns.Classes("y", [0.0, 1.0])])
+    lines = str(refused.value).splitlines()
+    assert len(lines) == len(wrong) + 1
+    for line, message in zip(lines, [*(message for _, message in wrong), r"write \[0, 1\], also in"], strict=True):
+        assert re.search(f"^model.py: .*{message}", line)
+    for labels, message in ((["only"], "two labels or more"), (["a", 1], "distinct strings or distinct whole numbers")):
         with pytest.raises(columns.UserError, match=message):
-            make()
+            columns.Table([columns.Numeric("x"), columns.Classes("y", labels)])
+    sound = [
+        columns.Categorical("c", ("a", "b"), missing="?"), columns.Categorical("d", range(2000, 2010), missing=0),
+        columns.Numeric("n", missing=0), columns.Identity("i", 3, missing=2), columns.Hashed("h", 9, missing=""),
+    ]  # fmt: skip
+    assert columns.Table([*sound, columns.Classes("y", [0, 1])]).features == sound
+
+
+FIELDS = {
+    "0,5": "write 0.5, with a decimal point",
+    "1.234,5": "write 1234.5, with",
+    "1,234": "write 1234, or 1.234",
+    "1,234,567.8": "write 1234567.8",
+    "1 234": "write 1234",
+    "0%": "write 0, or 0 for all rows, without %",
+    "12,5 %": "write 0.125, or 12.5 for all rows, without %",
+    "NaN": "if it means no value: Table(..., missing_text='NaN'), and say missing=... for the column",
+    "n/a": "if it means no value: Table(..., missing_text='n/a')",
+    "2024-05-01": "a date: write a number, such as the days since one, or leave it out by Dropped('x')",
+    "1/5/2024": "a date",
+    "2024-05-01T12:00:00Z": "a date",
+    "True": 'for two values write Categorical(\'x\', ["False", "True"])',
+    "no": 'for two values write Categorical(\'x\', ["no", "yes"])',
+    "5 kg": "write 5 alone",
+    "$5.20": "write 5.20 alone",
+    "wide": "texts are Categorical('x', [...]) or Hashed",
+}
+
+
+@pytest.mark.parametrize("text", FIELDS)
+def test_a_field_that_is_no_number_says_what_to_write(text: str, columns: Any) -> None:
+    assert f"{text!r} is not a number; {FIELDS[text]}" in columns.Numeric("x").problem(text).replace("\u202f", " ")
+    for number in ("1", " 1.5", "-.5", "1e-3", "+2."):
+        assert columns.Numeric("x").problem(number) is None
+
+
+def test_a_field_that_is_no_label_says_which_it_may_mean(columns: Any) -> None:
+    whole, texts = columns.Classes("y", [0, 1]), columns.Classes("y", ["no", "yes", "1"])
+    assert [whole.problem("1"), texts.problem("yes"), texts.problem("1")] == [None] * 3
+    assert whole.problem("1.0") == "'1.0' is not a whole number of 64 bits; write 1"
+    assert 'for two values write Classes(\'y\', ["FALSE", "TRUE"])' in whole.problem("TRUE")
+    assert "'1.0' is not one of the labels ['no', 'yes', '1']; write '1', spelt" in texts.problem("1.0")
+    assert "; write 'yes', spelt as in model.py" in texts.problem(" Yes")
+    assert columns.Identity("i", 3).problem("0.5").endswith("; fractions are Numeric('i')")
+
+
+ENCODINGS = {
+    "x,c,y\n1,a,no\n2,Zürich,yes\n".encode(
+        "cp1252"
+    ): "row 3, column 'c': b'Z\\xfcrich' is not UTF-8; it is likely cp1252, "
+    "'Zürich'. Convert it: iconv -f cp1252 -t utf-8 OLD > NEW",
+    "x,ç,y\n1,a,no\n".encode("latin-1"): "row 1: b'\\xe7' is not UTF-8; it is likely cp1252, 'ç'",
+    "x,c,y\n1,a,no\n".encode("utf-16"): "train.csv is UTF-16, not UTF-8. Convert it: iconv -f utf-16 -t utf-8",
+    "x,c,y\n1,a,no\n".encode("utf-16-le"): "train.csv is UTF-16LE, not UTF-8",
+    "x,c,y\n1,a,no\n".encode("utf-16-be"): "train.csv is UTF-16BE, not UTF-8",
+    "x,c,y\n1,a,no\n".encode("utf-32"): "train.csv is UTF-32, not UTF-8",
+    b"x,c,y\r1,a,no\r": "train.csv has lines that end in CR alone. Convert it: tr '\\r' '\\n'",
+    gzip.compress(b"x,c,y\n1,a,no\n"): "train.csv is compressed by gzip: unpack it",
+    b"PK\x03\x04\x14\x00": "train.csv is a zip archive or an Excel file",
+}
+
+
+@pytest.mark.parametrize("content", ENCODINGS, ids=lambda content: repr(content)[:30])
+def test_a_file_that_is_not_utf8_is_said_to_be_that(
+    content: bytes, prepare: Prepare, simple: Any, columns: Any
+) -> None:
+    with pytest.raises(columns.DataError) as refused:
+        prepare(simple, content)
+    assert ENCODINGS[content] in str(refused.value)
+
+
+def test_text_that_is_not_utf8_may_stand_in_a_column_that_is_left_out(prepare: Prepare, columns: Any) -> None:
+    content = "id,x,c,y\nZürich,1,a,1\n".encode("cp1252")
+    x, c, y = columns.Numeric("x"), columns.Hashed("c", 3), columns.Number("y")
+    assert prepare(columns.Table([columns.Dropped("id"), x, c, y]), content).train_rows == 1
+    with pytest.raises(columns.DataError, match="row 2, column 'id': b'Z.xfcrich' is not UTF-8"):
+        prepare(columns.Table([columns.Hashed("id", 3), x, columns.Dropped("c"), y]), content)
+
+
+def test_a_header_in_files_without_one_is_named(prepare: Prepare, columns: Any) -> None:
+    table = columns.Table([columns.Numeric("x"), columns.Number("y")], header=False)
+    assert prepare(table, "1,2\n").train_rows == 1
+    with pytest.raises(columns.DataError, match="row 1 is a header; take header=False out"):
+        prepare(table, "x,y\n1,2\n")

@@ -33,15 +33,15 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "model", "predictor", "reporting",
-            "run", "training",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "model", "notes", "predictor",
+            "reporting", "rows", "run", "scan", "training",
         )
     ),
 }  # fmt: skip
 SAGEMAKER = {"src/sagemaker_entry.py", "tests/test_sagemaker.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in", "tests/test_vertex.py"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 40, 1900
+MOST_FILES, MOST_LINES = 45, 2800
 
 
 def files_of(project: Path) -> set[str]:

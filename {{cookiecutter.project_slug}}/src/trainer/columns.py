@@ -1,21 +1,17 @@
 # Owned by the template: edit `model.py` instead.
-"""What the columns of a table are, and whether a text file holds such a table.
+"""What the columns of a table are.
 
 Standard library only, so that a mistake in the data can be reported without waiting for TensorFlow.
 """
 
-import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import ClassVar
 
+from trainer import fields
 from trainer.run import UserError
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class DataError(UserError):
@@ -50,6 +46,10 @@ class Column:
         """What is wrong with one field, in words; None where nothing is."""
         return None
 
+    def mistakes(self) -> list[str]:
+        """What is wrong with the column as model.py describes it."""
+        return []
+
 
 @dataclass(frozen=True)
 class Numeric(Column):
@@ -61,15 +61,26 @@ class Numeric(Column):
     missing: float | None = None
 
     def problem(self, text: str) -> str | None:
-        return _not_a_number(text)
+        return fields.not_a_number(self.name, text)
+
+    def mistakes(self) -> list[str]:
+        if self.missing is None or (type(self.missing) in (int, float) and math.isfinite(self.missing)):
+            return []
+        spelling = "; how the files spell no value is Table(..., missing_text=...)" * isinstance(self.missing, str)
+        return [f"missing of {self.name!r} must be a finite number, not {self.missing!r}{spelling}"]
 
 
 class _Indexed(Column):
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise UserError(f"model.py: the size of {self.name!r} must be 1 or more, not {self.size}")
+    def mistakes(self) -> list[str]:
+        found = []
+        if type(self.size) is not int or self.size < 1:
+            found.append(f"the size of {self.name!r} must be a whole number, 1 or more, not {self.size!r}")
         if self.encoding not in ("one_hot", "index"):
-            raise UserError(f"model.py: {self.name!r}: encoding is 'one_hot' or 'index', not {self.encoding!r}")
+            found.append(f"{self.name!r}: encoding is 'one_hot' or 'index', not {self.encoding!r}")
+        kind, what = (int, "a whole number") if self.dtype == "int64" else (str, "a text")
+        if self.missing is not None and type(self.missing) is not kind:
+            found.append(f"missing of {self.name!r} must be {what}, not {self.missing!r}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -84,9 +95,8 @@ class Categorical(_Indexed):
     missing: str | int | None = None
     encoding: str = "one_hot"
 
-    def __post_init__(self) -> None:
-        _check_values(self.name, "vocabulary", self.vocabulary)
-        super().__post_init__()
+    def mistakes(self) -> list[str]:
+        return _wrong_values(self.name, "vocabulary", self.vocabulary) or super().mistakes()
 
     @property
     def dtype(self) -> str:
@@ -98,7 +108,7 @@ class Categorical(_Indexed):
         return len(self.vocabulary) + 1
 
     def problem(self, text: str) -> str | None:
-        return _not_whole(text) if self.dtype == "int64" else None
+        return fields.not_whole(self.name, text) if self.dtype == "int64" else None
 
 
 @dataclass(frozen=True)
@@ -121,9 +131,15 @@ class Identity(_Indexed):
     dtype: ClassVar[str] = "int64"
 
     def problem(self, text: str) -> str | None:
-        if problem := _not_whole(text):
+        if problem := fields.not_whole(self.name, text):
             return problem
         return None if 0 <= int(text) < self.size else f"{text} is not between 0 and {self.size - 1}"
+
+    def mistakes(self) -> list[str]:
+        found = super().mistakes()
+        if not found and self.missing is not None and not 0 <= self.missing < self.size:
+            found.append(f"missing of {self.name!r}, {self.missing}, is not between 0 and {self.size - 1}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -141,7 +157,7 @@ class Weight(Column):
     feature: ClassVar[bool] = False
 
     def problem(self, text: str) -> str | None:
-        return _not_a_number(text) or (f"the weight {text} is negative" if float(text) < 0 else None)
+        return fields.not_a_number(self.name, text) or (f"the weight {text} is negative" if float(text) < 0 else None)
 
 
 @dataclass(frozen=True)
@@ -158,20 +174,21 @@ class Classes(Target):
 
     labels: Sequence[str] | Sequence[int]
 
-    def __post_init__(self) -> None:
-        _check_values(self.name, "labels", self.labels)
-        if len(self.labels) < 2:
-            raise UserError(f"model.py: {self.name!r} needs two labels or more, not {list(self.labels)}")
+    def mistakes(self) -> list[str]:
+        if found := _wrong_values(self.name, "labels", self.labels):
+            return found
+        few = len(self.labels) < 2
+        return [f"{self.name!r} needs two labels or more, not {list(self.labels)}"] if few else []
 
     @property
     def dtype(self) -> str:
         return "int64" if isinstance(self.labels[0], int) else "string"
 
     def problem(self, text: str) -> str | None:
-        if self.dtype == "int64" and (problem := _not_whole(text)):
+        if self.dtype == "int64" and (problem := fields.not_whole(self.name, text, "Classes")):
             return problem
         value = int(text) if self.dtype == "int64" else text
-        return None if value in self.labels else f"{text!r} is not one of the labels {list(self.labels)}"
+        return None if value in self.labels else fields.not_a_label(text, list(self.labels))
 
 
 @dataclass(frozen=True)
@@ -179,13 +196,7 @@ class Number(Target):
     """A number to be predicted. `build_model` ends in one unit."""
 
     def problem(self, text: str) -> str | None:
-        return _not_a_number(text)
-
-
-def local_lines(file: str) -> Iterator[str]:
-    """The lines of a local file."""
-    with open(file, encoding="utf-8", errors="replace") as lines:
-        yield from lines
+        return fields.not_a_number(self.name, text, "Classes")
 
 
 @dataclass(frozen=True)
@@ -202,25 +213,31 @@ class Table:
     missing_text: str = ""
 
     def __post_init__(self) -> None:
+        found = [mistake for column in self.columns for mistake in column.mistakes()]
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
-            raise UserError(f"model.py: a column name stands twice in {names}")
-        used = [column for column in self.columns if column.dtype]
+            found.append(f"a column name stands twice in {names}")
+        # A column that cannot say its type has said what is wrong with it.
+        used = [column for column in self.columns if column.mistakes() or column.dtype]
+        keys: dict[str, list[str]] = {}
         for column in used:
-            if not column.key:
-                raise UserError(f"model.py: the column {column.name!r} has no a-z or 0-9 in its name: rename it")
-            same = [other.name for other in used if other.key == column.key]
-            if len(same) > 1:
-                raise UserError(f"model.py: the columns {same} have one input name, {column.key!r}: rename one")
+            keys.setdefault(column.key, []).append(column.name)
+        for key, same in keys.items():
+            if not key:
+                found += [f"the column {name!r} has no a-z or 0-9 in its name: rename it" for name in same]
+            elif len(set(same)) > 1:
+                found.append(f"the columns {same} have one input name, {key!r}: rename one")
         targets = [column.name for column in self.columns if isinstance(column, Target)]
         if len(targets) != 1:
-            raise UserError(f"model.py: the table needs exactly one target (Classes or Number), not {targets}")
+            found.append(f"the table needs exactly one target (Classes or Number), not {targets}")
         if len([column for column in self.columns if isinstance(column, Weight)]) > 1:
-            raise UserError("model.py: the table may have one Weight column")
+            found.append("the table may have one Weight column")
         if not self.features:
-            raise UserError("model.py: the table has no column to learn from")
+            found.append("the table has no column to learn from")
         if len(self.delimiter) != 1 or self.delimiter in '"\n\r':
-            raise UserError(f"model.py: the delimiter must be one character, not {self.delimiter!r}")
+            found.append(f"the delimiter must be one character, not {self.delimiter!r}")
+        if found:
+            raise UserError("\n".join(f"model.py: {mistake}" for mistake in found))
 
     @property
     def features(self) -> list[Column]:
@@ -234,76 +251,23 @@ class Table:
     def weight(self) -> Weight | None:
         return next((column for column in self.columns if isinstance(column, Weight)), None)
 
-    def check_header(self, file: str, names: Sequence[str]) -> None:
-        """Raise DataError unless `names`, the first row of `file`, are this table's columns in any order."""
-        known = [column.name for column in self.columns]
-        if len(names) == 1 and len(known) > 1:
-            raise DataError(f"{file}, row 1: one column, {names[0]!r}; is {self.delimiter!r} the right delimiter?")
-        for name in known:
-            if name not in names:
-                near = "".join(f"did you mean {close!r}? " for close in get_close_matches(name, names, n=1))
-                header = f"{near}The header is {list(names)}"
-                raise DataError(f"{file}, row 1: the column {name!r} of model.py is missing. {header}")
-        for position, name in enumerate(names):
-            if name not in known:
-                raise DataError(
-                    f"{file}, row 1: the column {name!r} is not in model.py; add Dropped({name!r}) to leave it out"
-                )
-            if name in names[:position]:
-                raise DataError(f"{file}, row 1: the column {name!r} stands twice in the header")
+    def find_problem(self, files: Iterable[str]) -> str | None:
+        """The first wrong field of local `files` as one sentence with file, row (as an editor counts them), column."""
+        from trainer import rows
 
-    def in_file_order(self, names: Sequence[str]) -> list[Column]:
-        """The columns in the order of a header; for a table without one, as they stand in model.py."""
-        return sorted(self.columns, key=lambda column: names.index(column.name)) if self.header else list(self.columns)
-
-    def find_problem(self, files: Iterable[str], lines: Callable[[str], Iterable[str]] = local_lines) -> str | None:
-        """The first wrong field of `files` as one sentence with file, row (as an editor counts them) and column."""
-        return next((problem for file in files for problem in self._problems(file, lines(file))), None)
-
-    def _problems(self, file: str, lines: Iterable[str]) -> Iterator[str]:
-        columns = list(self.columns)
-        for row, line in enumerate(lines, start=1):
-            if self.header and row == 1:
-                columns = self.in_file_order(self.split(line.removeprefix("\ufeff")))
-                continue
-            fields = self.split(line)
-            if len(fields) != len(columns):
-                counts = f"{len(fields)} columns where model.py has {len(columns)}: {line.strip()[:80]!r}"
-                yield f"{file}, row {row}: {counts if fields else 'an empty line; delete it'}"
-                continue
-            for column, text in zip(columns, fields, strict=True):
-                if problem := self._field_problem(column, text):
-                    yield f"{file}, row {row}, column {column.name!r}: {problem}"
-
-    def _field_problem(self, column: Column, text: str) -> str | None:
-        if column.dtype is None:
-            return None
-        if text in ("", self.missing_text):
-            if column.default is not None or getattr(column, "drop_missing", False):
-                return None
-            way_out = "drop_missing=True" if isinstance(column, Target) else "missing=..."
-            return f"no value; say in model.py what an empty field means ({way_out})"
-        return column.problem(text)
-
-    def split(self, line: str) -> list[str]:
-        """The fields of one line."""
-        line = line.rstrip("\r\n")
-        return next(csv.reader([line], delimiter=self.delimiter), []) if line else []
+        return rows.find_problem(self, files)
 
 
-def _not_a_number(text: str) -> str | None:
-    if not _NUMBER.fullmatch(text.strip()):
-        return f"{text!r} is not a number"
-    # TensorFlow reads float32: a larger number would become infinite.
-    return None if math.isfinite(float(text)) and abs(float(text)) < 3.4e38 else f"{text!r} is not a finite number"
-
-
-def _not_whole(text: str) -> str | None:
-    fits = _INTEGER.fullmatch(text.strip()) and -(2**63) <= int(text) < 2**63
-    return None if fits else f"{text!r} is not a whole number of 64 bits"
-
-
-def _check_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -> None:
+def _wrong_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -> list[str]:
+    must = f"the {what} of {name!r} must be a list of distinct strings or distinct whole numbers"
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        return [f"{must}, not {values!r}"]
     kinds = {type(value) for value in values}
-    if kinds not in ({str}, {int}) or len(set(values)) != len(values):
-        raise UserError(f"model.py: the {what} of {name!r} must be distinct strings or distinct whole numbers")
+    if kinds == {bool}:
+        return [f'{must}; for {list(values)} write ["False", "True"], spelt as in the files']
+    if kinds == {float} and all(value.is_integer() for value in values):
+        return [f"{must}; write {[int(value) for value in values]}, also in the files"]
+    if kinds not in ({str}, {int}):
+        return [f"{must}, not {list(values)}"]
+    twice = [value for value in dict.fromkeys(values) if list(values).count(value) > 1]
+    return [f"{must}; {', '.join(map(repr, twice))} stands there twice"] if twice else []

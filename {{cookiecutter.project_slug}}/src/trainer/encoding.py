@@ -98,11 +98,6 @@ class Encoder:
         return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
 
 
-def unknown_values(lookups: dict[str, keras.layers.Layer], raw: Tensors) -> Tensors:
-    """How many values of each categorical column are outside its vocabulary."""
-    return {key: tf.reduce_sum(tf.cast(lookup(raw[key]) == 0, tf.int64)) for key, lookup in lookups.items()}
-
-
 def column_in_range(column: Identity, value: tf.Tensor) -> tf.Tensor:
     """Whether every value, [batch], is an index of `column`."""
     return tf.reduce_all((value >= 0) & (value < column.size))

@@ -1,0 +1,130 @@
+# Owned by the template.
+"""Whether text files hold a `Table`, and what is wrong where. Standard library only, as in `columns.py`."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from trainer import fields
+from trainer.columns import Column, DataError, Table, Target
+
+
+def local_lines(file: str) -> Iterator[str]:
+    """The lines of a local file, as TensorFlow splits them; bytes that are not UTF-8 become surrogates."""
+    with open(file, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        yield from lines
+
+
+def start(table: Table, file: str, lines: Iterable[str]) -> list[Column]:
+    """The columns in the order of `file`, which begins with `lines`. Raises DataError if it holds no such table."""
+    rest = iter(lines)
+    if (first := next(rest, None)) is None:
+        raise DataError(f"{file} is empty")
+    if problem := fields.not_a_text(first):
+        raise DataError(f"{file} {problem}")
+    if table.header:
+        _check_header(table, f"{file}, row 1", first)
+    elif first.startswith("\ufeff"):
+        raise DataError(f"{file} starts with a byte order mark; save it as UTF-8 without one")
+    elif split(table, first) == [column.name for column in table.columns]:
+        raise DataError(f"{file}, row 1 is a header; take header=False out of the Table in model.py")
+    if (table.header or is_blank(table, first)) and all(is_blank(table, line) for line in rest):
+        raise DataError(f"{file} has {'a header and ' if table.header else ''}no rows")
+    return _columns(table, first)
+
+
+def read(table: Table, file: str, lines: Iterable[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Each row's fields, in the file's order, and what is wrong with it, by column ("" for the row as a whole).
+
+    Problems are sentences with file, row as an editor counts it, and column. Blank lines are no rows.
+    """
+    columns = list(table.columns)
+    for row, line in enumerate(lines, start=1):
+        if table.header and row == 1:
+            columns = _columns(table, line)
+        elif not is_blank(table, line):
+            texts, place = split(table, line), f"{file}, row {row}"
+            if len(texts) != len(columns):
+                counts = f"{len(texts)} columns where model.py has {len(columns)}: {line.strip()[:80]!r}"
+                broken = "; a line break inside quotes is not read" if line.count('"') % 2 else ""
+                yield texts, {"": f"{place}: {counts}{broken}"}
+                continue
+            found = ((column.name, _problem(table, column, text)) for column, text in zip(columns, texts, strict=True))
+            yield texts, {name: f"{place}, column {name!r}: {problem}" for name, problem in found if problem}
+
+
+def find_problem(table: Table, files: Iterable[str], lines: Callable[[str], Iterable[str]] = local_lines) -> str | None:
+    """The first thing that is wrong in the rows of `files`; None where nothing is."""
+    found = (problem for file in files for _, wrong in read(table, file, lines(file)) for problem in wrong.values())
+    return next(found, None)
+
+
+def is_blank(table: Table, line: str) -> bool:
+    """Whether a line holds nothing, or only blanks where those do not separate columns."""
+    return not line.strip("\r\n" if table.delimiter == " " else " \r\n")
+
+
+def split(table: Table, line: str) -> list[str]:
+    """The fields of one line. As TensorFlow's reader does, it leaves out every CR."""
+    return next(csv.reader([line.rstrip("\n").replace("\r", "")], delimiter=table.delimiter), [])
+
+
+def value(table: Table, column: Column, text: str) -> Any:
+    """A field as a JSON value; for an empty one, what the column has for it."""
+    if text in ("", table.missing_text):
+        return column.default
+    return {"float32": float, "int64": int, "string": str}[column.dtype or "string"](text)
+
+
+def _columns(table: Table, first: str) -> list[Column]:
+    if not table.header:
+        return list(table.columns)
+    names = split(table, first.removeprefix("\ufeff"))
+    return sorted(table.columns, key=lambda column: names.index(column.name))
+
+
+def _problem(table: Table, column: Column, text: str) -> str | None:
+    if column.dtype is None:
+        return None
+    if problem := fields.not_utf8(text):
+        return problem
+    if text in ("", table.missing_text):
+        if column.default is not None or getattr(column, "drop_missing", False):
+            return None
+        way_out = "drop_missing=True" if isinstance(column, Target) else "missing=..."
+        return f"no value; say in model.py what an empty field means ({way_out})"
+    return column.problem(text)
+
+
+def _check_header(table: Table, place: str, line: str) -> None:
+    """Raise DataError unless `line` names the table's columns, in any order."""
+    if problem := fields.not_utf8(line):
+        raise DataError(f"{place}: {problem}")
+    known, names = [column.name for column in table.columns], split(table, line.removeprefix("\ufeff"))
+    if is_blank(table, line):
+        raise DataError(f"{place}: an empty line where the header should be; delete it")
+    if len(names) == 1 and len(known) > 1:
+        raise DataError(f"{place}: one column, {names[0]!r}; is {table.delimiter!r} the right delimiter?")
+    if not set(names) & set(known) and any(map(fields.is_number, names)):
+        way = "if the files have no header, write Table(..., header=False) in model.py"
+        raise DataError(f"{place}: {names} is no header, but holds numbers; {way}")
+    missing = [name for name in known if name not in names]
+    more = list(dict.fromkeys(name for name in names if name not in known))
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems = []
+    if missing:
+        near = [fields.nearest(name, more) for name in missing]
+        meant = "".join(f"did you mean {name!r}? " for name in dict.fromkeys(near) if name is not None)
+        problems.append(f"{_are(missing, ' of model.py')} missing. {meant}The header is {names}")
+    if more:
+        dropped = ", ".join(f"Dropped({name!r})" for name in more)
+        problems.append(f"{_are(more)} not in model.py; add {dropped} to leave {'them' if more[1:] else 'it'} out")
+    if twice:
+        problems.append(f"the column {', '.join(map(repr, twice))} stands twice in the header")
+    if problems:
+        raise DataError(f"{place}: " + "\n".join(problems))
+
+
+def _are(names: list[str], whose: str = "") -> str:
+    some = len(names) > 1
+    return f"the column{'s' * some} {', '.join(map(repr, names))}{whose} {'are' if some else 'is'}"
