@@ -146,7 +146,10 @@ class Bucket(Protocol):
         """Fetch an object. Raises NotFoundError."""
 
     def names(self, uri: str) -> list[str]:
-        """The URIs of the objects below a folder, at most a thousand."""
+        """The URIs of the objects below a folder."""
+
+    def delete(self, uris: Sequence[str]) -> None:
+        """Remove objects; one that is gone already is no error."""
 
 
 class Log(Protocol):

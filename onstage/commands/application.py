@@ -46,18 +46,22 @@ def make(platform: str) -> typer.Typer:
 
         accounts.setup(_connect(platform), create=create, write=write, dry_run=dry_run)
 
-    @app.command(epilog=_example(platform, "upload --dry-run", "upload --create-bucket"))
+    @app.command(epilog=_example(platform, "upload --dry-run", "upload --create-bucket", "upload --delete"))
     def upload(
         create_bucket: Annotated[
             bool, typer.Option("--create-bucket", help="Make the bucket first, private, in the job's region.")
         ] = False,
+        delete: Annotated[
+            bool, typer.Option("--delete", help="Remove what only the bucket has of the data, after a question.")
+        ] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
         dry_run: DryRun = False,
     ) -> None:
-        """Send the data of settings.toml to the bucket: what is not there yet. Deletes nothing."""
+        """Send the data of settings.toml to the bucket: what is not there yet. Without --delete it deletes nothing."""
         from onstage.commands import uploads
 
         connected, settings = _connect_with_settings(platform)
-        uploads.upload(connected, settings, dry_run=dry_run, create_bucket=create_bucket)
+        uploads.upload(connected, settings, dry_run=dry_run, create_bucket=create_bucket, delete=delete, yes=yes)
 
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "train --epochs 40", "train --dry-run > body.json"))
     def train(context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False) -> None:

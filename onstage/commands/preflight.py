@@ -20,5 +20,18 @@ def _check_data(platform: Platform, settings: Settings) -> list[Finding]:
     fix = f"onstage {platform.name} upload"
     if empty:
         return [Finding(f"no data at {platform.channel(name)}", fix) for name in empty]
+    others = uploads.only_in_bucket(platform, settings, wanted)
+    extra = (
+        [
+            Finding(
+                f"only in the bucket, and read by the job: {', '.join(others[:3])}"
+                + (f" and {len(others) - 3} more" if len(others) > 3 else ""),
+                f"{fix} --delete",
+                warning=True,
+            )
+        ]
+        if others
+        else []
+    )
     shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-    return [Finding(f"other data than here: {shown}", fix, warning=True)] if missing else []
+    return [*([Finding(f"other data than here: {shown}", fix, warning=True)] if missing else []), *extra]

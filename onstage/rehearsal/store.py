@@ -36,17 +36,15 @@ class LocalStore:
         """Names and files of the objects below the prefix `uri`, sorted by name.
 
         As SageMaker names them in a channel's folder: the object itself by its last part, those in the folder by
-        their path in it; a prefix that ends within a name (`.../part-`) stands for all that begin with it.
+        their path in it. A prefix without a slash at its end stands for all that begin with it, `.../train` for
+        `.../train_old/x.csv` as well; a mount of just this URI for itself only.
         """
         path = self.path(uri)
-        if path.is_file():
-            return [(path.name, path)]
-        if path.is_dir():
-            return _files(path, path)
-        if uri.endswith("/") or not path.parent.is_dir():
-            return []
-        begun = [entry for entry in sorted(path.parent.iterdir()) if entry.name.startswith(path.name)]
-        return [found for entry in begun for found in _files(entry, path.parent)]
+        own = [(path.name, path)] if path.is_file() else _files(path, path) if path.is_dir() else []
+        if uri.endswith("/") or (own and _parts(uri) in self._mounts) or not path.parent.is_dir():
+            return own
+        begun = [one for one in sorted(path.parent.iterdir()) if one.name.startswith(path.name) and one != path]
+        return sorted([*own, *(found for entry in begun for found in _files(entry, path.parent))])
 
 
 def _parts(uri: str) -> tuple[str, ...]:

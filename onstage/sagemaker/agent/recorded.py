@@ -70,7 +70,7 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
         job["HyperParameters"] = _changed(job.get("HyperParameters") or {}, given)
         image = (job.get("AlgorithmSpecification") or {}).get("TrainingImage", "")
         source = _code(job, given)
-        channels = _channels(job, given)
+        channels = _channels(job, given, folder)
         mounts = {**channels, **source}
         code = _source(next(iter(source.values()), None) or channels[_uris(job)[_CODE_CHANNEL]], folder)
         recorded.skip_project(report)
@@ -93,17 +93,30 @@ def _changed(hyperparameters: Mapping[str, str], given: Given) -> dict[str, str]
     return {**hyperparameters, **given.changed}
 
 
-def _channels(job: Mapping[str, Any], given: Given) -> dict[str, Path]:
+def _channels(job: Mapping[str, Any], given: Given, folder: Path) -> dict[str, Path]:
     """Every channel's URI, and where it is here."""
     uris = _uris(job)
     for name in given.channels:
         if name not in uris:
             raise StartError(f"--channel {name}: the request's channels are {', '.join(uris) or 'none'}")
     source = {_CODE_CHANNEL: given.sources[0]} if given.sources and _CODE_CHANNEL in uris else {}
-    return {
-        uri: given.find(uri, {**source, **given.channels}.get(name), f"channel {name}", f"--channel {name}=PATH")
-        for name, uri in uris.items()
-    }
+    found = {}
+    for name, uri in uris.items():
+        named = {**source, **given.channels}.get(name)
+        place = given.find(uri, named, f"channel {name}", f"--channel {name}=PATH")
+        found[uri] = place if named else _gathered(uri, place, given, folder / "channels" / name)
+    return found
+
+
+def _gathered(uri: str, place: Path, given: Given, folder: Path) -> Path:
+    """`place`, or where a prefix takes more than a folder of this name, links to all of it."""
+    objects = LocalStore(given.store).objects(uri)
+    if all(file.is_relative_to(place) for _, file in objects):
+        return place
+    for name, file in objects:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(file.absolute())
+    return folder
 
 
 def _uris(job: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,9 @@ from onstage.sagemaker.client.contents import crc32, md5, md5_of_parts
 from onstage.sagemaker.client.session import Clients, explained
 from onstage.sagemaker.client.transfers import Uploads
 
+# Source: DeleteObjects.
+_MOST_DELETED = 1000
+
 
 class S3Bucket:
     """The bucket of settings.toml in the region of the jobs. An empty name is refused when it is used."""
@@ -84,6 +87,16 @@ class S3Bucket:
     def names(self, uri: str) -> list[str]:
         """The URIs of the objects below a folder."""
         return [f"s3://{self.name}/{one['Key']}" for one in self._list(uri.rstrip("/"))]
+
+    def delete(self, uris: Sequence[str]) -> None:
+        """Remove objects; in a bucket with versions their contents stay as old versions."""
+        for start in range(0, len(uris), _MOST_DELETED):
+            keys = [{"Key": self._key(uri)} for uri in uris[start : start + _MOST_DELETED]]
+            answer = self._call("delete_objects", Bucket=self.name, Delete={"Objects": keys, "Quiet": True})
+            if failed := answer.get("Errors"):
+                raise UserError(
+                    f"{failed[0]['Key']} was not removed: {failed[0].get('Message', failed[0].get('Code'))}"
+                )
 
     def _region(self) -> str:
         try:

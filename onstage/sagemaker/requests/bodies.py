@@ -216,7 +216,7 @@ def _resources(settings: SageMaker, places: Locations) -> Body:
     """What a training job and the trials of a tuning job describe alike."""
     return {
         "RoleArn": _needed(settings, "role"),
-        "InputDataConfig": [_channel(name, places.channel(name)) for name in CHANNELS],
+        "InputDataConfig": [_channel(name, f"{places.channel(name)}/") for name in CHANNELS],
         "OutputDataConfig": {"S3OutputPath": places.jobs, **_given(KmsKeyId=settings.output_kms_key)},
         "ResourceConfig": {
             "InstanceType": settings.instance_type,
@@ -237,6 +237,7 @@ def _resources(settings: SageMaker, places: Locations) -> Body:
 
 
 def _channel(name: str, uri: str) -> Body:
+    # Of an S3Prefix without the slash, `data/train` would take `data/train_old/x.csv`, too.
     # Every host gets all objects: the trainer itself deals them out.
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     data = {"S3DataSource": source}

@@ -1,5 +1,6 @@
 """The Cloud Storage bucket: parallel uploads that skip what is there and go on where they were cut off."""
 
+import contextlib
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +95,12 @@ class GoogleBucket:
         if "*" not in last:
             return [f"gs://{self.name}/{blob.name}" for blob in self._list(uri.rstrip("/"))]
         return [name for name in self.names(folder) if fnmatch.fnmatchcase(name, uri)]
+
+    def delete(self, uris: Sequence[str]) -> None:
+        """Remove objects; in a bucket with versions their contents stay as old versions."""
+        for uri in uris:
+            with contextlib.suppress(NotFoundError), self._client.explained(f"removing {uri}"):
+                self._blob(uri).delete()
 
     def found(self) -> Any:
         """The bucket as it is. Raises UserError when there is none, or it is not ours."""

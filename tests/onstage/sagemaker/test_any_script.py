@@ -78,7 +78,9 @@ def test_an_archive_in_a_store_passes_as_an_answer_of_describe_in_yaml(folder: P
     with tarfile.open(store / "sourcedir.tar.gz", "w:gz") as archive:
         archive.add(folder / TRAIN, "train.py")
     shutil.rmtree(folder / "code")
-    # A prefix of keys: no folder of that name.
+    # A prefix of keys: beside the folder of that name, what only begins so.
+    (store / "train-").mkdir()
+    (store / "train-" / "unused.csv").touch()
     shutil.move(folder / "houses.csv", store / "train-houses.csv")
     edit(folder, lambda content: content.update(TrainingJobArn="arn", TrainingJobStatus="Completed"))
     edit(folder, hyperparameters(epochs="1"))

@@ -115,3 +115,19 @@ def test_data_that_is_not_in_the_bucket_is_missed(new_desk: Desk) -> None:
         file.write("5.1,3.5,1.4,0.2,setosa\n")
     new_desk.aws.jobs_end = ("Completed", "")
     assert "other data than here" in new_desk.run("train")
+
+
+def test_what_is_only_in_the_bucket_is_named_and_removed_when_asked(new_desk: Desk) -> None:
+    new_desk.run("upload", "--create-bucket")
+    old = new_desk.folder / "data" / "train" / "iris.csv"
+    old.rename(old.with_name("flowers.csv"))
+    (new_desk.folder / "data" / "train_old").mkdir()
+    said = new_desk.run("upload")
+    assert "only in the bucket, jobs read these too; onstage sagemaker upload --delete removes them:" in said
+    assert "/iris_classifier/data/train/iris.csv" in said
+    assert "only in the bucket, would remove:" in new_desk.run("upload", "--delete", "--dry-run")
+    assert "there is no terminal to ask at: add --yes" in new_desk.run("upload", "--delete", code=2)
+    assert "iris_classifier/data/train/iris.csv" in list(new_desk.objects())
+    assert "removed 1 objects" in new_desk.run("upload", "--delete", "--yes")
+    assert "iris_classifier/data/train/iris.csv" not in list(new_desk.objects())
+    assert "only in the bucket" not in new_desk.run("upload")

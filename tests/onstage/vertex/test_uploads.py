@@ -114,3 +114,19 @@ def test_sums_are_those_that_cloud_storage_has(project: Path, tmp_path: Path) ->
 def _written(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     return file
+
+
+def test_what_is_only_in_the_bucket_is_named_and_removed_when_asked(project: Path, desk: Desk, tmp_path: Path) -> None:
+    new = make_desk(project, tmp_path / "renamed", desk.google, "renamed-bucket")
+    new.run("upload", "--create-bucket")
+    old = new.folder / "data" / "train" / "iris.csv"
+    old.rename(old.with_name("flowers.csv"))
+    said = new.run("upload")
+    assert "only in the bucket, jobs read these too; onstage vertex upload --delete removes them:" in said
+    assert "gs://renamed-bucket/iris_classifier/data/train/iris.csv" in said
+    assert "only in the bucket, would remove:" in new.run("upload", "--delete", "--dry-run")
+    assert "there is no terminal to ask at: add --yes" in new.run("upload", "--delete", code=2)
+    assert "iris_classifier/data/train/iris.csv" in new.objects("renamed-bucket")
+    assert "removed 1 objects" in new.run("upload", "--delete", "--yes")
+    assert "iris_classifier/data/train/iris.csv" not in new.objects("renamed-bucket")
+    assert "only in the bucket" not in new.run("upload")
