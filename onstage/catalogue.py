@@ -15,6 +15,7 @@ _PROJECT = {
     "paths": "no text in the code is a path of this machine",
     "environment": "no variable of this shell that the code reads is missing in the job",
     "model": "model.py can be read: its columns, hyperparameters and objective",
+    "objective": "OBJECTIVE is a metric that compile() names, and is looked at in its own direction",
     "hyperparameters": "the flags and [rehearsal] hyperparameters are known, with values of their types",
     "data": "the header and the first rows of every file fit the columns of model.py",
 }

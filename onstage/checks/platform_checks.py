@@ -21,6 +21,9 @@ def image_of(known: Any) -> Image | None:
     return Image(name, python, packages)
 
 
-def request_findings(kind: str, problems: Iterable[Problem]) -> list[Finding]:
-    """What is wrong in a request; `kind` is its name in the platform's API."""
-    return [Finding(f"{kind}, {problem}", problem.fix, problem.cloud) for problem in problems]
+def request_findings(kind: str, problems: Iterable[Problem], doubts: Iterable[Problem] = ()) -> list[Finding]:
+    """What is wrong in a request, and what the cloud takes although nobody wants it; `kind` is its API's name."""
+    return [
+        *(Finding(f"{kind}, {problem}", problem.fix, problem.cloud) for problem in problems),
+        *(Finding(f"{kind}, {problem}", problem.fix, problem.cloud, warning=True) for problem in doubts),
+    ]

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from onstage.checks import environment_checks, import_checks, source_checks, table_checks
+from onstage.checks import environment_checks, import_checks, objective_checks, source_checks, table_checks
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Report
@@ -65,6 +65,11 @@ def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> t
     if not report.run(PROJECT, "model", lambda: found.update(page=read_model(settings.project))):
         return None, {}
     page = found["page"]
+    report.run(
+        PROJECT,
+        "objective",
+        lambda: objective_checks.check_objective(Source.of(settings.project), page.objective),
+    )
     if not report.run(
         PROJECT,
         "hyperparameters",

@@ -46,7 +46,7 @@ def rehearse_job(
     def train() -> list[Finding] | str:
         limit, line = terms.time_limit, partial(report.line, PLATFORM)
         results.append(run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line))
-        return _check_end(results[0], body, terms)
+        return model_checks.at_home(_check_end(results[0], body, terms), results[0].log, terms, report)
 
     # The server imports TensorFlow while the job trains.
     server = stack.enter_context(ServingProcess(PLATFORM))
@@ -156,4 +156,22 @@ def _check_archive(result: JobResult, model: Path, places: Sequence[Path]) -> li
             "every instance of the endpoint downloads it; a numbered folder would be taken for a version",
         ),
         *model_checks.check_export(model, places),
+        *_check_scripts(result.model_files),
+    ]
+
+
+def _check_scripts(names: Sequence[str]) -> list[Finding]:
+    """What the serving container would run of the archive, and a rehearsal does not.
+
+    Source: aws/sagemaker-tensorflow-serving-container, serve.py: code/inference.py starts a Python service before
+    TensorFlow Serving, and code/requirements.txt is installed for it.
+    """
+    if "code/inference.py" not in names:
+        return []
+    return [
+        Finding(
+            "model.tar.gz holds code/inference.py, which the endpoint puts before each request; here it is not run",
+            "leave it out: what it does belongs into the model's graph",
+            "its handler, or input_handler and output_handler, run without TensorFlow",
+        )
     ]

@@ -20,7 +20,7 @@ from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.job import PLATFORM, rehearse_job
 from onstage.sagemaker.agent.layout import Host, describe
 from onstage.sagemaker.agent.not_seen import not_seen
-from onstage.sagemaker.requests import images, validate
+from onstage.sagemaker.requests import images, rules, validate
 from onstage.sagemaker.requests.trials import trials
 
 # Members that tell whose request it is.
@@ -62,7 +62,9 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
         is_sound = report.run(
             PLATFORM,
             "request",
-            lambda: request_findings(request.kind, validate.problems(request.kind, request.body)),
+            lambda: request_findings(
+                request.kind, validate.problems(request.kind, request.body), rules.doubts(request.body)
+            ),
         )
         if not is_sound:
             return

@@ -61,7 +61,13 @@ def check(
             operation, name = "CreateHyperParameterTuningJob", job_name(settings.name, now, LONGEST_TUNING_NAME)
             values = page.hyperparameters(**hyperparameters)
             found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, metrics, **tuning)
-        return _findings(operation, found["body"], cloud.region) + _hosting_findings(cloud, settings.name)
+        body = found["body"]
+        hosting = _hosting_findings(cloud, settings.name)
+        return [
+            *_findings(operation, body, cloud.region),
+            *hosting,
+            *request_findings(operation, [], rules.doubts(body)),
+        ]
 
     if has_images:
         report.run(PLATFORM, "request", check_request)

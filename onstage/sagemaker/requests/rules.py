@@ -22,6 +22,14 @@ def broken(operation: str, body: Body, region: str | None) -> list[Problem]:
     return [*found, *_tags(body), *foreign(body, region)]
 
 
+def doubts(job: Body) -> list[Problem]:
+    """What a training or tuning job would better not do: on spot capacity, begin anew after each interruption."""
+    definitions = [*(job.get("TrainingJobDefinitions") or ()), job.get("TrainingJobDefinition") or {}, job]
+    bare = [one for one in definitions if one.get("EnableManagedSpotTraining") and not one.get("CheckpointConfig")]
+    message = "has no checkpoints: on spot capacity a job starts from nothing after each interruption"
+    return [Problem("CheckpointConfig", message, "add CheckpointConfig, or train on demand")] if bare else []
+
+
 def endpoint_problems(model: Body, config: Body) -> list[Problem]:
     """What does not fit between the bodies of CreateModel and CreateEndpointConfig that belong together."""
     containers = model.get("Containers") or [model.get("PrimaryContainer") or {}]

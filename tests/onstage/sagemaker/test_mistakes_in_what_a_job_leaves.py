@@ -53,6 +53,11 @@ MISTAKES = [
             change(ENTRY, 'checkpoint_dir=join(base, "checkpoints")', 'checkpoint_dir=join(model_dir, "checkpoints")'),
             ["model.tar.gz holds what is no model: checkpoints/checkpoint",
              "write checkpoints to /opt/ml/checkpoints"]),
+    Mistake("a script for the endpoint", "archive",
+            change(TRAINING, "    shutil.copytree(",
+                   '    code = Path(run.export_dir, "../../code")\n    code.mkdir(parents=True)\n'
+                   '    (code / "inference.py").touch()\n    shutil.copytree('),
+            ["model.tar.gz holds code/inference.py, which the endpoint puts before each request"]),
 ]  # fmt: skip
 # The name of a model, the check that fails, and what is said.
 MODELS = {

@@ -40,6 +40,8 @@ SEEN_AT_ONCE = [
     Mistake("a text that ends the command line", "flags",
             change(MODEL, "seed: int = 0", 'seed: int = 0\n    note: str = "it\'s"'),
             ["hyperparameter note is \"it's\": a shell reads the command line, and this ends it", "syntax error"]),
+    Mistake("an objective that no metric has", "objective", change(MODEL, '"val_accuracy"', '"val_acc"'),
+            ["OBJECTIVE names 'val_acc'; compile() names loss, val_loss, val_accuracy", "a tuning job fails"]),
     Mistake("a requirement that is none", "requirements", add("src/requirements.txt", "polars=1.0"),
             ["src/requirements.txt, line 3", "polars=1.0"]),
     Mistake("setup.py beside the entry file", "names", add("src/setup.py", ""),

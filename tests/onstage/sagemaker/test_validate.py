@@ -214,3 +214,17 @@ def test_nothing_of_a_problem_is_lost_in_json() -> None:
     (problem,) = validate.problems("CreateTrainingJob", changed(TRAINING, "TrainingJobName", "a b"))
     assert json.loads(json.dumps(vars(problem)))["path"] == "TrainingJobName"
     assert str(problem).startswith("TrainingJobName: 'a b' does not have the form")
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({"EnableManagedSpotTraining": True}, 1),
+        ({"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": "s3://b/c"}}, 0),
+        ({"EnableManagedSpotTraining": False}, 0),
+        ({"TrainingJobDefinition": {"EnableManagedSpotTraining": True}}, 1),
+        ({"TrainingJobDefinitions": [{"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": "s3://b"}}]}, 0),
+    ],
+)
+def test_a_spot_job_without_checkpoints_is_doubted(body: dict[str, Any], count: int) -> None:
+    assert [one.path for one in rules.doubts(body)] == ["CheckpointConfig"] * count
