@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onstage.rehearsal.terms import Terms
-from onstage.report import Finding
+from onstage.report import Finding, Report
 from onstage.serving.export_checks import machine_paths, python_only_ops
 from onstage.serving.process import ServedModel
 
@@ -25,6 +25,22 @@ def missing_module(log: str, terms: Terms) -> str | None:
     """What to do about a module that the job did not find; None if that was not it."""
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", log)
     return terms.missing_module(missing[1]) if missing else None
+
+
+def at_home(answer: list[Finding] | str, log: str, terms: Terms, report: Report) -> list[Finding] | str:
+    """The answer of a check of a job's end, with places as their author knows them, and the trainer's notes about the
+    data as warnings, unless another check has shown them.
+    """
+    findings = answer if isinstance(answer, list) else []
+    for finding in findings:
+        finding.detail = terms.at_home(finding.detail)
+    if terms.of_project and all(finding.warning for finding in findings):
+        lines = dict.fromkeys(line for line in log.splitlines() if line.startswith("note: "))
+        notes = [terms.at_home(line.removeprefix("note: ")) for line in lines]
+        shown = [check.detail for check in report.checks]
+        new = [note for note in notes if not any(note in detail for detail in shown)]
+        findings = findings + [Finding(note, terms.unless_meant, warning=True) for note in new]
+    return findings or answer
 
 
 def left_behind(files: Sequence[str], where: str) -> list[Finding]:

@@ -1,5 +1,6 @@
 """Under which terms a job is rehearsed, and how advice about it is worded."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,30 @@ class Terms:
     places: tuple[Path, ...]
     command: str
     of_project: bool = True
+    # The channels of a job, and the folders of the project that their files come from.
+    data: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, settings: Settings, platform: str) -> "Terms":
         """Those of a project's own job."""
         places = (settings.project.root, Path.home())
-        return cls(settings.rehearsal.time_limit, places, f"onstage rehearse {platform}")
+        root, data = settings.project.root, []
+        for channel, location in settings.data:
+            folder = location if (root / location).is_dir() else location.rpartition("/")[0]
+            data.append((channel, folder.rstrip("/") or "."))
+        return cls(settings.rehearsal.time_limit, places, f"onstage rehearse {platform}", data=tuple(data))
+
+    def at_home(self, text: str) -> str:
+        """`text` with the project's folders in place of those that a job's data has."""
+        for channel, folder in self.data:
+            job = rf"(/[^\s'\"]*/input|gs://[^\s'\"]*|/gcs/[^\s'\"]*)/data/{channel}(?![\w-])"
+            text = re.sub(job, lambda _, folder=folder: folder, text)  # type: ignore[misc]
+        return text
+
+    @property
+    def unless_meant(self) -> str:
+        """What to do about what is odd, but no error."""
+        return "unless it is meant, correct the data, or src/trainer/model.py"
 
     @property
     def again(self) -> str:

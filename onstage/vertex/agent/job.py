@@ -98,7 +98,7 @@ def rehearse_job(
         results.append(
             run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2, on_line=line)
         )
-        return _check_end(results[0], task, terms)
+        return model_checks.at_home(_check_end(results[0], task, terms), results[0].log, terms, report)
 
     server, before = None, model_files(store.root)
     if terms.of_project:

@@ -1,11 +1,13 @@
 """Each mistake of a list that only the job shows is named by its rehearsal."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Bake
+from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, rehearse
 
 ENTRY = "src/sagemaker_entry.py"
@@ -31,7 +33,7 @@ SEEN_IN_THE_JOB = [
             ["model.py, line 50: FileNotFoundError: [Errno 2] No such file or directory: 'data/train/iris.csv'"]),
     Mistake("a bad field below the first thousand rows", "train",
             add("data/train/iris.csv", "5.0,3.0,1.0,0.2,setosa\n" * 900 + "5.0,wide,1.0,0.2,setosa"),
-            ["iris.csv, row 1022, column 'sepal_width': 'wide' is not a number"]),
+            ["AlgorithmError: data/train/iris.csv, row 1022, column 'sepal_width': 'wide' is not a number"]),
     Mistake("an input function that nobody called", "train",
             both(change(MODEL, "from trainer.columns", "from trainer.data import CsvReader\nfrom trainer.columns"),
                  change(MODEL, "\nOBJECTIVE", f"\n\n{UNCALLED}\nOBJECTIVE")),
@@ -57,3 +59,21 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
 def test_a_mistake_that_only_the_job_shows_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken)
     assert mistake.check in failed(report), said
+
+
+def test_what_a_training_notes_is_shown_once(broken: Path) -> None:
+    """What the static check has not seen, because it reads the first thousand rows of a file only."""
+    train, evaluation = broken / "data" / "train" / "iris.csv", broken / "data" / "eval" / "iris.csv"
+    header, *rows = train.read_text(encoding="utf-8").splitlines()
+    some = [row for row in rows if not row.endswith("virginica")]
+    train.write_text("\n".join([header, *some * 20, ""]), encoding="utf-8")
+    (broken / "data" / "train" / "more.tsv").write_text(header, encoding="utf-8")
+    assert "virginica" in evaluation.read_text(encoding="utf-8")
+    ended = onstage("rehearse", "sagemaker", "--json", broken / "report.json", cwd=broken)
+    assert ended.code == 0, ended.said
+    checks = json.loads((broken / "report.json").read_text(encoding="utf-8"))["checks"]
+    warned = {check["id"]: check["detail"] for check in checks if check["status"] == "warning"}
+    assert set(warned) == {"project.data", "sagemaker.train"}
+    assert "more.tsv" in warned["project.data"]
+    assert warned["sagemaker.train"].startswith("species: no train row has the label 'virginica', and ")
+    assert len([check for check in checks if check["status"] == "warning"]) == 2
