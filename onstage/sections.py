@@ -6,8 +6,9 @@ keys of one section, can be.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from onstage import identifiers
 from onstage.ignored import Ignored
 
 Positive = Annotated[int, Field(ge=1)]
@@ -77,11 +78,11 @@ class SageMaker(Section):
     """Amazon SageMaker. What is empty, false or 0 is left out of requests; a rehearsal needs no bucket and no role."""
 
     region: str = Field(description="AWS region of jobs, endpoints and bucket, such as eu-central-1.")
-    bucket: str = Field(
+    bucket: Annotated[str, AfterValidator(identifiers.s3_bucket)] = Field(
         default="",
         description="S3 bucket for data, code and models, without s3://; required for cloud jobs, in `region`.",
     )
-    role: str = Field(
+    role: Annotated[str, AfterValidator(identifiers.role_arn)] = Field(
         default="",
         description="ARN of the IAM execution role of jobs and endpoints (RoleArn); required for cloud jobs.",
     )
@@ -181,8 +182,10 @@ class Vertex(Section):
     """Google Vertex AI. What is empty, false or 0 is left out of requests; a rehearsal needs no project, no bucket."""
 
     region: str = Field(description="Google Cloud region of jobs, endpoints and bucket, such as europe-west4.")
-    project: str = Field(default="", description="Id of the Google Cloud project; required for cloud jobs.")
-    bucket: str = Field(
+    project: Annotated[str, AfterValidator(identifiers.project_id)] = Field(
+        default="", description="Id of the Google Cloud project; required for cloud jobs."
+    )
+    bucket: Annotated[str, AfterValidator(identifiers.gcs_bucket)] = Field(
         default="", description="Cloud Storage bucket for data, code and models, without gs://; required, in `region`."
     )
     service_account: str = Field(

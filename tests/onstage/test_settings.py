@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from onstage import settings_page
 from onstage.errors import StartError
@@ -232,3 +233,35 @@ def test_a_cloud_without_its_section_is_named(tmp_path: Path) -> None:
     assert settings.cloud(SageMaker).region == "eu-central-1"
     with pytest.raises(StartError, match=r"^settings\.toml has no section \[vertex\]$"):
         settings.cloud(Vertex)
+
+
+NAMES = {
+    ("sagemaker", "bucket"): (
+        ["my-bucket", "my.bucket", ""],
+        {"s3://my-bucket/x": "my-bucket", "My_Bucket": "my-bucket", "a": "my-bucket"},
+    ),
+    ("sagemaker", "role"): (
+        ["arn:aws:iam::111122223333:role/service-role/a+b", "arn:aws-us-gov:iam::111122223333:role/x", ""],
+        {"MyRole": "role/MyRole", "arn:aws:iam::1:user/x": "arn:aws:iam::111122223333:role/x"},
+    ),
+    ("vertex", "bucket"): (["my_bucket", "a.b-c", ""], {"gs://my_bucket": "my_bucket", "My Bucket": "my-bucket"}),
+    ("vertex", "project"): (
+        ["my-project-1", "example.com:project", "111122223333", ""],
+        {"My Project": "my-project", "Proj": "proj"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("section", "key"), NAMES)
+def test_a_name_that_no_cloud_takes_is_refused_with_one_that_it_does(section: str, key: str) -> None:
+    right, wrong = NAMES[section, key]
+    whole = {"sagemaker": SageMaker, "vertex": Vertex}[section]
+    needed = {
+        "sagemaker": {"region": "r", "instance_type": "i", "endpoint_instance_type": "e"},
+        "vertex": {"region": "r", "machine_type": "m"},
+    }[section]
+    for value in right:
+        assert getattr(whole(**needed, **{key: value}), key) == value
+    for value, meant in wrong.items():
+        with pytest.raises(ValidationError, match=rf"such as .*{re.escape(meant)} "):
+            whole(**needed, **{key: value})
