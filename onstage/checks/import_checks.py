@@ -89,14 +89,15 @@ def _import_problem(name: str, code: Source, image: Image, declared: frozenset[s
         return Finding(
             f"import {top}: it lies outside {code.place} and does not travel", f"move {top} into {code.place}", missing
         )
-    candidates = _distributions(name)
+    candidates = distributions(name)
     if image.packages is None or candidates & (image.packages | declared):
         return None
     package = min(candidates)
     return Finding(f"import {top}: not in {image.name}", f"add a line to {code.requires}: {package}", missing)
 
 
-def _distributions(name: str) -> set[str]:
+def distributions(name: str) -> set[str]:
+    """The distributions that may bring a module, by their canonical names."""
     top = name.partition(".")[0]
     names = {top, DISTRIBUTIONS.get(top, top), DISTRIBUTIONS.get(name, top), *_installed().get(top, [])}
     # `google.cloud.storage` is google-cloud-storage: a namespace is spelt out in the distribution's name.

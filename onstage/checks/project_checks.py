@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from onstage.checks import environment_checks, import_checks, objective_checks, source_checks, table_checks
+from onstage.checks import environment_checks, import_checks, name_checks, objective_checks, source_checks, table_checks
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Report
@@ -23,7 +23,7 @@ def check_source(report: Report, platform: str, code: Source, image: Image | Non
             report.skip(platform, name, f"the image is not known here{hint}")
         return True
     is_readable = report.run(platform, "code", lambda: source_checks.check_syntax(code, image)) and report.run(
-        platform, "names", lambda: source_checks.check_names(code, image, platform)
+        platform, "names", lambda: name_checks.check_names(code, image, platform)
     )
     if image.packages is None:
         for name in ("requirements", "imports"):
@@ -54,7 +54,7 @@ def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tupl
 
 def _check_files(report: Report, code: Source) -> None:
     report.run(PROJECT, "files", lambda: source_checks.check_travelling(code))
-    report.run(PROJECT, "calls", lambda: source_checks.check_calls(code))
+    report.run(PROJECT, "calls", lambda: name_checks.check_calls(code))
     report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
     report.run(PROJECT, "environment", lambda: environment_checks.check_shell(code, os.environ))
 

@@ -14,15 +14,6 @@ from onstage.errors import UserError
 from onstage.project import Project, has_module, install_line
 from onstage.report import Finding
 
-ENDLESS = {
-    "input": "waits for a keyboard",
-    "breakpoint": "waits for a terminal",
-    "pdb.set_trace": "waits for a terminal",
-    "plt.show": "waits for a screen",
-    "pyplot.show": "waits for a screen",
-    "cv2.imshow": "needs a screen",
-    "cv2.waitKey": "waits for a keyboard",
-}
 SECRET_NAMES = re.compile(
     r"(^|[._-])(id_rsa|id_ed25519|credentials?|secrets?)([._-]|$)|\.(pem|key|p12|pfx|jks)$", re.IGNORECASE
 )
@@ -150,46 +141,6 @@ def check_travelling(code: Source) -> list[Finding]:
                 )
             )
     return findings
-
-
-def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
-    """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey."""
-    findings = []
-    libraries = (image.packages or frozenset()) | {platform}
-    for top in sorted({file.relative_to(code.folder).parts[0] for file in code.files}):
-        stem = top.removesuffix(".py")
-        if top == "setup.py" and platform == "sagemaker":
-            # Source: sagemaker-training, _entry_point_type.get: a setup.py makes the folder a package.
-            findings.append(
-                Finding(
-                    f"{code.name(code.folder / top)}: SageMaker would install {code.place} and run it with python -m, "
-                    "not the entry file",
-                    "move it to the project's folder, where Vertex AI's setup.py belongs",
-                )
-            )
-        elif stem in sys.stdlib_module_names or stem.replace("_", "-").lower() in libraries:
-            findings.append(
-                Finding(
-                    f"{code.name(code.folder / top)} would be imported in place of the library {stem}",
-                    "give it another name",
-                )
-            )
-    return findings
-
-
-def check_calls(code: Source) -> list[Finding]:
-    """Calls that would wait for somebody until the job's time is over."""
-    return [
-        Finding(
-            f"{called}() {ENDLESS[called]}; a job has none",
-            f"take the call out of {code.place}",
-            file=code.name(file),
-            line=node.lineno,
-        )
-        for file, tree in code.trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and (called := _dotted_name(node.func)) in ENDLESS
-    ]
 
 
 def check_paths(code: Source) -> list[Finding]:

@@ -42,7 +42,17 @@ NAMES = ["data", "a/b", "text/csv", "trainer/model.py", "https://example.com/dat
 
 class Layer:
     def input(self):
-        return sklearn, Image, trainer, columns, run, cupy, self.input()'''),
+        return sklearn, Image, trainer, columns, run, cupy, self.input()
+
+
+def show(input):
+    return input()
+
+
+def shown(layer):
+    return show(layer.show()), layer.input()'''),
+    add("src/tests/helper.py", "EMPTY = 1"),
+    add("src/yaml/table.txt", "no module"),
     write("notes.txt", "not in src/: does not travel"),
     write("src/.env", "SECRET=1"),
 )  # fmt: skip
