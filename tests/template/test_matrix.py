@@ -33,8 +33,8 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "model", "notes", "predictor",
-            "reporting", "rows", "run", "scan", "training",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "model", "notes", "paths",
+            "predictor", "reporting", "rows", "run", "scan", "training",
         )
     ),
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """A training that was stopped, killed or finished goes on; one that is another's is refused."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,32 @@ def test_a_finished_training_is_only_exported_again(train: Train, capsys: pytest
     assert " loss=" not in said
     assert again.metrics["val_loss"] == first.metrics["val_loss"]
     assert weights(again.export_dir) == weights(first.export_dir)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+@pytest.mark.parametrize("name", ["old [1]", "a*b?", "[", "it's"])
+def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
+    name: str, make_run: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture, ask: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from trainer import checkpoints
+    from trainer.training import train
+
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
+    # Which a pattern would match, and whose checkpoints are not this training's to delete.
+    other = tmp_path / "a-bc" / "job" / "checkpoints" / "ckpt-1.index"
+    other.parent.mkdir(parents=True)
+    other.write_text("another training's")
+    shutil.copytree(project / "data", tmp_path / name / "data")
+    for epochs in (3, 5):
+        result = train(make_run(folder=tmp_path / name / "job", data=tmp_path / name / "data", epochs=epochs))
+    said = capsys.readouterr().out
+    assert f"resuming after epoch 3 from {tmp_path / name / 'job' / 'checkpoints'}/ckpt-3\n" in said
+    files = sorted(path.name for path in (tmp_path / name / "job" / "checkpoints").iterdir())
+    assert files == ["checkpoint", "ckpt-4.data-00000-of-00001", "ckpt-4.index", "ckpt-5.data-00000-of-00001",
+                     "ckpt-5.index", "hyperparameters.json"]  # fmt: skip
+    assert other.exists()
+    assert ask(Path(result.export_dir), [5.1, 3.5, 1.4, 0.2])
 
 
 def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -5,6 +5,7 @@ The v1 Session loader sees what the C++ loader sees: `tf.saved_model.load` also 
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ class Model:
     def __init__(self, folder: Path) -> None:
         tf.get_logger().setLevel("ERROR")
         self._session = tf.compat.v1.Session(graph=tf.Graph())
-        with self._session.graph.as_default():
-            loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(folder))
+        with self._session.graph.as_default(), tempfile.TemporaryDirectory() as place:
+            # A container's folder has a plain name; here, [ in one would be a pattern to the loader.
+            plain = folder if not set("[]*?") & set(str(folder)) else Path(place, "model")
+            if plain != folder:
+                plain.symlink_to(folder.absolute(), target_is_directory=True)
+            loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(plain))
         self.python_ops = python_only_ops(folder)
         self.signatures = {
             name: Signature(self._session, definition, self.python_ops)

@@ -123,3 +123,11 @@ def test_an_export_that_names_a_place_on_this_machine_is_found(project: Path, ir
     folder = damaged(iris / "model" / "1", tmp_path, "")
     (folder / "model/1/assets/vocabulary.txt").write_text(f"{project}/data\n")
     assert machine_paths(folder / "model", [project, iris]) == [f"1/assets/vocabulary.txt names {project}"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_model_is_loaded_from_a_folder_that_looks_like_a_pattern(
+    server: ServingProcess, iris: Path, tmp_path: Path
+) -> None:
+    folder = damaged(iris / "model" / "1", tmp_path / "old [1] a*b", "")
+    assert server.load(folder).version == 1

@@ -8,6 +8,7 @@ import time
 import keras
 import tensorflow as tf
 
+from trainer.paths import plain_path
 from trainer.run import Run, UserError, join
 
 SECONDS_BETWEEN = 10
@@ -18,7 +19,9 @@ class Checkpoints:
     """Model, optimizer and epoch under `checkpoint_dir`, with the hyperparameters that they belong to."""
 
     def __init__(self, run: Run, network: keras.Model) -> None:
-        self._folder = run.checkpoint_dir
+        self._folder, plain = run.checkpoint_dir, plain_path(run.checkpoint_dir)
+        if plain != self._folder:
+            tf.io.gfile.makedirs(self._folder)
         self._hyperparameters = dataclasses.asdict(run.hyperparameters)
         self._epoch = tf.Variable(0, dtype=tf.int64)
         # Keras leaves the state of its random layers out of the model's own checkpoint.
@@ -26,7 +29,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             model=network, optimizer=network.optimizer, epoch=self._epoch, states=states
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, run.checkpoint_dir, max_to_keep=2)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, plain, max_to_keep=2)
         self._saved = time.monotonic()
 
     def restore(self) -> int:
@@ -35,13 +38,14 @@ class Checkpoints:
         if newest is None:
             return 0
         self._check_same_model()
+        name = join(self._folder, newest.rpartition("/")[2])
         try:
             self._checkpoint.restore(newest).assert_consumed()
         except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:
             raise UserError(
-                f"the checkpoint {newest} is broken or belongs to another build_model; {_NEW_FOLDER}"
+                f"the checkpoint {name} is broken or belongs to another build_model; {_NEW_FOLDER}"
             ) from error
-        print(f"resuming after epoch {int(self._epoch)} from {newest}", flush=True)
+        print(f"resuming after epoch {int(self._epoch)} from {name}", flush=True)
         return int(self._epoch)
 
     def save(self, epoch: int, last: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainer.paths import plain_path
 from trainer.run import UserError
 
 
@@ -27,7 +28,7 @@ class Predictor:
         with self._session.graph.as_default():
             try:
                 with _no_deprecation_warning():
-                    loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], folder)
+                    loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], plain_path(folder))
             except (OSError, RuntimeError, tf.errors.OpError) as error:
                 raise UserError(f"{folder} holds no model that TensorFlow Serving can load: {error}") from error
         self.signatures = {
