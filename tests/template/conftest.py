@@ -97,6 +97,23 @@ def use_model(project: Path, patch: pytest.MonkeyPatch) -> Path:
     return project / "data"
 
 
+def use_table(columns: list, patch: pytest.MonkeyPatch) -> None:
+    """A model of these columns, which become one-hot or numbers, and the target y, "a" or "b"."""
+    import keras
+
+    from trainer import model
+    from trainer.columns import Classes, Table
+
+    def build_model(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
+        hidden = keras.layers.Dense(8)(keras.layers.Concatenate()(list(inputs.values())))
+        network = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
+        network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+        return network
+
+    patch.setattr(model, "DATA", Table([*columns, Classes("y", ["a", "b"])]))
+    patch.setattr(model, "build_model", build_model)
+
+
 @pytest.fixture
 def regression(bake: Bake, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The regression project's model in place of the default one; the fixture is its data."""

@@ -42,6 +42,11 @@ class Column:
         """What stands for an empty field; None refuses one."""
         return getattr(self, "missing", None)
 
+    @property
+    def largest(self) -> int:
+        """The largest magnitude of the whole numbers that model.py says of the column; 0 where it says none."""
+        return 0
+
     def problem(self, text: str) -> str | None:
         """What is wrong with one field, in words; None where nothing is."""
         return None
@@ -107,6 +112,10 @@ class Categorical(_Indexed):
         """The number of indices: the vocabulary and "unknown"."""
         return len(self.vocabulary) + 1
 
+    @property
+    def largest(self) -> int:
+        return max(map(abs, [*self.vocabulary, self.missing or 0])) if self.dtype == "int64" else 0
+
     def problem(self, text: str) -> str | None:
         return fields.not_whole(self.name, text) if self.dtype == "int64" else None
 
@@ -129,6 +138,10 @@ class Identity(_Indexed):
     missing: int | None = None
     encoding: str = "one_hot"
     dtype: ClassVar[str] = "int64"
+
+    @property
+    def largest(self) -> int:
+        return self.size - 1
 
     def problem(self, text: str) -> str | None:
         if problem := fields.not_whole(self.name, text):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer import rows
 from trainer.columns import Column, DataError, Dropped, Table, Target
-from trainer.encoding import Encoder, Predict, Signatures, Tensors
+from trainer.encoding import Encoder, Predict, Signatures, Tensors, reserve_names
 from trainer.fields import not_a_text
 from trainer.notes import SAME_ROWS, Seen, find_notes, left_out, say_left_out
 from trainer.run import join
@@ -83,9 +83,12 @@ class CsvReader:
         notes += find_notes(*seen) + [SAME_ROWS] * (totals[0] == totals[1])
         for note in notes:
             print(f"note: {note}", flush=True)
+        if why := self._encoder.why_objects():
+            print(why, flush=True)
 
     def inputs(self) -> dict[str, keras.KerasTensor]:
         features = self.batches(False, SCAN_BATCH).element_spec[0]
+        reserve_names(features)
         return {key: keras.Input(spec.shape[1:], dtype=spec.dtype, name=key) for key, spec in features.items()}
 
     def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
@@ -95,16 +98,19 @@ class CsvReader:
         ).prefetch(tf.data.AUTOTUNE)
 
     def examples(self) -> list:
-        file = self._files[False][0]
+        at = self._columns.index(self.table.target)
+        read = (texts for file in self._files[False] for texts, _ in rows.read(self.table, file, _lines(file)))
+        # Nobody has looked at the rows that the training leaves out.
+        used = (texts for texts in read if texts[at] not in ("", self.table.missing_text))
         found = [
             {
                 column.key: rows.value(self.table, column, text)
                 for column, text in zip(self._columns, texts, strict=True)
                 if column.feature
             }
-            for texts, _ in islice(rows.read(self.table, file, _lines(file)), EXAMPLES)
+            for texts in islice(used, EXAMPLES)
         ]
-        if any(column.dtype == "string" for column in self.features):
+        if not self._encoder.rows_are_lists:
             return found
         return [[row[column.key] for column in self.features] for row in found]
 
@@ -171,6 +177,7 @@ class CsvReader:
         if training:
             self._encoder.normal = normal
         self._has_blank[training] = scan.has_blank
+        self._encoder.large |= scan.large
         totals.append((scan.seen.rows, scan.total))
         return scan.seen
 

@@ -1,7 +1,9 @@
 # Owned by the template.
 """From raw columns to what `build_model` sees, and from its output to an endpoint's answer."""
 
-from collections.abc import Callable
+import keyword
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import keras
 import tensorflow as tf
@@ -13,6 +15,8 @@ Predict = Callable[[Tensors], tf.Tensor]
 Signatures = dict[str, tuple[Callable, list]]
 # Wide enough for half precision.
 SUM_TOLERANCE = 1e-2
+# From here on a float32 no longer holds every whole number: the neighbour's would be meant.
+FLOAT_LIMIT = 2**24
 
 
 class Encoder:
@@ -23,9 +27,23 @@ class Encoder:
         self.features = table.features
         # Mean and deviation of each float column, learned from the training data.
         self.normal: dict[str, tuple[float, float]] = {}
+        # The columns with whole numbers that a list of float32 cannot carry: model.py says so, or the data.
+        self.large = {column.name for column in self.features if column.largest >= FLOAT_LIMIT}
         categorical = [column for column in self.features if isinstance(column, Categorical)]
         self.lookups = {column.key: _lookup(column.vocabulary, unknown=1) for column in categorical}
         self._labels = _lookup(table.target.labels, unknown=0) if isinstance(table.target, Classes) else None
+
+    @property
+    def rows_are_lists(self) -> bool:
+        """Whether `serving_default` takes a row as a list of numbers; else it takes an object."""
+        return not self.large and all(column.dtype != "string" for column in self.features)
+
+    def why_objects(self) -> str | None:
+        """Why rows are objects though every column is a number, for people; None where that is not so."""
+        if not self.large or any(column.dtype == "string" for column in self.features):
+            return None
+        names = ", ".join(column.name for column in self.features if column.name in self.large)
+        return f"whole numbers of 2^24 and above in {names}: in a request, a row is an object, not a list"
 
     def encode(self, raw: Tensors) -> Tensors:
         """Raw features ([batch] each, nothing missing) to what the model sees ([batch, n], or [batch] for an index)."""
@@ -51,8 +69,9 @@ class Encoder:
         return self._labels(tf.strings.to_number(text, tf.int64) if self.table.target.dtype == "int64" else text)
 
     def signatures(self, predict: Predict) -> tuple[Signatures, list[keras.layers.Layer]]:
-        """`named` takes one input a column. `serving_default` is the same, unless every column is a number: then it
-        takes one list a row, in the order of model.py, because SageMaker's text/csv sends lists and names no signature.
+        """`named` takes one input a column. `serving_default` is the same, unless every column is a number that a
+        float32 holds: then it takes one list a row, in the order of model.py, because SageMaker's text/csv sends lists
+        and names no signature.
         """
         dtypes = {column.key: tf.as_dtype(column.dtype) for column in self.features}
 
@@ -64,9 +83,10 @@ class Encoder:
             values = dict(zip(dtypes, tf.unstack(features, axis=1), strict=True))
             return named({column.key: _cast(column, values[column.key]) for column in self.features})
 
-        by_name = (named, [{key: tf.TensorSpec([None], dtype, name=key) for key, dtype in dtypes.items()}])
+        names = _input_names(dtypes)
+        by_name = (named, [{key: tf.TensorSpec([None], dtype, name=names[key]) for key, dtype in dtypes.items()}])
         as_list = (packed, [tf.TensorSpec([None, len(dtypes)], tf.float32, name="features")])
-        default = by_name if tf.string in dtypes.values() else as_list
+        default = as_list if self.rows_are_lists else by_name
         return {"serving_default": default, "named": by_name}, list(self.lookups.values())
 
     def check_output(self, output: tf.Tensor) -> str | None:
@@ -103,6 +123,33 @@ def column_in_range(column: Identity, value: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all((value >= 0) & (value < column.size))
 
 
+def reserve_names(keys: Iterable[str]) -> None:
+    """Keep Keras from naming a layer as a column, such as `dense` or `average_1`: a model has a name once."""
+    for key in keys:
+        stem, _, number = key.rpartition("_")
+        if stem and number.isdigit() and len(number) < 4:
+            while keras.backend.get_uid(stem) <= int(number):
+                pass
+        keras.backend.get_uid(key)
+
+
+def has_large(value: tf.Tensor) -> tf.Tensor:
+    """Whether one of the whole numbers, [batch], is more than a list of float32 carries."""
+    return tf.reduce_any((value >= FLOAT_LIMIT) | (value <= -FLOAT_LIMIT))
+
+
+def _input_names(keys: Iterable[str]) -> dict[str, str]:
+    """The name of each key in the graph: itself. Where TensorFlow cannot take one, every name is a neutral one, and
+    `export` writes the keys into the signatures: it takes none that is no name in Python, and none that another equals
+    but for capital letters.
+    """
+    keys = list(keys)
+    alike = Counter(key.lower() for key in keys)
+    if any(keyword.iskeyword(key) or key == "self" or alike[key.lower()] > 1 for key in keys):
+        return {key: f"column_{number}" for number, key in enumerate(keys)}
+    return {key: key for key in keys}
+
+
 def _lookup(values: list, unknown: int) -> keras.layers.Layer:
     kind = keras.layers.IntegerLookup if isinstance(values[0], int) else keras.layers.StringLookup
     return kind(vocabulary=list(values), num_oov_indices=unknown)
@@ -123,8 +170,7 @@ def _cast(column: Column, value: tf.Tensor) -> tf.Tensor:
         return value
     if column.default is not None:
         value = tf.where(tf.math.is_nan(value), tf.constant(column.default, tf.float32), value)
-    # Above 2^24 a float32 no longer holds every whole number: the neighbour's would be meant.
-    whole = tf.reduce_all((tf.floor(value) == value) & (tf.abs(value) < 2**24))
+    whole = tf.reduce_all((tf.floor(value) == value) & (tf.abs(value) < FLOAT_LIMIT))
     message = f"{column.key} must be a whole number below 2^24; use the signature named for a larger one"
     return tf.cast(_checked(whole, message, value), column.dtype)
 

@@ -7,6 +7,7 @@ import json
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from trainer.data import Reader
 from trainer.predictor import Predictor, plain
@@ -32,6 +33,7 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     for name, (function, specs) in signatures.items():
         archive.add_endpoint(name, function, input_signature=specs)
     archive.write_out(folder, verbose=False)
+    _name_inputs(folder, {name: specs[0] for name, (_, specs) in signatures.items() if isinstance(specs[0], dict)})
 
     request = {"instances": reader.examples()}
     function, (specs,) = signatures["serving_default"]
@@ -43,6 +45,34 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     with tf.io.gfile.GFile(join(folder, *EXAMPLE), "w") as file:
         file.write(json.dumps({"request": request, "response": served}))
     return request, served
+
+
+def _name_inputs(folder: str, signatures: dict[str, dict[str, tf.TensorSpec]]) -> None:
+    """Call the inputs of an export by the keys of `signatures`, where their names in the graph are others.
+
+    An endpoint knows them by these keys only. To Python's `tf.saved_model.load`, which makes arguments of functions of
+    them, they keep the names in the graph.
+    """
+    if all(spec.name in (key, None) for specs in signatures.values() for key, spec in specs.items()):
+        return
+    saved = saved_model_pb2.SavedModel()
+    with tf.io.gfile.GFile(join(folder, "saved_model.pb"), "rb") as file:
+        saved.ParseFromString(file.read())
+    for meta_graph in saved.meta_graphs:
+        for name, specs in signatures.items():
+            before = meta_graph.signature_def[name]
+            after = type(before)()
+            after.CopyFrom(before)
+            after.inputs.clear()
+            for key, spec in specs.items():
+                after.inputs[key].CopyFrom(before.inputs[spec.name or key])
+            before.CopyFrom(after)
+    with tf.io.gfile.GFile(join(folder, "saved_model.pb"), "wb") as file:
+        file.write(saved.SerializeToString())
+    # It is of the file as it was; no loader needs it.
+    fingerprint = join(folder, "fingerprint.pb")
+    if tf.io.gfile.exists(fingerprint):
+        tf.io.gfile.remove(fingerprint)
 
 
 def _tensors(specs: dict | tf.TensorSpec, instances: list) -> dict | tf.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Categorical, Classes, Identity, Table
-from trainer.encoding import Encoder, column_in_range
+from trainer.encoding import Encoder, column_in_range, has_large
 from trainer.notes import Seen
 
 
@@ -26,6 +26,8 @@ class Scan:
         self._others = [column for column in table.features if column.dtype != "float32"]
         # Whether there are blank lines; what all lines add up to, in whatever order they stand.
         self.has_blank, self.total = False, 0
+        # The names of the columns with a whole number that a list of float32 cannot carry.
+        self.large: set[str] = set()
 
     def run(self, lines: tf.data.Dataset, channel: str) -> dict[str, tuple[float, float]]:
         """Mean and deviation of each numeric column by its key; `seen` has the rest. Raises BadRowError."""
@@ -43,6 +45,8 @@ class Scan:
             for column in self._others:
                 (value,), same = (part.numpy() for part in found["values"][column.key])
                 self.seen.add_values(column.name, _plain(value), first, bool(same))
+                if column.key in found["large"] and found["large"][column.key]:
+                    self.large.add(column.name)
                 if isinstance(column, Categorical):
                     known, unknown, examples = (part.numpy() for part in found["categories"][column.key])
                     self.seen.add_categories(column.name, int(known), int(unknown), map(_plain, examples))
@@ -76,6 +80,7 @@ class Scan:
             "total": tf.reduce_sum(tf.strings.to_hash_bucket_fast(rows, 2**31 - 1)),
             "numbers": values,
             "target": summary,
+            "large": {column.key: has_large(raw[column.key]) for column in self._others if column.dtype == "int64"},
             "values": {column.key: _only(raw[column.key]) for column in self._others},
             "categories": {
                 column.key: _categories(column, self._encoder.lookups[column.key], raw[column.key])
