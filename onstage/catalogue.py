@@ -18,6 +18,7 @@ _PROJECT = {
     "objective": "OBJECTIVE is a metric that compile() names, and is looked at in its own direction",
     "hyperparameters": "the flags and [rehearsal] hyperparameters are known, with values of their types",
     "data": "the header and the first rows of every file fit the columns of model.py",
+    "secrets": "no text in what travels looks like a key or a password (warnings only)",
 }
 _FIRST = {
     "images": "the images exist in the region, are there today and still get security patches",

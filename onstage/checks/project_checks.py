@@ -4,7 +4,15 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from onstage.checks import environment_checks, import_checks, name_checks, objective_checks, source_checks, table_checks
+from onstage.checks import (
+    environment_checks,
+    import_checks,
+    name_checks,
+    objective_checks,
+    secret_checks,
+    source_checks,
+    table_checks,
+)
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Report
@@ -40,6 +48,7 @@ def check_elsewhere(report: Report, platform: str, code: Source, image: Image | 
     """Check code that is no project of the template's."""
     check_source(report, platform, code, image, ": --image-python 3.12, such as, says which Python it has")
     _check_files(report, code)
+    _check_secrets(report, code)
 
 
 def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:
@@ -50,6 +59,12 @@ def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tupl
     if report.project is None:
         report.project = _check_project(report, settings, argv)
     return report.project
+
+
+def _check_secrets(report: Report, code: Source) -> None:
+    # It takes as long as all others together, and can only warn.
+    if report.passed:
+        report.run(PROJECT, "secrets", lambda: secret_checks.check_secrets(code))
 
 
 def _check_files(report: Report, code: Source) -> None:
@@ -77,4 +92,5 @@ def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> t
     ):
         return None, {}
     report.run(PROJECT, "data", lambda: table_checks.check_data(page, settings.data))
+    _check_secrets(report, Source.of(settings.project))
     return page, found["values"]
