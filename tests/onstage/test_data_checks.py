@@ -126,6 +126,14 @@ FOUND = {
          "column 'petal_width': '20%' is not a number; write 0.2",
          "column 'petal_length': 'NaN' is not a number; if it means no value: Table(..., missing_text='NaN')"],
     ),
+    "a quote inside a field, and a decimal comma": (
+        both(change(MODEL, 'Numeric("sepal_length")', 'Hashed("sepal_length", 9)'),
+             change(MODEL, "import Classes", "import Hashed, Classes"),
+             change(TRAIN, "5.0,3.4,1.5,0.2", '5 inch",3.4,1.5,0.2'), change(EVAL, "5.7,2.6,3.5", "5,7,2,6,3,5")),
+        "failed",
+        ["Unquoted fields cannot have quotes/CRLFs inside; write 5\" as \"5\"\"\": '5 inch\",3.4,",
+         "8 columns where model.py has 5: '5,7,2,6,3,5,1.0,versicolor'; write a field that has a comma in quotes"],
+    ),
     "no data at two places": (
         both(change("settings.toml", '"data/train"', '"data/trian"'), change("settings.toml", '"data/eval"', '"eval"')),
         "failed", ["there is no data at data/trian", "there is no data at eval"],

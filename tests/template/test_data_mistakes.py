@@ -1,6 +1,7 @@
 """A bad table is refused by file, row and column, before the first step."""
 
 import gzip
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -238,3 +239,29 @@ def test_a_header_in_files_without_one_is_named(prepare: Prepare, columns: Any) 
     assert prepare(table, "1,2\n").train_rows == 1
     with pytest.raises(columns.DataError, match="row 1 is a header; take header=False out"):
         prepare(table, "x,y\n1,2\n")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+def test_python_and_tensorflow_read_the_same_fields_or_refuse_both(delimiter: str, columns: Any) -> None:
+    import tensorflow as tf
+
+    from trainer import rows
+
+    names = [columns.Hashed(name, 3, missing="-") for name in "ab"]
+    table = columns.Table([*names, columns.Number("y", drop_missing=True)], header=False, delimiter=delimiter)
+    chance = random.Random(1)
+    pieces = ["a", delimiter, '"', delimiter, " ", "é", "\t", '"a"', "'"]
+    accepted = 0
+    for _ in range(500):
+        line = "".join(chance.choices(pieces, k=chance.randint(3, 9)))
+        if rows.is_blank(table, line):
+            continue
+        try:
+            fields = tf.io.decode_csv([line], [tf.constant([""])] * 3, field_delim=delimiter)
+            expected = [field.numpy()[0].decode() for field in fields]
+            accepted += 1
+        except tf.errors.InvalidArgumentError:
+            expected = None
+        ((texts, wrong),) = rows.read(table, "file", [f"{line}\r\n"])
+        assert (None if "" in wrong else texts) == expected, line
+    assert accepted > 20

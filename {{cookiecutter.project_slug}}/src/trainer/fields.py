@@ -25,7 +25,11 @@ _FORMATS = {
 
 
 def nearest(value: object, known: Iterable[object]) -> object | None:
-    """The one of `known` that `value` most likely means: case and blanks count little."""
+    """The one of `known` that `value` most likely means: case and blanks count little, and 1.0 is 1."""
+    known = list(known)
+    for one in known:
+        if is_number(str(value)) and is_number(str(one)) and float(str(value)) == float(str(one)):
+            return one
     plain = {str(one).strip().casefold(): one for one in known}
     near = get_close_matches(str(value).strip().casefold(), plain, n=1)
     return plain[near[0]] if near else None
@@ -56,8 +60,7 @@ def not_whole(name: str, text: str, classes: str = "Categorical") -> str | None:
 
 def not_a_label(text: str, labels: list) -> str:
     """Says that a field is none of the labels, and which it may mean."""
-    same = [label for label in labels if is_number(text) and is_number(str(label)) and float(text) == float(label)]
-    near = same[0] if same else nearest(text, labels)
+    near = nearest(text, labels)
     meant = f"; write {near!r}, spelt as in model.py, or spell model.py as the file" if near is not None else ""
     return f"{text!r} is not one of the labels {labels}{meant}"
 

@@ -2,6 +2,7 @@
 """Whether text files hold a `Table`, and what is wrong where. Standard library only, as in `columns.py`."""
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -39,6 +40,8 @@ def read(table: Table, file: str, lines: Iterable[str]) -> Iterator[tuple[list[s
     Problems are sentences with file, row as an editor counts it, and column. Blank lines are no rows.
     """
     columns = list(table.columns)
+    one = rf'("([^"]|"")*"|[^"{re.escape(table.delimiter)}]*)'
+    whole = re.compile(rf"{one}({re.escape(table.delimiter)}{one})*")
     for row, line in enumerate(lines, start=1):
         if table.header and row == 1:
             columns = _columns(table, line)
@@ -46,8 +49,12 @@ def read(table: Table, file: str, lines: Iterable[str]) -> Iterator[tuple[list[s
             texts, place = split(table, line), f"{file}, row {row}"
             if len(texts) != len(columns):
                 counts = f"{len(texts)} columns where model.py has {len(columns)}: {line.strip()[:80]!r}"
-                broken = "; a line break inside quotes is not read" if line.count('"') % 2 else ""
-                yield texts, {"": f"{place}: {counts}{broken}"}
+                yield texts, {"": f"{place}: {counts}{_why_so_many(table, line, len(texts))}"}
+                continue
+            if '"' in line and not whole.fullmatch(line.rstrip("\r\n")):
+                # TensorFlow's words.
+                stray = 'Unquoted fields cannot have quotes/CRLFs inside; write 5" as "5"""'
+                yield texts, {"": f"{place}: {stray}: {line.strip()[:80]!r}"}
                 continue
             found = ((column.name, _problem(table, column, text)) for column, text in zip(columns, texts, strict=True))
             yield texts, {name: f"{place}, column {name!r}: {problem}" for name, problem in found if problem}
@@ -66,7 +73,11 @@ def is_blank(table: Table, line: str) -> bool:
 
 def split(table: Table, line: str) -> list[str]:
     """The fields of one line. As TensorFlow's reader does, it leaves out every CR."""
-    return next(csv.reader([line.rstrip("\n").replace("\r", "")], delimiter=table.delimiter), [])
+    try:
+        return next(csv.reader([line.rstrip("\n").replace("\r", "")], delimiter=table.delimiter), [])
+    except csv.Error:
+        # A field of more than 131,072 characters; in Python 3.10, a zero byte.
+        return []
 
 
 def value(table: Table, column: Column, text: str) -> Any:
@@ -94,6 +105,13 @@ def _problem(table: Table, column: Column, text: str) -> str | None:
         way_out = "drop_missing=True" if isinstance(column, Target) else "missing=..."
         return f"no value; say in model.py what an empty field means ({way_out})"
     return column.problem(text)
+
+
+def _why_so_many(table: Table, line: str, count: int) -> str:
+    if line.count('"') % 2:
+        return "; a line break inside quotes is not read"
+    more = count > len(table.columns) and table.delimiter == ","
+    return "; write a field that has a comma in quotes, and 0,5 as 0.5" if more else ""
 
 
 def _check_header(table: Table, place: str, line: str) -> None:
