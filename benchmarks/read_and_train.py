@@ -45,9 +45,10 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from trainer import model, training
+    from trainer import model
     from trainer.columns import Classes, Numeric, Table
     from trainer.data import CsvReader
+    from trainer.loop import Loop
 
     names = [f"x{number}" for number in range(COLUMNS)]
     values = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype("float32")
@@ -102,14 +103,14 @@ def main() -> None:
     fitted.fit(cached, epochs=epochs, verbose=0)
     fit = epochs * 100 * BATCH / (time.perf_counter() - started) / 1000
     hyperparameters = model.Hyperparameters(epochs=epochs + 1, batch_size=BATCH)
-    loop = training._Loop(network(), InMemory(), tf.distribute.get_strategy(), hyperparameters)
+    loop = Loop(network(), InMemory(), tf.distribute.get_strategy(), hyperparameters)
     epoch = loop.epochs(start=0)
     next(epoch)
     started = time.perf_counter()
     for _ in epoch:
         pass
     ours = epochs * 100 * BATCH / (time.perf_counter() - started) / 1000
-    show("Training from memory", {"keras.Model.fit": fit, "trainer.training": ours})
+    show("Training from memory", {"keras.Model.fit": fit, "trainer.loop": ours})
 
 
 if __name__ == "__main__":

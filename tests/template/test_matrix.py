@@ -35,6 +35,7 @@ ALWAYS = {
         for name in (
             "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "model", "notes", "paths",
             "predictor", "reporting", "rows", "run", "scan", "training",
+            "explaining", "loop", "networks",
         )
     ),
 }  # fmt: skip

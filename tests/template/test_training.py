@@ -43,45 +43,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train: Tra
     assert first != other
 
 
-def test_the_loop_computes_what_keras_fit_and_evaluate_compute(model: Any, project: Path, tmp_path: Path) -> None:
-    """Keras is the oracle: the same batches, weights and regularisation through `model.fit`."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    from trainer.columns import Classes, Numeric, Table, Weight
-    from trainer.data import CsvReader
-    from trainer.training import _Loop
-
-    random = np.random.default_rng(0)
-    rows = [f"{x:.4f},{w:.2f},{'ab'[int(x + z > 0)]},{z:.4f}" for x, w, z in random.normal(1, 1, (50, 3)).clip(0)]
-    (tmp_path / "data.csv").write_text("x,w,y,z\n" + "\n".join(rows) + "\n")
-    reader = CsvReader(Table([Numeric("x"), Numeric("z"), Weight("w"), Classes("y", ["a", "b"])]))
-    reader.prepare(str(tmp_path / "data.csv"), str(tmp_path / "data.csv"))
-
-    def build() -> keras.Model:
-        keras.utils.set_random_seed(3)
-        inputs = reader.inputs()
-        hidden = keras.layers.Concatenate()(list(inputs.values()))
-        hidden = keras.layers.Dense(8, activation="relu", kernel_regularizer="l2")(hidden)
-        hidden = keras.layers.BatchNormalization()(hidden)
-        network = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
-        network.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"], metrics=["accuracy"])
-        return network
-
-    ours, theirs = build(), build()
-    loop = _Loop(ours, reader, tf.distribute.get_strategy(), model.Hyperparameters(epochs=1, batch_size=16, seed=5))
-    ((_, metrics),) = loop.epochs(start=0)
-    history = theirs.fit(reader.batches(True, 16, 5).take(4), epochs=1, verbose=0).history
-    expected = theirs.evaluate(reader.batches(False, 16), return_dict=True, verbose=0)
-    for mine, fitted in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, fitted, rtol=1e-4, atol=1e-6)
-    assert metrics["loss"] == pytest.approx(history["loss"][0], rel=1e-4)
-    assert metrics["val_loss"] == pytest.approx(expected["loss"], rel=1e-4)
-    assert metrics["val_accuracy"] == pytest.approx(expected["accuracy"])
-    assert metrics["val_weighted_accuracy"] == pytest.approx(expected["weighted_accuracy"])
-
-
 def test_every_kind_of_column_trains_and_is_served(
     train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

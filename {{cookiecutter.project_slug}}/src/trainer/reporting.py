@@ -30,7 +30,8 @@ class Reporter:
             for name, value in metrics.items():
                 tf.summary.write(name, value, step=epoch, metadata=scalar)
         self._scalars.flush()
-        if self._run.metric_file:
+        # Without a step of training there is no `loss`.
+        if self._run.metric_file and self._objective.metric in metrics:
             self._write_objective(epoch, metrics[self._objective.metric])
 
     def _write_objective(self, epoch: int, value: float) -> None:

@@ -18,6 +18,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from trainer.explaining import explain
+
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
 # `_tuning_objective_metric`: SageMaker's tuning service.
@@ -58,6 +60,8 @@ class Run:
     # Where the objective is written for Vertex AI's tuning service, and the trial it belongs to.
     metric_file: str | None = None
     trial: str = "0"
+    # How to export the trained model again, should that fail: a sentence for people.
+    export_again: str = ""
 
 
 def tunable(
@@ -155,20 +159,35 @@ def load_model() -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def explaining_model(hint: str = "") -> Iterator[None]:
-    """Turn an exception that `model.py` caused into a UserError with its line there; `hint` says what is expected."""
+def explaining_model(hint: str = "", *, others: bool = True) -> Iterator[None]:
+    """Turn an exception of the researcher's code into a UserError with its line there; `hint` says what is expected.
+
+    `others`: also one that no line of hers has raised. A script that ends itself in there has failed, too.
+    """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == "model.py"
-        ]
-        line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else None
-        said = next((text.strip() for text in str(error).splitlines() if text.strip()), "")
-        where = f"model.py, line {line}" if line else "model.py"
-        raise UserError(f"{where}: {type(error).__name__}: {said}{hint and '. ' + hint}") from error
+    except (Exception, SystemExit) as error:
+        failure = explain(error)
+        if isinstance(error, SystemExit):
+            if failure.place is None:
+                raise
+            raise UserError(
+                f"{failure.place} ended the program, before the training was done: {failure.code}"
+            ) from error
+        if failure.place is None and not others:
+            raise
+        in_layer = failure.call and failure.function != "build_model"
+        about_inputs = "inputs" in failure.code + failure.reason or "Model(" in failure.code
+        fits = failure.place is None or (about_inputs and not in_layer)
+        raise UserError(f"{failure}. {hint}" if hint and fits else str(failure)) from error
+
+
+def export_again(place: str) -> str:
+    """How the checkpoints of a cloud's job, which are at `place`, are exported again, for people."""
+    command = "python train.py --job-dir FOLDER, with the job's hyperparameters,"
+    return f"Copy {place} to FOLDER/checkpoints in the project, and {command} exports them again, without training."
 
 
 def refuse_several_hosts(hosts: Sequence[str]) -> None:

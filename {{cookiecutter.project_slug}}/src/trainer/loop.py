@@ -1,0 +1,160 @@
+# Owned by the template: edit `model.py` instead.
+"""The steps of training and evaluation: what `keras.Model.fit` and `evaluate` compute, and nothing less."""
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.data import Reader
+from trainer.run import UserError, explaining_model
+
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
+STEPS_PER_CALL = 500
+
+
+class Loop:
+    """The training and evaluation steps, compiled once, under any tf.distribute strategy.
+
+    Not `model.fit`: with Keras 3 it fails under several workers before the first step (keras-team/keras#20585). What
+    `compile` was told is done here, too; `network.jit_compile` only where `jit` says that somebody asked for it.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        reader: Reader,
+        strategy: tf.distribute.Strategy,
+        hyperparameters: Any,
+        *,
+        jit: bool = False,
+    ) -> None:
+        self.network, self.reader, self.strategy, self.hyperparameters = network, reader, strategy, hyperparameters
+        batch_size = hyperparameters.batch_size
+        self.steps = math.ceil(reader.train_rows / batch_size)
+        evaluation = reader.batches(False, batch_size)
+        self.eval_steps = int(evaluation.reduce(0, lambda count, _: count + 1))
+        # One iterator for all epochs: creating one costs more than an epoch over a small table.
+        self._evaluation = iter(evaluation.repeat())
+        self._eval_loss = keras.metrics.Mean(name="val_loss")
+        self._takes_training = "training" in inspect.signature(network.compute_loss).parameters
+        # Keras creates these variables on first use, which must not be inside a tf.function.
+        network.optimizer.build(network.trainable_variables)
+        with explaining_model("The loss and the metrics must fit the target and the output of build_model"):
+            results = self._evaluate_batch(*next(iter(evaluation)))
+        # What the last batch left; in a loop of the graph, its structure must be known before.
+        self._nothing = tf.nest.map_structure(tf.zeros_like, results)
+        self.metric_names = ["loss", *_numbers(self._eval_loss.result(), results)]
+        self._train_batches = self._in_graph(self._train_batch, jit)
+        self._train_steps = self._in_graph(self._steps_of_training)
+        self._evaluate_one = self._in_graph(self._evaluate_batch, jit)
+        self._evaluate_steps = self._in_graph(self._steps_of_evaluation)
+
+    def epochs(self, start: int) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train epochs `start` + 1 and on; yield each epoch's number and metrics."""
+        total = self.hyperparameters.epochs
+        if start >= total:
+            return
+        batches = iter(
+            self.strategy.distribute_datasets_from_function(lambda context: self._epoch_batches(context, start, total))
+        )
+        for epoch in range(start + 1, total + 1):
+            loss, done, told = 0.0, 0, time.monotonic()
+            while done < self.steps:
+                count = min(STEPS_PER_CALL, self.steps - done)
+                loss += float(self._train_steps(batches, tf.constant(count)))
+                done += count
+                if not math.isfinite(loss):
+                    break
+                if time.monotonic() - told > SECONDS_BETWEEN_SIGNS_OF_LIFE:
+                    told = time.monotonic()
+                    print(f"epoch {epoch}: step {done} of {self.steps}, loss so far {loss / done:.6g}", flush=True)
+            yield epoch, {"loss": loss / self.steps, **self.evaluate()}
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics over the whole evaluation data, their names prefixed with `val_`."""
+        self.network.reset_metrics()
+        self._eval_loss.reset_state()
+        results = self._evaluate_steps(self._evaluation, tf.constant(self.eval_steps))
+        return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
+
+    def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
+        batch_size = context.get_per_replica_batch_size(self.hyperparameters.batch_size)
+        steps = self.steps * context.num_replicas_in_sync // context.num_input_pipelines
+        # Each epoch has its own seed, so that a resumed job sees the same rows in the same order as an uninterrupted
+        # one.
+        seeds = tf.data.Dataset.range(self.hyperparameters.seed + start, self.hyperparameters.seed + total)
+        return seeds.flat_map(lambda seed: self.reader.batches(True, batch_size, seed).take(steps)).prefetch(
+            tf.data.AUTOTUNE
+        )
+
+    def _in_graph(self, function: Callable, jit: bool | None = None) -> Callable:
+        if self.network.run_eagerly or jit is False:
+            return function
+        return tf.function(function, jit_compile=jit)
+
+    def _loss(self, features: dict, target: Any, output: Any, weight: tf.Tensor, training: bool) -> tf.Tensor:
+        """The batch's loss, with the model's own losses; divided by the number of replicas, where Keras computes it."""
+        told = {"training": training} if self._takes_training else {}
+        loss = self.network.compute_loss(features, target, output, weight, **told)
+        if loss is None or loss.shape.rank:
+            kind = "nothing" if loss is None else f"a value of the shape {tuple(loss.shape)}"
+            raise UserError(
+                f"model.py: the loss must be one number for a batch, and is {kind}; leave out reduction=None"
+            )
+        return loss
+
+    def _train_batch(self, features: dict, target: Any, weight: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            output = self.network(features, training=True)
+            loss = self._loss(features, _like(target, output), output, weight, training=True)
+            scaled = self.network.optimizer.scale_loss(loss)
+        if variables := self.network.trainable_variables:
+            self.network.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        return tf.cast(loss, tf.float32)
+
+    def _steps_of_training(self, batches: Iterator, count: tf.Tensor) -> tf.Tensor:
+        total = 0.0
+        for _ in tf.range(count):
+            losses = self.strategy.run(self._train_batches, args=next(batches))
+            total += self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+        return total
+
+    def _evaluate_batch(self, features: dict, target: Any, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        output = self.network(features, training=False)
+        target = _like(target, output)
+        loss = self._loss(features, target, output, weight, training=False)
+        # A mean over rows, of which the last batch has fewer.
+        self._eval_loss.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(features)[0])[0])
+        results = self.network.compute_metrics(features, target, output, weight)
+        if type(self.network).metrics is keras.Model.metrics:
+            # Keras' own, which is ours above.
+            results = {name: value for name, value in results.items() if name != "loss"}
+        return {name: tf.cast(value, tf.float32) for name, value in results.items()}
+
+    def _steps_of_evaluation(self, batches: Iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        results = self._nothing
+        for _ in tf.range(count):
+            results = self._evaluate_one(*next(batches))
+        return results
+
+
+def _numbers(loss: tf.Tensor, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What is reported: `val_loss`, then the compiled metrics. Raises UserError for a metric that is not one number."""
+    for name, value in results.items():
+        if value.shape.rank:
+            raise UserError(
+                f"model.py: the metric {name!r} has {tuple(value.shape)} values; average them into one number"
+            )
+    return {f"val_{name}": value for name, value in {"loss": loss, **results}.items()}
+
+
+def _like(target: Any, output: Any) -> Any:
+    # A target [batch] against an output [batch, 1], one sigmoid unit, would broadcast to [batch, batch].
+    if tf.is_tensor(target) and tf.is_tensor(output) and target.shape.rank == 1 and output.shape[-1] == 1:
+        return target[:, tf.newaxis]
+    return target

@@ -1,0 +1,129 @@
+# Owned by the template: edit `model.py` instead.
+"""Builds the network, and refuses by name what this training would leave out in silence."""
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.data import Reader
+from trainer.run import UserError, explaining_model
+
+# What `fit`, `evaluate` and `predict` call, and the loop of this training does not.
+_NOT_CALLED = (
+    "train_step",
+    "test_step",
+    "predict_step",
+    "fit",
+    "evaluate",
+    "predict",
+    "train_on_batch",
+    "test_on_batch",
+    "make_train_function",
+    "make_test_function",
+    "make_predict_function",
+)
+
+
+def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[keras.Model, bool]:
+    """The network of `build_model`, and whether it was compiled with jit_compile=True; "auto" is no wish."""
+    for training in (True, False):
+        _check_batches(reader.batches(training, hyperparameters.batch_size))
+    inputs = reader.inputs()
+    hint = f"build_model gets the inputs {list(inputs)} and returns keras.Model(inputs, ...)"
+    with explaining_model(hint), _noting_jit() as wishes:
+        network = model.build_model(hyperparameters, dict(inputs))
+    if not isinstance(network, keras.Model):
+        raise UserError(f"model.py: build_model must return a keras.Model, not {type(network).__name__}")
+    refuse_what_is_not_run(network, model)
+    features, _, _ = next(iter(reader.batches(False, hyperparameters.batch_size)))
+    with explaining_model(hint):
+        output = network(features, training=False)
+    if not getattr(network, "optimizer", None) or not _has_loss(network):
+        raise UserError("model.py: build_model must compile its model with an optimizer and a loss")
+    with explaining_model():
+        problem = reader.check_output(output)
+    if problem:
+        raise UserError(f"model.py: {problem}")
+    return network, bool(wishes.get(id(network)) and network.jit_compile)
+
+
+def refuse_what_is_not_run(network: keras.Model, model: ModuleType) -> None:
+    """Raises UserError for an override, or a callback, that would never be called."""
+    kind = type(network)
+    for name in _NOT_CALLED:
+        if name in vars(network) or getattr(kind, name) is not getattr(keras.Model, name):
+            raise UserError(
+                f"model.py: {kind.__name__} has a {name} of its own, which this training, a loop of its own, never "
+                "calls; what it calls are call, compute_loss and compute_metrics: write it there"
+            )
+    callbacks = [*_callbacks_nobody_uses(model), *(name for name, value in vars(network).items() if _holds(value))]
+    if callbacks:
+        raise UserError(
+            f"model.py: {', '.join(callbacks)}: this training, a loop of its own, calls no Keras callbacks; it "
+            "saves and reports by itself, a schedule of the learning rate goes into the optimizer, averages are use_ema"
+        )
+
+
+def _callbacks_nobody_uses(model: ModuleType) -> list[str]:
+    """Names in model.py that hold callbacks, or make some, and stand there once only: where they are defined."""
+    named = [
+        name
+        for name, value in vars(model).items()
+        if _holds(value)
+        or (re.fullmatch(r"(\w+_)?callbacks?", name) and inspect.isfunction(value))
+        or (
+            inspect.isclass(value)
+            and issubclass(value, keras.callbacks.Callback)
+            and value.__module__ == model.__name__
+        )
+    ]
+    if not named:
+        return []
+    text = inspect.getsource(model)
+    return [name for name in named if len(re.findall(rf"\b{re.escape(name)}\b", text)) == 1]
+
+
+def _holds(value: Any) -> bool:
+    values = (
+        list(value.values())
+        if isinstance(value, dict)
+        else list(value)
+        if isinstance(value, (list, tuple))
+        else [value]
+    )
+    return any(isinstance(one, keras.callbacks.Callback) for one in values)
+
+
+def _has_loss(network: keras.Model) -> bool:
+    # Beside compile's, a loss is what compute_loss was overridden for, or add_loss was called with.
+    added = len(network.losses) - len([one for one in network.trainable_variables if one.regularizer])
+    return bool(network.loss) or type(network).compute_loss is not keras.Model.compute_loss or added > 0
+
+
+@contextlib.contextmanager
+def _noting_jit() -> Iterator[dict[int, bool]]:
+    """What `compile` was told of jit_compile, by the model's id: Keras keeps only what it makes of "auto"."""
+    wishes: dict[int, bool] = {}
+    original = keras.Model.compile
+
+    def compile(self: keras.Model, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        wishes[id(self)] = inspect.signature(original).bind(self, *args, **kwargs).arguments.get("jit_compile") is True
+
+    keras.Model.compile = compile
+    try:
+        yield wishes
+    finally:
+        keras.Model.compile = original
+
+
+def _check_batches(batches: Any) -> None:
+    if not isinstance(batches, tf.data.Dataset):
+        kind = "a function that nobody called: add ()" if callable(batches) else f"a {type(batches).__name__}"
+        raise UserError(f"model.py: DATA.batches must return a tf.data.Dataset; it returned {kind}")
