@@ -2,6 +2,7 @@
 """Train here, on the data that settings.toml names, and ask for predictions: `python train.py --epochs 40`."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ def make_run(argv: Sequence[str]) -> Run:
     hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv)
     data = load(PROJECT).data
     folder = flags["job_dir"] or str(PROJECT.new_run())
+    in_folder = [] if flags["job_dir"] else ["--job-dir", path_for_people(Path(folder))]
+    again = shlex.join(["python", path_for_people(ROOT / "train.py"), *argv, *in_folder])
     return Run(
         hyperparameters,
         train_data=locate(data.train),
@@ -37,6 +40,7 @@ def make_run(argv: Sequence[str]) -> Run:
         export_dir=join(flags["model_dir"] or join(folder, "model"), "1"),
         checkpoint_dir=join(folder, "checkpoints"),
         log_dir=join(folder, "logs"),
+        export_again=f"This exports them again, without training: {again}",
     )
 
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from trainer.data import Reader
 from trainer.predictor import Predictor, plain
-from trainer.run import join
+from trainer.run import Run, UserError, join
 
 # Differences that another order of additions explains.
 TOLERANCE = 1e-4
@@ -35,16 +36,34 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     archive.write_out(folder, verbose=False)
     _name_inputs(folder, {name: specs[0] for name, (_, specs) in signatures.items() if isinstance(specs[0], dict)})
 
-    request = {"instances": reader.examples()}
-    function, (specs,) = signatures["serving_default"]
-    expected = function(_tensors(specs, request["instances"]))
-    with contextlib.closing(Predictor(folder)) as predictor:
-        served = predictor.predict(request)
-    _compare(expected, served["predictions"])
+    try:
+        request = {"instances": reader.examples()}
+        function, (specs,) = signatures["serving_default"]
+        expected = function(_tensors(specs, request["instances"]))
+        with contextlib.closing(Predictor(folder)) as predictor:
+            served = predictor.predict(request)
+        _compare(expected, served["predictions"])
+    except BaseException:
+        # Nobody shall serve what has failed its proof.
+        tf.io.gfile.remove(join(folder, "saved_model.pb"))
+        raise
     tf.io.gfile.makedirs(join(folder, EXAMPLE[0]))
     with tf.io.gfile.GFile(join(folder, *EXAMPLE), "w") as file:
         file.write(json.dumps({"request": request, "response": served}))
     return request, served
+
+
+@contextlib.contextmanager
+def keeping_weights(run: Run) -> Iterator[None]:
+    """Say of a failed export where the trained weights are, and how to export them again. Raises UserError for it."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        # First what is to be done: SageMaker shows so many characters, and TensorFlow has much to say.
+        kept = f"the model is trained, and its weights are in {run.checkpoint_dir}, but its export failed"
+        again = f"{run.export_again or 'The same training exports them again, without training.'} What failed:"
+        raise UserError(f"{kept}. {again}\n{said}") from error
 
 
 def _name_inputs(folder: str, signatures: dict[str, dict[str, tf.TensorSpec]]) -> None:
