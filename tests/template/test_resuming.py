@@ -1,6 +1,7 @@
 """A training that was stopped, killed or finished goes on; one that is another's is refused."""
 
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Bake, Command
 from tests.template.conftest import Train, weights
 
 
@@ -134,3 +136,89 @@ def test_a_checkpoint_of_another_network_is_refused(train: Train, model: Any, mo
     monkeypatch.setattr(model, "build_model", deeper)
     with pytest.raises(UserError, match="belongs to another build_model; use another folder"):
         train(epochs=2)
+
+
+def test_a_failed_export_keeps_the_trained_model_and_says_how_to_export_it(
+    bake: Bake, command: Command, tmp_path: Path
+) -> None:
+    """A file stands where the model's folder should be: the command that the error names then exports it."""
+    project, job, script = bake(), tmp_path / "a job", "import train; train.run_script(lambda: train.run(sys.argv[1:]))"
+    python = [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}"]
+    job.mkdir()
+    (job / "model").write_text("in the way")
+    done = command(*python, "--epochs", "3", "--job-dir", str(job), cwd=project)
+    assert done.returncode == 1
+    assert "epoch=3 " in done.stdout
+    assert "Traceback" not in done.stderr
+    said = f"error: the model is trained, and its weights are in {job}/checkpoints, but its export failed. "
+    (message,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert message.startswith(said)
+    _, again = re.fullmatch(
+        r"(.*) This exports them again, without training: python (.*) What failed:", message
+    ).groups()
+    words = shlex.split(again)
+    assert Path(project, words[0]) == project / "train.py"
+    (job / "model").unlink()
+    done = command(*python, *words[1:], cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "nothing left to train" in done.stdout
+    assert " loss=" not in done.stdout.partition("result:")[0]
+    assert (job / "model" / "1" / "saved_model.pb").exists()
+
+
+def test_a_network_that_cannot_be_exported_is_trained_once(
+    train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A table that no layer tracks trains well and cannot be exported; a list in its place can."""
+    import keras
+    import tensorflow as tf
+
+    from trainer.run import UserError
+
+    def build_with(look_up: Any) -> Any:
+        def build_model(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
+            hidden = keras.layers.Concatenate()(list(inputs.values()))
+            hidden = keras.layers.Lambda(lambda value: value + look_up(value), output_shape=(4,))(hidden)
+            network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(hidden))
+            network.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+            return network
+
+        return build_model
+
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant([0, 1], tf.int64), tf.constant([0.5, 1.5]))
+    table = tf.lookup.StaticHashTable(pairs, 0.0)
+    monkeypatch.setattr(model, "build_model", build_with(lambda value: table.lookup(tf.cast(value, tf.int64))))
+    with pytest.raises(UserError, match="its export failed.*\n.*untracked") as caught:
+        train(epochs=2)
+    assert f"its weights are in {tmp_path / 'job' / 'checkpoints'}, " in str(caught.value)
+    assert "The same training exports them again, without training. What failed:" in str(caught.value)
+    before = len(re.findall(r"^epoch=", capsys.readouterr().out, re.MULTILINE))
+    plain = lambda value: tf.gather([0.5, 1.5], tf.clip_by_value(tf.cast(value, tf.int64), 0, 1))
+    monkeypatch.setattr(model, "build_model", build_with(plain))
+    result = train(epochs=2)
+    assert before == 2
+    assert "nothing left to train" in capsys.readouterr().out
+    assert len(result.response["predictions"]) == 3
+
+
+def test_a_model_that_fails_its_proof_is_not_left_to_be_served(
+    train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Noise in the answers: no two are the same, and so none is that of the model which was trained."""
+    import keras
+    import tensorflow as tf
+
+    from trainer.run import UserError
+
+    def build_model(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
+        hidden = keras.layers.Concatenate()(list(inputs.values()))
+        hidden = keras.layers.Lambda(lambda value: value * tf.random.uniform(tf.shape(value)), (4,))(hidden)
+        network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(hidden))
+        network.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+        return network
+
+    monkeypatch.setattr(model, "build_model", build_model)
+    with pytest.raises(UserError, match="its export failed.*\nRuntimeError: the exported model answers"):
+        train(epochs=1)
+    assert (tmp_path / "job" / "model" / "1" / "variables").exists()
+    assert not (tmp_path / "job" / "model" / "1" / "saved_model.pb").exists()
