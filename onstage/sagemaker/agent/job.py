@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, model_checks
+from onstage.rehearsal import endpoint_checks, model_checks, pip_words
 from onstage.rehearsal.archives import unpack
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.store import LocalStore
@@ -83,7 +83,7 @@ def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
     if headline.endswith(":") and said:
         # The toolkit names the kind of failure only: the script's last line says more.
-        headline = f"{headline} {said[-1]}"
+        headline = f"{headline} {pip_words.reason(result.log) or said[-1]}"
     # A message of the trainer's own says it all; a stack trace needs its last lines.
     is_message = any(line == f"error: {headline}" for line in said)
     return [

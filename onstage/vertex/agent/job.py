@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, model_checks
+from onstage.rehearsal import endpoint_checks, model_checks, pip_words
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.store import LocalStore
@@ -161,8 +161,9 @@ def _check_end(result: JobResult, task: Task, terms: Terms) -> list[Finding] | s
     name = next(replica for replica in result.replicas if replica.exit_code).name
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
     # A message of the trainer's own says it all; a stack trace needs its last lines.
-    message = next((line for line in reversed(said) if line.startswith("error: ")), None)
-    headline = message or (said[-1] if said else "it printed nothing")
+    by_pip = pip_words.reason(result.log)
+    message = None if by_pip else next((line for line in reversed(said) if line.startswith("error: ")), None)
+    headline = by_pip or message or (said[-1] if said else "it printed nothing")
     cloud = f"{result.error}" if message else f"{result.error}\n{tail}"
     return [Finding(f"{name}: {headline.removeprefix('error: ')}", _advice(result, terms), cloud)]
 

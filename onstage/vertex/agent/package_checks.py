@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from onstage.checks.import_checks import IMAGE_OWNED
 from onstage.checks.source_checks import Image, Source
 from onstage.errors import UserError
-from onstage.rehearsal import overlay, processes
+from onstage.rehearsal import overlay, pip_words, processes
 from onstage.report import Finding
 
 
@@ -212,7 +212,8 @@ def _install(code: Source, sdist: Path, folder: Path) -> Path:
     )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise UserError(f"pip does not install {sdist.name}: {said[-1] if said else 'it says nothing'}")
+        why = pip_words.reason(done.stdout + done.stderr) or (said[-1] if said else "it says nothing")
+        raise UserError(f"pip does not install {sdist.name}: {why}")
     found = list((folder / "environment").glob(f"**/site-packages/{code.package}"))
     if not found:
         raise UserError(
