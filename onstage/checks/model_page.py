@@ -70,22 +70,23 @@ class ModelPage:
         """`trainer.notes`: what a first look at the data notices, in the words of a job's log."""
         return self.modules["trainer.notes"]
 
-    def look(self, channel: str, files: Mapping[str, Path], most: int) -> tuple[Any, list[str]]:
+    def look(self, channel: str, files: Mapping[str, Path], most: int, before: Any = None) -> tuple[Any, list[str]]:
         """What the first `most` rows of each of `files`, by their names for people, hold, and what is wrong in them.
 
-        The former is a `Seen` of `trainer.notes`; of the latter, the first problem of each column of a file is told.
+        The former is a `Seen` of `trainer.notes`, as is `before`, the channel that was looked at before; of the latter,
+        the first problem of each column of a file is told.
         """
         rows, seen = self.modules["trainer.rows"], self.notes.Seen(self._data, channel)
         problems: list[str] = []
-        order: tuple[str, list[Any]] | None = None
+        seen.order = before.order if before else None
         for name, file in files.items():
             wrong: dict[str, str] = {}
             try:
                 with self._trainer():
                     columns = rows.start(self._data, name, rows.local_lines(file))
-                    if order and columns != order[1]:
-                        raise UserError(f"{name}, row 1: the columns are in another order than in {order[0]}")
-                    order = order or (name, columns)
+                    if seen.order and columns != seen.order[1]:
+                        raise UserError(f"{name}, row 1: the columns are in another order than in {seen.order[0]}")
+                    seen.order = seen.order or (name, columns)
                     for number, (texts, found) in enumerate(rows.read(self._data, name, rows.local_lines(file))):
                         if number == most:
                             seen.whole = False

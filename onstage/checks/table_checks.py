@@ -58,42 +58,48 @@ def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
         return findings
     if not page.is_table:
         return ", ".join(f"{channel} {_files(len(files))}" for channel, files in found.items())
-    # As the trainer reads a folder, which is what a job gets.
-    tables = {
-        channel: {name: file for name, file in files.items() if name.endswith(".csv") and "/" not in name}
-        for channel, files in found.items()
-    }
-    most = max(LEAST_ROWS, min(ROWS, MOST_ROWS // max(1, sum(map(len, tables.values())))))
+    read = {channel: tables(files) for channel, files in found.items()}
+    most = rows_of_each(sum(map(len, read.values())))
     seen: dict[str, Any] = {}
     problems: list[str] = []
     for channel, location in data:
         left = page.notes.left_out(found[channel])
-        if not tables[channel]:
+        if not read[channel]:
             what = f"settings.toml: {location} has no *.csv file, the first is {next(iter(found[channel]))}"
             findings.append(Finding(f"{what}. {page.notes.say_left_out(channel, left)}" if left else what, ONLY_CSV))
         elif left:
             findings.append(Finding(page.notes.say_left_out(channel, left), ONLY_CSV, warning=True))
-        named = {_named(page, file): file for file in tables[channel].values()}
-        seen[channel], wrong = page.look(channel, named, most)
+        named = {_named(page, file): file for file in read[channel].values()}
+        seen[channel], wrong = page.look(channel, named, most, seen.get("train"))
         problems += [problem for problem in wrong if problem not in problems]
     findings += [Finding(problem, CORRECT) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
         findings[-1].detail += f"\nand {len(problems) - MOST_PROBLEMS} more in these files"
-    if problems or not all(tables.values()):
+    if problems or not all(read.values()):
         return findings
     try:
         notes = page.find_notes(seen["train"], seen["eval"])
     except UserError as error:
         return [*findings, Finding(str(error), CORRECT)]
-    notes += _same_rows(page, *(list(files.values()) for files in tables.values()))
+    notes += _same_rows(page, *(list(files.values()) for files in read.values()))
     findings += [Finding(note, UNLESS_MEANT, warning=True) for note in notes]
     counts = ", ".join(
         f"{channel} {_rows(page, seen[channel], list(files.values()))} of {_files(len(files))}"
-        for channel, files in tables.items()
+        for channel, files in read.items()
     )
     if findings:
         findings[0].cloud = f"a job reads {counts}"
     return findings or counts
+
+
+def tables(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Those of a channel's files that the trainer reads of a folder, which is what a job gets."""
+    return {name: file for name, file in files.items() if name.endswith(".csv") and "/" not in name}
+
+
+def rows_of_each(files: int) -> int:
+    """How many rows of each of so many files are looked at."""
+    return max(LEAST_ROWS, min(ROWS, MOST_ROWS // max(1, files)))
 
 
 def _files(count: int) -> str:

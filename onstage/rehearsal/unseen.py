@@ -88,9 +88,13 @@ def settings_of(page: ModelPage, settings: Settings, argv: Sequence[str], *, is_
         here = table_checks.hyperparameters(page, argv, settings.rehearsal.hyperparameters)
         less = [f"{name}={value} instead of {whole[name]}" for name, value in here.items() if value != whole[name]]
         return [f"a training in full: here it had {', '.join(less)}"] if less else []
-    files = {location: _longer(page, location) for _, location in settings.data}
+    tables = {location: _tables(page, location) for _, location in settings.data}
+    most = table_checks.rows_of_each(sum(map(len, tables.values())))
+    files = {
+        location: [name for name, file in found.items() if _has_more(file, most)] for location, found in tables.items()
+    }
     return [
-        f"rows after the first {table_checks.ROWS} of {found[0]} in {location}, which a training reads"
+        f"rows after the first {most} of {found[0]} in {location}, which a training reads"
         + (f"; so in {len(found) - 1} more files" if len(found) > 1 else "")
         for location, found in files.items()
         if found
@@ -114,14 +118,14 @@ def _counted(ids: Sequence[str]) -> str:
     return f"{ids[0]} and {len(ids) - 1} more checks" if len(ids) > 1 else ids[0]
 
 
-def _longer(page: ModelPage, location: str) -> list[str]:
-    """The tables of which the glance at the data does not see all."""
+def _tables(page: ModelPage, location: str) -> dict[str, Path]:
+    """The files that the check of the data glances at."""
     try:
         files = find_data(page.project, location) if page.is_table else {}
     except UserError:
         # The check of the data says so.
-        return []
-    return [name for name, file in files.items() if name.endswith(".csv") and _has_more(file, table_checks.ROWS)]
+        return {}
+    return table_checks.tables(files)
 
 
 def _has_more(file: Path, rows: int) -> bool:

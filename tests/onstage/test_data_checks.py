@@ -134,6 +134,11 @@ FOUND = {
         ["Unquoted fields cannot have quotes/CRLFs inside; write 5\" as \"5\"\"\": '5 inch\",3.4,",
          "8 columns where model.py has 5: '5,7,2,6,3,5,1.0,versicolor'; write a field that has a comma in quotes"],
     ),
+    "another order of the columns": (
+        each_row(lambda _, row: ",".join(row.split(",")[::-1]), EVAL,
+                 header="species,petal_width,petal_length,sepal_width,sepal_length"),
+        "failed", [f"{EVAL}, row 1: the columns are in another order than in {TRAIN}"],
+    ),
     "no data at two places": (
         both(change("settings.toml", '"data/train"', '"data/trian"'), change("settings.toml", '"data/eval"', '"eval"')),
         "failed", ["there is no data at data/trian", "there is no data at eval"],

@@ -20,6 +20,8 @@ class Seen:
     def __init__(self, table: Table, channel: str) -> None:
         self.table, self.channel, self.rows, self.without_target = table, channel, 0, 0
         self.whole = True
+        # The first file, and the order of its columns, which the others have to share.
+        self.order: tuple[str, list[Column]] | None = None
         # By column: how many values are known or unknown to a vocabulary, and the first unknown ones.
         self.known: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
