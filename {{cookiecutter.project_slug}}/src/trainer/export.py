@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from trainer.data import Reader
+from trainer.explaining import explain
 from trainer.predictor import Predictor, plain
 from trainer.run import Run, UserError, join
 
@@ -59,11 +60,12 @@ def keeping_weights(run: Run) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        # First what is to be done: SageMaker shows so many characters, and TensorFlow has much to say.
+        failure = explain(error)
+        # On one line, and short, because the clouds show the beginning of an error, and TensorFlow has much to say.
+        said = str(failure) if failure.place else failure.reason.removeprefix("UserError: ")
         kept = f"the model is trained, and its weights are in {run.checkpoint_dir}, but its export failed"
-        again = f"{run.export_again or 'The same training exports them again, without training.'} What failed:"
-        raise UserError(f"{kept}. {again}\n{said}") from error
+        again = run.export_again or "The same job on these checkpoints exports them again, without training."
+        raise UserError(f"{kept}: {said}. {again}") from error
 
 
 def _name_inputs(folder: str, signatures: dict[str, dict[str, tf.TensorSpec]]) -> None:
