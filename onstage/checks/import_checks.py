@@ -1,17 +1,16 @@
 """Which modules the code in `src/` imports, and whether they will be there: in the image, declared, or beside it."""
 
 import ast
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from onstage.checks import requirement_lines
 from onstage.checks.source_checks import Image, Source
-from onstage.errors import UserError
 from onstage.report import Finding
 
 # Import names whose distribution is called otherwise, for packages that are not installed here.
@@ -38,34 +37,57 @@ REMOVED = {
     },
 }
 IMAGE_OWNED = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "keras", "numpy", "protobuf"}
+# In the template's setup.py, also of older versions.
+_INSTALLS_LINES = "install_requires=[line.strip() for line in lines if line.strip() and not line.startswith("
 
 
 def check_imports(code: Source, image: Image) -> list[Finding]:
     """Modules that neither the image, nor `src/requirements.txt`, nor `src/` brings along."""
-    declared = code.required
-    if declared is None:
-        declared = frozenset(canonicalize_name(requirement.name) for requirement, _ in _requirements(code))
+    lines = requirement_lines.read(code)
+    declared = code.required or frozenset(name for line in lines for name in (line.name, *line.modules) if name)
+    # What a repository or a page installs only pip knows.
+    is_known = all(line.name or line.modules for line in lines)
     findings = []
     for file, tree in code.trees.items():
         for name, line in _imports(tree):
             if finding := _import_problem(name, code, image, declared):
                 finding.file, finding.line = code.name(file), line
+                finding.warning = finding.warning or not is_known
                 findings.append(finding)
     return findings
 
 
-def check_requirements(code: Source, image: Image) -> list[Finding]:
-    """Lines of `src/requirements.txt` that would replace what the image was built around."""
-    return [
+def check_requirements(code: Source, image: Image, platform: str = "") -> list[Finding]:
+    """Lines of `src/requirements.txt` that would replace what the image was built around, or that break setup.py."""
+    lines = requirement_lines.read(code)
+    findings = [
         Finding(
-            f"{requirement} would replace the image's own {requirement.name}",
-            f"delete the line; {image.name} brings {requirement.name}",
-            file=code.name(code.requirements),
-            line=line,
+            f"{line.requirement or line.text} would replace the image's own {line.name}",
+            f"delete the line; {image.name} brings {line.name}",
+            file=code.name(line.file),
+            line=line.number,
         )
-        for requirement, line in _requirements(code)
-        if canonicalize_name(requirement.name) in IMAGE_OWNED
+        for line in lines
+        if line.name in IMAGE_OWNED
     ]
+    if platform == "vertex" and _is_read_by_setup(code):
+        findings += [
+            Finding(
+                f"{text}: setup.py makes install_requires of every line, which takes names and NAME @ URL only",
+                "write it so, or let setup.py leave the line out",
+                "setup.py builds no source distribution",
+                file=code.name(code.requirements),
+                line=number,
+            )
+            for number, text in requirement_lines.others(code)
+        ]
+    return findings
+
+
+def _is_read_by_setup(code: Source) -> bool:
+    """Whether setup.py is as the template made it: every line that is no comment is a requirement."""
+    setup = code.root / "setup.py"
+    return code.required is None and setup.is_file() and _INSTALLS_LINES in setup.read_text("utf-8", errors="replace")
 
 
 def _import_problem(name: str, code: Source, image: Image, declared: frozenset[str]) -> Finding | None:
@@ -90,10 +112,25 @@ def _import_problem(name: str, code: Source, image: Image, declared: frozenset[s
             f"import {top}: it lies outside {code.place} and does not travel", f"move {top} into {code.place}", missing
         )
     candidates = distributions(name)
-    if image.packages is None or candidates & (image.packages | declared):
+    if image.packages is None or candidates & declared:
         return None
+    if candidates & image.packages:
+        return _lacking(top, candidates, image)
     package = min(candidates)
     return Finding(f"import {top}: not in {image.name}", f"add a line to {code.requires}: {package}", missing)
+
+
+def _lacking(top: str, candidates: Collection[str], image: Image) -> Finding | None:
+    """A warning of a module that the image has and this machine lacks: the job here would fail for want of it."""
+    if top in _installed() or find_spec(top):
+        return None
+    package = min(set(candidates) & (image.packages or set()))
+    pin = next((pin for pin in image.pins if pin.partition("==")[0] == package), package)
+    return Finding(
+        f"import {top}: {image.name} has it, and this machine lacks it, so that the job cannot be rehearsed",
+        f"pip install {pin}, here only: {package} needs no line where the image brings it",
+        warning=True,
+    )
 
 
 def distributions(name: str) -> set[str]:
@@ -109,25 +146,6 @@ def distributions(name: str) -> set[str]:
 @cache
 def _installed() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
-
-
-def _requirements(code: Source) -> Iterator[tuple[Requirement, int]]:
-    if code.required is not None:
-        return
-    try:
-        lines = code.requirements.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{code.name(code.requirements)} cannot be read: {error}; it may be empty, but both clouds read it"
-        ) from error
-    for number, line in enumerate(lines, start=1):
-        text = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not text or text.startswith("-"):
-            continue
-        try:
-            yield Requirement(text), number
-        except InvalidRequirement as error:
-            raise UserError(f"{code.name(code.requirements)}, line {number}: {error}; write name==version") from error
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -17,8 +17,8 @@ def image_of(known: Any) -> Image | None:
     if known.packages is None:
         return Image(name, python, None)
     lines = known.packages.read_text(encoding="utf-8").splitlines()
-    packages = frozenset(line.partition("==")[0].lower() for line in lines if not line.startswith("#"))
-    return Image(name, python, packages)
+    pins = tuple(line.strip().lower() for line in lines if not line.startswith("#"))
+    return Image(name, python, frozenset(pin.partition("==")[0] for pin in pins), pins)
 
 
 def request_findings(kind: str, problems: Iterable[Problem], doubts: Iterable[Problem] = ()) -> list[Finding]:

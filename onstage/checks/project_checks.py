@@ -39,7 +39,7 @@ def check_source(report: Report, platform: str, code: Source, image: Image | Non
         return is_readable
     return (
         is_readable
-        and report.run(platform, "requirements", lambda: import_checks.check_requirements(code, image))
+        and report.run(platform, "requirements", lambda: import_checks.check_requirements(code, image, platform))
         and report.run(platform, "imports", lambda: import_checks.check_imports(code, image))
     )
 

@@ -27,11 +27,15 @@ LARGE = 50_000_000
 
 @dataclass(frozen=True)
 class Image:
-    """What the checks know of a training image: its name, Python version and, if known, installed distributions."""
+    """What the checks know of a training image: its name, Python version and, if known, installed distributions.
+
+    `pins` are these with their versions, such as numpy==2.4.6.
+    """
 
     name: str
     python: tuple[int, int]
     packages: frozenset[str] | None
+    pins: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:

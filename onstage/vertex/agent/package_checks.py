@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from onstage.checks import requirement_lines
 from onstage.checks.import_checks import IMAGE_OWNED
 from onstage.checks.source_checks import Image, Source
 from onstage.errors import UserError
@@ -190,11 +192,8 @@ def _image_findings(metadata: Message, image: Image) -> Iterator[Finding]:
 
 
 def _declared(code: Source) -> set[str]:
-    if not code.requirements.is_file():
-        return set()
-    lines = code.requirements.read_text(encoding="utf-8").splitlines()
-    wanted = (line.partition("#")[0].strip() for line in lines)
-    return {canonicalize_name(Requirement(line).name) for line in wanted if line and not line.startswith("-")}
+    lines = requirement_lines.read(replace(code, required=None)) if code.requirements.is_file() else []
+    return {line.name for line in lines if line.name}
 
 
 def _install(code: Source, sdist: Path, folder: Path) -> Path:
