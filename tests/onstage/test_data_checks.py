@@ -222,3 +222,25 @@ def test_many_large_files_take_about_a_second(project: Path) -> None:
     assert statuses == {"passed"}
     assert "train 1200120 rows of 101 files" in said
     assert time.monotonic() - started < 5
+
+
+def test_all_mistakes_of_model_py_are_said_in_one_run(project: Path) -> None:
+    both(
+        change(MODEL, 'Numeric("sepal_length")', 'Numeric("sepal_length", missing="NA")'),
+        change(MODEL, 'Numeric("sepal_width")', 'Categorical("sepal_width", [True, False])'),
+        IMPORT,
+        change(MODEL, '"maximize"', '"max"'),
+        change(MODEL, "tunable(0.01, low=1e-4, ", "tunable(0.01, "),
+    )(project)
+    ended = onstage("rehearse", "sagemaker", "--json", project / "report.json", cwd=project)
+    assert ended.code == 1
+    report = json.loads((project / "report.json").read_text(encoding="utf-8"))
+    (said,) = [check["detail"] for check in report["checks"] if check["id"] == "project.model"]
+    for line, words in zip(
+        said.splitlines(),
+        ["missing of 'sepal_length' must be a finite number, not 'NA'", 'write ["False", "True"]',
+         "OBJECTIVE's goal is 'maximize' or 'minimize', not 'max'", "tunable() needs low and high"],
+        strict=True,
+    ):  # fmt: skip
+        assert line.startswith("model.py: ")
+        assert words in line

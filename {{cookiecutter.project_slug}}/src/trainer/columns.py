@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from trainer import fields
-from trainer.run import UserError
+from trainer.run import UserError, mistaken
 
 
 class DataError(UserError):
@@ -250,7 +250,7 @@ class Table:
         if len(self.delimiter) != 1 or self.delimiter in '"\n\r':
             found.append(f"the delimiter must be one character, not {self.delimiter!r}")
         if found:
-            raise UserError("\n".join(f"model.py: {mistake}" for mistake in found))
+            mistaken("\n".join(f"model.py: {mistake}" for mistake in found))
 
     @property
     def features(self) -> list[Column]:

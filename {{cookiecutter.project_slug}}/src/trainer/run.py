@@ -34,6 +34,34 @@ class UserError(Exception):
     """A mistake that its author can mend: shown as one message, without a traceback."""
 
 
+# What is wrong with model.py, while it is loaded.
+_mistakes: list[str] | None = None
+
+
+def mistaken(message: str) -> None:
+    """Raise UserError for a mistake in model.py; while that is loaded, only when all others are known, too."""
+    if _mistakes is None:
+        raise UserError(message)
+    _mistakes.append(message)
+
+
+@contextlib.contextmanager
+def _all_mistakes() -> Iterator[None]:
+    global _mistakes
+    _mistakes = found = []
+    try:
+        yield
+    except UserError:
+        # What is wrong already may have caused it.
+        if not found:
+            raise
+    finally:
+        _mistakes = None
+    if found:
+        sys.modules.pop("trainer.model", None)
+        raise UserError("\n".join(found))
+
+
 @dataclass(frozen=True)
 class Objective:
     """What tuning looks at: a metric of the epoch line, such as `val_accuracy`, and "maximize" or "minimize"."""
@@ -43,7 +71,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.goal not in ("maximize", "minimize"):
-            raise UserError(f"model.py: OBJECTIVE's goal is 'maximize' or 'minimize', not {self.goal!r}")
+            mistaken(f"model.py: OBJECTIVE's goal is 'maximize' or 'minimize', not {self.goal!r}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +106,7 @@ def tunable(
     The range guides tuning only; `values` are the only ones that a flag accepts.
     """
     if (values is None) == (low is None or high is None) or scale not in ("linear", "log"):
-        raise UserError("model.py: tunable() needs low and high (scale 'linear' or 'log'), or values")
+        mistaken("model.py: tunable() needs low and high (scale 'linear' or 'log'), or values")
     search = {"values": list(values)} if values is not None else {"low": low, "high": high, "scale": scale}
     return field(default=default, metadata={"search": search, "help": help})
 
@@ -148,7 +176,7 @@ def join(folder: str, *names: str) -> str:
 
 def load_model() -> types.ModuleType:
     """`model.py`. Raises UserError, with the line, for one that cannot be imported or lacks a part."""
-    with explaining_model():
+    with _all_mistakes(), explaining_model():
         from trainer import model
     for name in ("DATA", "OBJECTIVE", "Hyperparameters", "build_model"):
         if not hasattr(model, name):
