@@ -118,3 +118,23 @@ def test_files_that_are_not_read_are_named(
     (tmp_path / "train" / "a.csv").write_text(SOUND)
     CsvReader(simple).prepare(*folders)
     assert capsys.readouterr().out.splitlines() == [f"note: train: {said}"]
+
+
+def test_what_only_a_part_of_the_rows_says_is_no_verdict(simple: Any, columns: Any) -> None:
+    from trainer.notes import Seen, find_notes
+
+    train, evaluation = Seen(simple, "train"), Seen(simple, "eval")
+    for number in range(300):
+        train.add(simple.columns, ["1", "A" if number else "a", "no"])
+    evaluation.add(simple.columns, ["1", "a", "no"])
+    assert "299 of 300 train rows (99.7 %)" in find_notes(train, evaluation)[0]
+    train = Seen(simple, "train")
+    train.add(simple.columns, ["1", "A", "no"])
+    with pytest.raises(columns.DataError, match="every value is outside"):
+        train.refuse_unknown()
+    # Other rows may have another class, another value.
+    train.whole = False
+    train.refuse_unknown()
+    assert find_notes(train, evaluation) == [
+        "c: 1 of 1 train rows (100 %) are outside its vocabulary; the first: 'A' (did you mean 'a'?)"
+    ]

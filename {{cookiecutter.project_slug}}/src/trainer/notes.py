@@ -76,7 +76,7 @@ class Seen:
         found = []
         for column in self.table.features:
             if count := self.unknown[column.name]:
-                share = f"{count} of {self.rows} {self.channel} rows ({100 * count / self.rows:.2g} %)"
+                share = f"{count} of {self.rows} {self.channel} rows ({100 * count / self.rows:.3g} %)"
                 found.append(f"{column.name}: {share} are outside its vocabulary; the first: {self._first(column)}")
         return found
 
@@ -112,7 +112,8 @@ def left_out(names: Iterable[str]) -> dict[str, str]:
     for name in sorted(names):
         top, folder, _ = name.partition("/")
         plain = top.lower()
-        if any(part.startswith((".", "_")) for part in name.split("/")) or (top.endswith(".csv") and not folder):
+        hidden = not top or any(part.startswith((".", "_")) for part in name.split("/"))
+        if hidden or (top.endswith(".csv") and not folder):
             continue
         if folder:
             found[f"{top}/"] = "folders in it are not read: move their files up"
