@@ -44,8 +44,11 @@ def training_job(
     if settings.spot_max_wait:
         # A job that is sent again continues; one with other hyperparameters, epochs apart, is another training.
         same = {key: value for key, value in hyperparameters.items() if key != "epochs"}
-        fingerprint = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
-        body["CheckpointConfig"] = {"S3Uri": places.checkpoints(fingerprint), "LocalPath": "/opt/ml/checkpoints"}
+        kept = places.checkpoints(hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12])
+    else:
+        # It starts anew, but its trained weights outlive it, should their export fail.
+        kept = places.own_checkpoints(name)
+    body["CheckpointConfig"] = {"S3Uri": kept, "LocalPath": "/opt/ml/checkpoints"}
     return {**body, **_tags(settings)}
 
 

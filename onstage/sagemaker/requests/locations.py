@@ -37,6 +37,10 @@ class Locations:
         """The checkpoints of all jobs that continue each other; a job's own name in it would start from nothing."""
         return self._uri("checkpoints", name)
 
+    def own_checkpoints(self, job: str) -> str:
+        """The checkpoints of one job, which no other one continues."""
+        return self._uri("jobs", job, "checkpoints")
+
     def predictions(self, job: str) -> str:
         """What a batch transform job answers, one .out object for each input object."""
         return self._uri("predictions", job)

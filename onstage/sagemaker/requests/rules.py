@@ -127,7 +127,7 @@ def _spot(job: Body, path: Path) -> Iterator[Problem]:
 
 def _checkpoints(body: Body) -> Iterator[Problem]:
     uri, name = (body.get("CheckpointConfig") or {}).get("S3Uri", ""), body.get("TrainingJobName", "")
-    if name and name in uri:
+    if name and name in uri and body.get("EnableManagedSpotTraining"):
         message = f"{uri!r} has the job's name in it: the job that is sent again would find no checkpoint"
         yield Problem("CheckpointConfig.S3Uri", message, f"leave {name} out")
 

@@ -138,7 +138,7 @@ def test_an_emulated_sagemaker_takes_the_bodies_one_after_the_other(
 def test_empty_settings_are_left_out() -> None:
     assert set(training()) == {
         "TrainingJobName", "HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig",
-        "OutputDataConfig", "ResourceConfig", "StoppingCondition",
+        "OutputDataConfig", "ResourceConfig", "StoppingCondition", "CheckpointConfig",
     }  # fmt: skip
     assert training()["OutputDataConfig"] == {"S3OutputPath": "s3://data-of-mine/iris/jobs"}
 
@@ -183,6 +183,13 @@ def test_a_spot_job_that_is_sent_again_finds_its_checkpoints() -> None:
     assert first.startswith("s3://data-of-mine/iris/checkpoints/")
     assert checkpoints("iris-2") == checkpoints("iris-2", epochs=80) == first
     assert checkpoints("iris-1", learning_rate=0.5) != first
+
+
+def test_a_job_on_demand_starts_anew_and_keeps_its_own_checkpoints() -> None:
+    body = bodies.training_job(settings(), "iris", "iris-1", dataclasses.asdict(HYPERPARAMETERS), [])
+    kept = {"S3Uri": "s3://data-of-mine/iris/jobs/iris-1/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    assert body["CheckpointConfig"] == kept
+    assert not validate.problems("CreateTrainingJob", body)
 
 
 def test_search_spaces_become_ranges() -> None:
