@@ -103,7 +103,7 @@ def main() -> None:
     fitted.fit(cached, epochs=epochs, verbose=0)
     fit = epochs * 100 * BATCH / (time.perf_counter() - started) / 1000
     hyperparameters = model.Hyperparameters(epochs=epochs + 1, batch_size=BATCH)
-    loop = Loop(network(), InMemory(), tf.distribute.get_strategy(), hyperparameters)
+    loop = Loop(network(), InMemory(), tf.distribute.get_strategy(), hyperparameters, jit=False)
     epoch = loop.epochs(start=0)
     next(epoch)
     started = time.perf_counter()

@@ -97,6 +97,19 @@ class CsvReader:
             lambda raw, target, weight: (self._encoder.encode(raw), target, weight), num_parallel_calls=tf.data.AUTOTUNE
         ).prefetch(tf.data.AUTOTUNE)
 
+    def placed(self, training: bool) -> Iterator[tuple[list[str], Batch]]:
+        """All rows in batches, with each row's place and text."""
+        for file in self._files[training]:
+            before = int(self.table.header)
+            for lines in tf.data.TextLineDataset(file).skip(before).batch(SCAN_BATCH):
+                raw, target, weight = self._decode(without_blank(self.table, lines))
+                places = [f"{file}, row {before + n}: {line.decode()}" for n, line in enumerate(lines.numpy(), start=1)]
+                if len(weight) < len(lines):
+                    alone = (self._decode(without_blank(self.table, line[tf.newaxis]))[2] for line in lines)
+                    places = [place for place, rows in zip(places, alone, strict=True) if len(rows)]
+                yield places, (self._encoder.encode(raw), target, weight)
+                before += len(lines)
+
     def examples(self) -> list:
         at = self._columns.index(self.table.target)
         read = (texts for file in self._files[False] for texts, _ in rows.read(self.table, file, _lines(file)))

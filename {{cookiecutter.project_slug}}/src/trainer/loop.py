@@ -24,15 +24,7 @@ class Loop:
     `compile` was told is done here, too; `network.jit_compile` only where `jit` says that somebody asked for it.
     """
 
-    def __init__(
-        self,
-        network: keras.Model,
-        reader: Reader,
-        strategy: tf.distribute.Strategy,
-        hyperparameters: Any,
-        *,
-        jit: bool = False,
-    ) -> None:
+    def __init__(self, network: keras.Model, reader: Reader, strategy: Any, hyperparameters: Any, jit: bool) -> None:
         self.network, self.reader, self.strategy, self.hyperparameters = network, reader, strategy, hyperparameters
         batch_size = hyperparameters.batch_size
         self.steps = math.ceil(reader.train_rows / batch_size)
@@ -131,10 +123,9 @@ class Loop:
         # A mean over rows, of which the last batch has fewer.
         self._eval_loss.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(features)[0])[0])
         results = self.network.compute_metrics(features, target, output, weight)
-        if type(self.network).metrics is keras.Model.metrics:
-            # Keras' own, which is ours above.
-            results = {name: value for name, value in results.items() if name != "loss"}
-        return {name: tf.cast(value, tf.float32) for name, value in results.items()}
+        # Keras' own loss is ours above, and stands at 0.
+        left_out = "loss" if type(self.network).metrics is keras.Model.metrics else None
+        return {name: tf.cast(value, tf.float32) for name, value in results.items() if name != left_out}
 
     def _steps_of_evaluation(self, batches: Iterator, count: tf.Tensor) -> dict[str, tf.Tensor]:
         results = self._nothing

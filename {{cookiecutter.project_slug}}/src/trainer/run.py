@@ -206,9 +206,8 @@ def explaining_model(hint: str = "", *, others: bool = True) -> Iterator[None]:
             ) from error
         if failure.place is None and not others:
             raise
-        in_layer = failure.call and failure.function != "build_model"
         about_inputs = "inputs" in failure.code + failure.reason or "Model(" in failure.code
-        fits = failure.place is None or (about_inputs and not in_layer)
+        fits = failure.place is None or (about_inputs and not failure.call)
         raise UserError(f"{failure}. {hint}" if hint and fits else str(failure)) from error
 
 

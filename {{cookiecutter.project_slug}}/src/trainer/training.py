@@ -15,6 +15,7 @@ from trainer.data import CsvReader, Reader
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop
 from trainer.networks import build
+from trainer.not_finite import find_not_finite
 from trainer.reporting import Reporter
 from trainer.run import Run, UserError, explaining_model
 
@@ -58,7 +59,9 @@ def _train(run: Run) -> Result:
     reporter = Reporter(run, model.OBJECTIVE)
     metrics: dict[str, float] = {}
     for epoch, metrics in loop.epochs(start=checkpoints.restore()):
-        _refuse_nan(epoch, metrics, hyperparameters)
+        if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
+            with strategy.scope():
+                raise UserError(_why_not_finite(epoch, metrics, loop))
         reporter.report(epoch, metrics)
         checkpoints.save(epoch, last=epoch == hyperparameters.epochs)
     if not metrics:
@@ -98,11 +101,15 @@ def _check_objective(names: list[str]) -> None:
         raise UserError(f"model.py: OBJECTIVE names {model.OBJECTIVE.metric!r}; the metrics are {', '.join(names)}")
 
 
-def _refuse_nan(epoch: int, metrics: dict[str, float], hyperparameters: Any) -> None:
-    bad = [name for name in ("loss", "val_loss") if not math.isfinite(metrics[name])]
-    if bad:
-        rate = getattr(hyperparameters, "learning_rate", None)
-        hint = f"try --learning-rate {min(rate / 10, 0.01):g}" if rate else "try smaller steps"
-        raise UserError(
-            f"{bad[0]} is {metrics[bad[0]]} after epoch {epoch}: the training diverged; {hint}. No model was written."
-        )
+def _why_not_finite(epoch: int, metrics: dict[str, float], loop: Loop) -> str:
+    reader, hyperparameters = loop.reader, loop.hyperparameters
+    in_training = not math.isfinite(metrics["loss"])
+    # After such a step the weights say nothing any more: a new network does.
+    looked_at = build(model, hyperparameters, reader)[0] if in_training else loop.network
+    if found := find_not_finite(looked_at, reader, in_training, hyperparameters.batch_size):
+        untrained = ", before any step of training: other steps do not help" if in_training else ""
+        return f"{found}{untrained}. No model was written."
+    name = "loss" if in_training else "val_loss"
+    rate = getattr(hyperparameters, "learning_rate", None)
+    hint = f"try --learning-rate {min(rate / 10, 0.01):g}" if rate else "try smaller steps"
+    return f"{name} is {metrics[name]} after epoch {epoch}: the training diverged; {hint}. No model was written."
