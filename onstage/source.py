@@ -41,6 +41,9 @@ def find_data(project: Project, location: str) -> dict[str, Path]:
         )
     place = project.root / location
     if place.is_dir():
+        for path in place.rglob("*"):
+            if path.is_symlink() and not path.exists() and not path.name.startswith("."):
+                raise UserError(f"{location}/{path.relative_to(place).as_posix()} is a link to what is not there")
         found_files = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.startswith("."))
         found = {path.relative_to(place).as_posix(): path for path in found_files}
     else:

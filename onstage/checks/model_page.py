@@ -96,6 +96,8 @@ class ModelPage:
                             seen.add(columns, texts)
             except UserError as error:
                 wrong[""] = str(error)
+            except OSError as error:
+                wrong[""] = f"{name} cannot be read: {error.strerror}"
             problems += wrong.values()
         return seen, problems
 

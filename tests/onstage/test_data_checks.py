@@ -123,7 +123,7 @@ FOUND = {
         both(change(TRAIN, "5.0,3.4,1.5,0.2", '"5,0",3.4,1.5,20%'), change(EVAL, "5.7,2.6,3.5,1.0", "5.7,2.6,NaN,1.0")),
         "failed",
         ["column 'sepal_length': '5,0' is not a number; write 5.0",
-         "column 'petal_width': '20%' is not a number; write 0.2",
+         "column 'petal_width': '20%' is not a number; write 0.2 or 20",
          "column 'petal_length': 'NaN' is not a number; if it means no value: Table(..., missing_text='NaN')"],
     ),
     "a quote inside a field, and a decimal comma": (
@@ -138,6 +138,10 @@ FOUND = {
         each_row(lambda _, row: ",".join(row.split(",")[::-1]), EVAL,
                  header="species,petal_width,petal_length,sepal_width,sepal_length"),
         "failed", [f"{EVAL}, row 1: the columns are in another order than in {TRAIN}"],
+    ),
+    "a link to nothing": (
+        lambda project: (project / "data" / "train" / "more.csv").symlink_to("nowhere.csv"), "failed",
+        ["data/train/more.csv is a link to what is not there"],
     ),
     "no data at two places": (
         both(change("settings.toml", '"data/train"', '"data/trian"'), change("settings.toml", '"data/eval"', '"eval"')),

@@ -20,6 +20,9 @@ _FORMATS = {
     "\x1f\udc8b": "compressed by gzip: unpack it",
     "PK\x03\x04": "a zip archive or an Excel file: unpack it, or save the sheet as CSV UTF-8",
     "PAR1": "a Parquet file: write it as CSV",
+    "<!DOCTYPE": "a web page: what was downloaded is not the data",
+    "<html": "a web page: what was downloaded is not the data",
+    "version https://git-lfs": "Git LFS's note of where the file is: git lfs pull",
     "\udcd0\udccf": "an old Excel file: save the sheet as CSV UTF-8",
 }
 
@@ -107,7 +110,8 @@ def _advice(name: str, text: str, classes: str) -> str:
     if re.fullmatch(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)?,\d+", plain):
         return f"; write {plain.replace('.', '').replace(',', '.')}, with a decimal point"
     if plain.endswith("%") and is_number(number := plain[:-1].strip().replace(",", ".")):
-        return f"; write {float(number) / 100:g}, or {number} for all rows, without %"
+        ways = dict.fromkeys([f"{float(number) / 100:g}", number])
+        return f"; write {' or '.join(ways)}, without %, the same way in all rows"
     if unit := _WITH_UNIT.fullmatch(plain):
         return f"; write {unit[1] or unit[2]} alone"
     if plain and not re.search(r"\d", plain) and "inf" not in plain.casefold():

@@ -57,7 +57,12 @@ def read(table: Table, file: str, lines: Iterable[str]) -> Iterator[tuple[list[s
                 yield texts, {"": f"{place}: {stray}: {line.strip()[:80]!r}"}
                 continue
             found = ((column.name, _problem(table, column, text)) for column, text in zip(columns, texts, strict=True))
-            yield texts, {name: f"{place}, column {name!r}: {problem}" for name, problem in found if problem}
+            wrong = {name: f"{place}, column {name!r}: {problem}" for name, problem in found if problem}
+            if wrong and not any(texts):
+                wrong = {"": f"{place}: every field is empty; delete the row"}
+            elif wrong and texts == [column.name for column in columns]:
+                wrong = {"": f"{place}: the header once more; delete the row"}
+            yield texts, wrong
 
 
 def find_problem(table: Table, files: Iterable[str], lines: Callable[[str], Iterable[str]] = local_lines) -> str | None:
