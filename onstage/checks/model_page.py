@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onstage.checks import loggers
 from onstage.errors import UserError, is_user_error
 from onstage.project import Project
 
@@ -161,7 +162,8 @@ def _loading(project: Project) -> Iterator[Callable[[str], bool]]:
     importlib.invalidate_caches()
     sys.path.insert(0, str(project.source))
     try:
-        yield own
+        with loggers.kept():
+            yield own
     finally:
         sys.path.remove(str(project.source))
         for name in [name for name in sys.modules if own(name)]:

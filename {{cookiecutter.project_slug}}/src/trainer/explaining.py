@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 MOST_CHARACTERS = 400
 _SAID = (
     re.compile(
-        r"Exception encountered when calling (?P<call>.+?)\.\n\s*\n(?P<said>.*?)(\n\s*\nArguments rec|\Z)", re.DOTALL
+        r"Exception encountered when calling (?P<call>.+?)\.\n\s*\n(?P<said>.*?)(\n\s*\n\s*Arguments rec|\Z)", re.DOTALL
     ),
     re.compile(r"\n\n(?P<said>[^\n]+)\n\s*\[\[\{\{node"),
     re.compile(r"\Ain user code:.*\n\n\s*\w+: (?P<said>.*)\Z", re.DOTALL),
@@ -38,7 +38,7 @@ def explain(error: BaseException) -> Failure:
     text = re.sub(r"\x1b\[\d*m", "", str(error.args[0]) if len(error.args) == 1 else str(error))
     found = next(filter(None, (pattern.search(text) for pattern in _SAID)), None)
     call = found.groupdict().get("call") if found else None
-    said = (found["said"] if found else str(error)).rpartition("Error encountered:")[2]
+    said = (found["said"] if found else str(error)).rpartition("Error encountered:")[2].partition(" for '{{node")[0]
     said = " ".join(said.split())[:MOST_CHARACTERS]
     reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
