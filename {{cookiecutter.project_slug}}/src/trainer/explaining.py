@@ -38,7 +38,7 @@ def explain(error: BaseException) -> Failure:
     text = re.sub(r"\x1b\[\d*m", "", str(error.args[0]) if len(error.args) == 1 else str(error))
     found = next(filter(None, (pattern.search(text) for pattern in _SAID)), None)
     call = found.groupdict().get("call") if found else None
-    said = (found["said"] if found else str(error)).rpartition("Error encountered:")[2].partition(" for '{{node")[0]
+    said = (found["said"] if found else str(error)).rpartition("Error encountered:")[2].partition(" for '{")[0]
     said = " ".join(said.split())[:MOST_CHARACTERS]
     reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
