@@ -114,12 +114,13 @@ class Item:
 class AccountFile:
     """What makes a cloud account ready, as a file for an administrator: its name and content.
 
-    `command` are the words that use it, in which `{file}` stands for its path.
+    `command` are the words that use it, in which `{file}` stands for its path; `notes` are lines to print below it.
     """
 
     name: str
     content: str
     command: Sequence[str]
+    notes: Sequence[str]
 
 
 class Bucket(Protocol):

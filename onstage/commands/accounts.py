@@ -15,7 +15,7 @@ def setup(platform: Platform, *, create: bool, write: Path | None, dry_run: bool
     """Say what is missing and which permissions to ask for.
 
     With `create` make bucket and identity of the jobs; with `write`, a folder, leave there what makes them. Raises
-    StartError for both, and where there is a file already.
+    StartError for both, where there is such a file already, and where a file stands in the folder's place.
     """
     if write:
         if create:
@@ -45,6 +45,8 @@ def _write(platform: Platform, folder: Path, *, dry_run: bool) -> None:
     made = platform.account_file()
     file = folder / made.name
     shown = path_for_people(file)
+    if no_folder := next((one for one in (folder, *folder.parents) if one.is_file()), None):
+        raise StartError(f"{path_for_people(no_folder)} is a file, and --write takes a folder")
     if file.exists() or file.is_symlink():
         raise StartError(f"{shown} is there already, and was not changed: choose another folder, or move it away")
     if dry_run:
@@ -59,4 +61,4 @@ def _write(platform: Platform, folder: Path, *, dry_run: bool) -> None:
             file.chmod(0o755)
         show.say(f"wrote {shown}")
     command = " ".join(shown if word == "{file}" else shlex.quote(word) for word in made.command)
-    show.say(f"read it, change it, then: {command}")
+    show.say("\n".join([f"read it, change it, then: {command}", *made.notes]))

@@ -68,14 +68,18 @@ def plan(clients: Clients, settings: Settings) -> Plan:
 
 
 def written(settings: Settings) -> AccountFile:
-    """The stack as a file, with what it is made of and how it is sent."""
-    cloud = settings.cloud(SageMaker)
+    """The stack as a file, with how it is sent and what comes of it. Whether the bucket is there, nobody is asked."""
+    cloud, name = settings.cloud(SageMaker), stack_name(settings)
     chosen = [f"{key}={value}" for key, value in _parameters(settings).items() if value]
     command = [
-        "aws", "cloudformation", "deploy", "--region", cloud.region, "--stack-name", stack_name(settings),
+        "aws", "cloudformation", "deploy", "--region", cloud.region, "--stack-name", name,
         "--template-file", "{file}", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *chosen,
     ]  # fmt: skip
-    return AccountFile("sagemaker.yaml", TEMPLATE.read_text(encoding="utf-8"), command)
+    outputs = f"describe-stacks --region {cloud.region} --stack-name {name} --query 'Stacks[].Outputs'"
+    notes = [f"then put what it made into settings.toml, [sagemaker]: aws cloudformation {outputs}"]
+    if cloud.bucket:
+        notes.insert(0, f"add CreateBucket=no if there is a bucket {cloud.bucket} already")
+    return AccountFile("sagemaker.yaml", TEMPLATE.read_text(encoding="utf-8"), command, notes)
 
 
 def result(clients: Clients, settings: Settings) -> dict[str, str]:

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 usage() {
-  echo "usage: account.sh --project PROJECT --region REGION --bucket BUCKET [--account ID] [--repository NAME]" \
+  echo "usage: ${0##*/} --project PROJECT --region REGION --bucket BUCKET [--account ID] [--repository NAME]" \
     "[--user EMAIL] [--apply]"
   echo "  --account     the service account's id, 6 to 30 characters [default: trainer-vertex]"
   echo "  --repository  [default: docker-hub]"

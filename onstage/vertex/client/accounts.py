@@ -11,6 +11,7 @@ from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import DeniedError
 from onstage.vertex.client.session import Client
+from onstage.vertex.client.setup import named
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies, images, policies
 
@@ -42,7 +43,7 @@ class Account:
             }
             for name, check in checks.items():
                 report.run("vertex", name, partial(_readable, check))
-        return policies.policy(self._settings)
+        return policies.policy(named(self._settings))
 
     def _check_region(self) -> str:
         images.image_uri(self._cloud.region, "training", "prebuilt", "cpu")

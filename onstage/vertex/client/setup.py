@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from onstage.commands import show
+from onstage.errors import UserError
 from onstage.platform import AccountFile, Plan, Request, Step
 from onstage.sections import Vertex
 from onstage.settings import Settings
-from onstage.vertex.requests import bodies, policies
-from onstage.vertex.client.session import Client
 from onstage.vertex.client.errors import ExistsError
+from onstage.vertex.client.session import Client
 from onstage.vertex.client.storage import GoogleBucket
-from onstage.errors import UserError
+from onstage.vertex.requests import bodies, policies
 
 # Seconds that a new service account may take until policies know it.
 _PATIENCE = 60
@@ -23,12 +23,22 @@ Body = dict[str, Any]
 
 def written(settings: Settings) -> AccountFile:
     """The script that makes with gcloud what Setup does, and how it is run for these settings."""
+    notes = ["it ends with the lines for settings.toml, [vertex]; without --apply it only says what it would do"]
+    if not settings.cloud(Vertex).project:
+        notes.insert(0, "settings.toml names no project: write its id instead of PROJECT")
+    settings = named(settings)
     cloud = settings.cloud(Vertex)
     account = policies.account_of(settings).partition("@")[0]
-    given = {"--project": cloud.project or "PROJECT", "--region": cloud.region, "--bucket": policies.bucket_of(settings)}
+    given = {"--project": cloud.project, "--region": cloud.region, "--bucket": policies.bucket_of(settings)}
     given |= {"--account": account, "--repository": cloud.repository}
     command = ["bash", "{file}", *(word for pair in given.items() for word in pair), "--apply"]
-    return AccountFile("vertex.sh", SCRIPT.read_text(encoding="utf-8"), command)
+    return AccountFile("vertex.sh", SCRIPT.read_text(encoding="utf-8"), command, notes)
+
+
+def named(settings: Settings) -> Settings:
+    """`settings` whose project is PROJECT where settings.toml names none, for names that people read."""
+    cloud = settings.cloud(Vertex)
+    return settings.model_copy(update={"vertex": cloud.model_copy(update={"project": cloud.project or "PROJECT"})})
 
 
 class Setup:

@@ -108,13 +108,30 @@ def test_the_script_is_written_for_an_administrator_who_runs_it_as_printed(
     said = desk.run("setup", "--write", "infra")
     file = desk.folder / "infra" / "vertex.sh"
     assert os.access(file, os.X_OK)
-    line = said.partition("then: ")[2].strip()
+    line = said.partition("then: ")[2].splitlines()[0]
     words = line.removesuffix(" --apply").split()
     assert words[:2] == ["bash", "infra/vertex.sh"]
+    assert PROJECT in words
     done = command(*words, cwd=desk.folder)
     assert done.returncode == 0, done.stderr
     assert "gcloud storage buckets create" in done.stdout
     assert "is there already" in desk.run("setup", "--write", "infra", code=2)
+    usage = command(*words[:2], cwd=desk.folder)
+    assert (usage.returncode, usage.stderr.partition(" --")[0]) == (2, "usage: vertex.sh")
+
+
+def test_without_a_project_in_the_settings_it_is_said_where_to_write_its_id(
+    project: Path, desk: Desk, tmp_path: Path
+) -> None:
+    nameless = make_desk(project, tmp_path / "nameless", desk.google, "")
+    nameless.change(f'project = "{PROJECT}"', 'project = ""')
+    said = nameless.run("setup", "--write", "infra")
+    assert "--project PROJECT" in said
+    assert "--bucket PROJECT-iris-classifier" in said
+    assert "names no project: write its id instead of PROJECT" in said
+    report = nameless.run("setup", code=1)
+    assert "roles/storage.objectUser on gs://PROJECT-iris-classifier" in report
+    assert "names no project:" not in desk.run("setup", "--write", "infra")
 
 
 SCRIPT = Path(setup.__file__).with_name("account.sh")
