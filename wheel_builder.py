@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "onstage"
 # What else lies in a clone (bytecode, editors' and notebooks' leavings) is no source; all of these are text.
-SOURCES = ("*.py", "*.json", "py.typed", "*-packages.txt", "account.*")
+SOURCES = ("*.py", "*.json", "py.typed", "*-packages.txt", "account.yaml", "account.sh")
 WHEEL = b"Wheel-Version: 1.0\nGenerator: wheel_builder\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 # Where the files of the folder dist-info stand in a clone.
 INFO = {

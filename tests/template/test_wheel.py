@@ -96,7 +96,8 @@ def test_stray_files_bytecode_and_links_in_the_clone_give_the_same_wheel(
     (tmp_path / "other" / "secret.py").write_text("TOKEN = 1\n")
     for name in (
         "__pycache__/cli.cpython-312.pyc", "__pycache__/cli.py", ".ipynb_checkpoints/cli.py", "._cli.py", ".DS_Store",
-        "cli.py.orig", "cli.py~", "notes.txt", "sagemaker/report.html", ".idea/a.json",
+        "cli.py.orig", "cli.py~", "account.yaml~", "account.sh.orig", "notes.txt", "sagemaker/report.html",
+        ".idea/a.json",
     ):  # fmt: skip
         stray = repository / "onstage" / name
         stray.parent.mkdir(exist_ok=True)
@@ -180,6 +181,7 @@ def test_the_wheel_holds_every_source_and_records_it(tmp_path: Path) -> None:
     assert forms == {(zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0), 3, 0o100644 << 16)}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "onstage").rglob("*.py")}
     assert sources <= set(contents)
+    assert {"onstage/sagemaker/client/account.yaml", "onstage/vertex/client/account.sh"} <= set(contents)
     assert {"onstage/py.typed", f"{info}/licenses/LICENSE", "onstage/vertex/requests/schema.json"} <= set(contents)
     assert len([name for name in contents if name.endswith("-packages.txt")]) == 2
     rows = list(csv.reader(io.StringIO(contents[f"{info}/RECORD"].decode())))
