@@ -98,8 +98,9 @@ def test_systemd_knows_every_key_of_the_units(tmp_path: Path, wrong: str, said: 
     assert (said in done.stderr) if said else (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
 
 
-def test_the_timer_is_started_and_cron_is_not_asked() -> None:
+def test_the_timer_is_started_looks_again_after_no_answer_and_cron_is_not_asked() -> None:
     script = start_script()
+    assert re.search(r"(?m)^TimeoutStartSec=\d+min$", script)
     assert script.rstrip().endswith("systemctl daemon-reload\nsystemctl enable --now stop-when-idle.timer")
     assert "/etc/cron" not in script
 
@@ -112,14 +113,18 @@ def test_the_stack_is_written_for_an_administrator_and_nothing_is_overwritten(ne
     assert "aws cloudformation deploy --region" in said
     assert "--template-file 'for admins/sagemaker.yaml' --capabilities CAPABILITY_IAM" in said
     assert f"BucketName={new_desk.bucket}" in said
+    assert f"add CreateBucket=no if there is a bucket {new_desk.bucket} already" in said
+    assert "--query 'Stacks[].Outputs'" in said
     file.write_text("mine", encoding="utf-8")
     refused = new_desk.run("setup", "--write", "for admins", code=2)
     assert "'for admins/sagemaker.yaml' is there already, and was not changed" in refused
     assert file.read_text(encoding="utf-8") == "mine"
     assert "would write other/sagemaker.yaml" in new_desk.run("setup", "--write", "other", "--dry-run")
     assert not (new_desk.folder / "other").exists()
-    assert "cannot be written" in new_desk.run("setup", "--write", "settings.toml", code=2)
+    for inside in ("settings.toml", "settings.toml/other"):
+        assert "settings.toml is a file, and --write takes a folder" in new_desk.run("setup", "--write", inside, code=2)
     assert "choose one" in new_desk.run("setup", "--write", "other", "--create", code=2)
+    assert not (new_desk.folder / "other").exists()
 
 
 @pytest.mark.parametrize(
