@@ -26,6 +26,7 @@ _FIRST = {
     "names": "no file is imported in place of a library, or obeyed as a setup.py",
     "requirements": "the requirements replace nothing that the image was built around",
     "imports": "every imported module is in the image, required, or travels along",
+    "resolution": "what the requirements drag in leaves the image's own packages as they are, and needs no compiler",
 }
 _PACKAGE = {
     "modules": "every folder and file of the package can be installed and imported",
@@ -89,7 +90,7 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
-    **dict.fromkeys(("code", "names", "requirements", "imports", "request"), ("images",)),
+    **dict.fromkeys(("code", "names", "requirements", "imports", "resolution", "request"), ("images",)),
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),

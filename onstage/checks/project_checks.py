@@ -9,6 +9,7 @@ from onstage.checks import (
     import_checks,
     name_checks,
     objective_checks,
+    resolution_checks,
     secret_checks,
     source_checks,
     table_checks,
@@ -48,6 +49,7 @@ def check_elsewhere(report: Report, platform: str, code: Source, image: Image | 
     """Check code that is no project of the template's."""
     check_source(report, platform, code, image, ": --image-python 3.12, such as, says which Python it has")
     _check_files(report, code)
+    check_resolution(report, platform, code, image)
     _check_secrets(report, code)
 
 
@@ -59,6 +61,18 @@ def check_model(report: Report, settings: Settings, argv: Sequence[str]) -> tupl
     if report.project is None:
         report.project = _check_project(report, settings, argv)
     return report.project
+
+
+def check_resolution(report: Report, platform: str, code: Source, image: Image | None) -> None:
+    """Ask an index what the requirements come to, which is only worth its seconds where nothing else is wrong."""
+    if not report.passed:
+        return
+    if image is None or image.packages is None:
+        report.skip(platform, "resolution", "what the image has installed is not known here")
+    elif code.required:
+        report.skip(platform, "resolution", "what a package requires is not resolved here")
+    else:
+        report.run(platform, "resolution", lambda: resolution_checks.check_resolution(code, image))
 
 
 def _check_secrets(report: Report, code: Source) -> None:

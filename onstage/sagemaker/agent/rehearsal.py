@@ -45,7 +45,8 @@ def check(
     cloud = settings.cloud(SageMaker)
     found: dict[str, Any] = {}
     has_images = report.run(PLATFORM, "images", lambda: _check_images(cloud, found))
-    if not project_checks.check_source(report, PLATFORM, Source.of(settings.project), found.get("image")):
+    code = Source.of(settings.project)
+    if not project_checks.check_source(report, PLATFORM, code, found.get("image")):
         return None
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
@@ -72,6 +73,7 @@ def check(
     if has_images:
         report.run(PLATFORM, "request", check_request)
         report.run(PLATFORM, "flags", lambda: _check_flags(found.get("body", {})))
+    project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
 
 

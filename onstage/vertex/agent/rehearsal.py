@@ -67,6 +67,7 @@ def check(
 
     if has_images:
         report.run(PLATFORM, "request", check_request)
+    project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
 
 
