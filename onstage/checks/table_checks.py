@@ -66,9 +66,10 @@ def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
         left = page.notes.left_out(found[channel])
         if not read[channel]:
             what = f"settings.toml: {location} has no *.csv file, the first is {next(iter(found[channel]))}"
-            findings.append(Finding(f"{what}. {page.notes.say_left_out(channel, left)}" if left else what, ONLY_CSV))
+            said = f"{what}. {page.notes.say_left_out(channel, left)}" if left else what
+            findings.append(Finding(said, _ways_in(left) if left else ONLY_CSV))
         elif left:
-            findings.append(Finding(page.notes.say_left_out(channel, left), ONLY_CSV, warning=True))
+            findings.append(Finding(page.notes.say_left_out(channel, left), _ways_in(left), warning=True))
         named = {_named(page, file): file for file in read[channel].values()}
         seen[channel], wrong = page.look(channel, named, most, seen.get("train"))
         problems += [problem for problem in wrong if problem not in problems]
@@ -95,6 +96,23 @@ def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
 def tables(files: Mapping[str, Path]) -> dict[str, Path]:
     """Those of a channel's files that the trainer reads of a folder, which is what a job gets."""
     return {name: file for name, file in files.items() if name.endswith(".csv") and "/" not in name}
+
+
+def _ways_in(names: Sequence[str]) -> str:
+    """What to do about files that are not read."""
+    return "; ".join(f"{name}: {_way_in(name.lower())}" for name in names[:5])
+
+
+def _way_in(name: str) -> str:
+    ways = {
+        ("/",): "folders in it are not read: move their files up",
+        (".csv",): "end its name in .csv, small letters",
+        (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".rar"): "unpack it",
+        (".tsv", ".tab"): 'name it .csv, with delimiter="\\t" in the Table of model.py',
+        (".xlsx", ".xls", ".ods", ".parquet", ".json", ".jsonl", ".feather", ".tfrecord"): "save it as CSV",
+    }
+    fits = (way for ends, way in ways.items() if name.endswith(ends))
+    return next(fits, "name it .csv if it is a part of the table, or move it out")
 
 
 def rows_of_each(files: int) -> int:

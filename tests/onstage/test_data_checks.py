@@ -89,12 +89,13 @@ FOUND = {
     "files that are not read": (
         both(copied(TRAIN, "data/train/b.tsv"), copied(TRAIN, "data/train/c.CSV"), copied(TRAIN, "data/train/d/e.csv")),
         "warning",
-        ["train: only *.csv is read, and this is left out: b.tsv (name it .csv, with", "c.CSV (end its name in .csv",
-         "d/ (folders in it are not read: move their files up)", "a job reads train 120 rows of 1 file"],
+        ["train: only *.csv is read, and this is left out: b.tsv, c.CSV, d/", "b.tsv: name it .csv, with",
+         "c.CSV: end its name in .csv", "d/: folders in it are not read: move their files up",
+         "a job reads train 120 rows of 1 file"],
     ),
     "no file that is read": (
         renamed(TRAIN, "data/train/iris.csv.gz"), "failed",
-        ["data/train has no *.csv file", "this is left out: iris.csv.gz (unpack it)"],
+        ["data/train has no *.csv file", "this is left out: iris.csv.gz", "iris.csv.gz: unpack it"],
     ),
     "eval is train": (copied(TRAIN, EVAL), "warning", ["eval has the very rows of train"]),
     "eval is a part of train": (

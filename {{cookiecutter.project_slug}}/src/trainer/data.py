@@ -230,9 +230,9 @@ def find_files(location: str) -> list[str]:
     return _find(location)[0]
 
 
-def _find(location: str) -> tuple[list[str], dict[str, str]]:
-    """The files of a location, and what is left out of a folder, with what to do about it."""
-    others: dict[str, str] = {}
+def _find(location: str) -> tuple[list[str], list[str]]:
+    """The files of a location, and what is left out of a folder."""
+    others: list[str] = []
     try:
         # Not by a pattern first: a folder's own name may hold [ or ?.
         if tf.io.gfile.isdir(location):

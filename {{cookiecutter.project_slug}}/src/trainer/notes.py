@@ -2,7 +2,7 @@
 """What a first look at the data notices that is no error, but seldom meant. Standard library only."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainer import rows
@@ -10,8 +10,6 @@ from trainer.columns import Categorical, Classes, Column, DataError, Table
 from trainer.fields import nearest
 
 EXAMPLES = 3
-_ABOUT_DATA = ("readme", "license", "licence", "notice", "changelog")
-_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".rar")
 
 
 class Seen:
@@ -106,39 +104,21 @@ def find_notes(train: Seen, evaluation: Seen) -> list[str]:
 SAME_ROWS = "eval has the very rows of train: its metrics will say what the model remembers, not what it has learned"
 
 
-def left_out(names: Iterable[str]) -> dict[str, str]:
-    """Which of the names in a channel's folder are not read, and what to do about each; not those about the data."""
-    found: dict[str, str] = {}
-    for name in sorted(names):
-        top, folder, _ = name.partition("/")
-        plain = top.lower()
-        hidden = not top or any(part.startswith((".", "_")) for part in name.split("/"))
-        if hidden or (top.endswith(".csv") and not folder):
-            continue
-        if folder:
-            found[f"{top}/"] = "folders in it are not read: move their files up"
-        elif not plain.startswith(_ABOUT_DATA) and not plain.endswith((".md", ".rst", ".pdf", ".html")):
-            found[top] = _way_in(plain)
-    return found
+def left_out(names: Iterable[str]) -> list[str]:
+    """Which of the names in a channel's folder are not read, those about the data aside; a folder ends in a slash."""
+    shown = [name for name in names if not any(part.startswith((".", "_")) for part in name.split("/"))]
+    tops = {name.partition("/")[0] + "/" * ("/" in name) for name in shown}
+    return sorted(top for top in tops if not (top.endswith((".csv", ".md", ".rst", ".pdf", ".html")) or _about(top)))
 
 
-def say_left_out(place: str, names: Mapping[str, str]) -> str:
+def say_left_out(place: str, names: Sequence[str]) -> str:
     """One sentence about all that a place has and the reader does not take."""
-    shown = ", ".join(f"{name} ({way})" for name, way in list(names.items())[:5])
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{place}: only *.csv is read, and this is left out: {shown}{more}"
+    return f"{place}: only *.csv is read, and this is left out: {', '.join(names[:5])}{more}"
 
 
-def _way_in(plain: str) -> str:
-    if plain.endswith(".csv"):
-        return "end its name in .csv, small letters"
-    if plain.endswith(_PACKED):
-        return "unpack it"
-    if plain.endswith((".tsv", ".tab")):
-        return 'name it .csv, with delimiter="\\t" in the Table of model.py'
-    if plain.endswith((".xlsx", ".xls", ".ods", ".parquet", ".json", ".jsonl", ".feather", ".tfrecord")):
-        return "save it as CSV"
-    return "name it .csv if it is a part of the table, or move it out"
+def _about(name: str) -> bool:
+    return name.lower().startswith(("readme", "license", "licence", "notice", "changelog")) and not name.endswith("/")
 
 
 def _shown(value: Any) -> str:
