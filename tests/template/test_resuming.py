@@ -197,26 +197,3 @@ def test_a_network_that_cannot_be_exported_is_trained_once(
     assert before == 2
     assert "nothing left to train" in capsys.readouterr().out
     assert len(result.response["predictions"]) == 3
-
-
-def test_a_model_that_fails_its_proof_is_not_left_to_be_served(
-    train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Noise in the answers: no two are the same, and so none is that of the model which was trained."""
-    import keras
-    import tensorflow as tf
-
-    from trainer.run import UserError
-
-    def build_model(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
-        hidden = keras.layers.Concatenate()(list(inputs.values()))
-        hidden = keras.layers.Lambda(lambda value: value * tf.random.uniform(tf.shape(value)), (4,))(hidden)
-        network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(hidden))
-        network.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
-        return network
-
-    monkeypatch.setattr(model, "build_model", build_model)
-    with pytest.raises(UserError, match="its export failed: RuntimeError: the exported model answers"):
-        train(epochs=1)
-    assert (tmp_path / "job" / "model" / "1" / "variables").exists()
-    assert not (tmp_path / "job" / "model" / "1" / "saved_model.pb").exists()

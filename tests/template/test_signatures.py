@@ -147,6 +147,15 @@ def test_ids_above_2_to_the_24_are_asked_as_objects_and_told_apart(numbers: Path
     assert len({json.dumps(answer) for answer in ask(numbers / "model" / "1", *rows)}) == 4
 
 
+def test_a_whole_number_that_int64_does_not_hold_is_refused(numbers: Path, ask: Callable) -> None:
+    from trainer.run import UserError
+
+    row = {"x": 3.0, "product_id": 2**63 - 1}
+    assert len(ask(numbers / "model" / "1", row)) == 1
+    with pytest.raises(UserError, match=r"input 'product_id' takes int64 .*9223372036854775808"):
+        ask(numbers / "model" / "1", row | {"product_id": 2**63})
+
+
 LARGE = {
     "a vocabulary": ('Categorical("n", [1, 2**24])', "1", True),
     "a vocabulary just below": ('Categorical("n", [1, 2**24 - 1])', "1", False),

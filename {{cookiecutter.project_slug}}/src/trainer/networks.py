@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from trainer.data import Reader
+from trainer.export import answers_alike
 from trainer.not_finite import find_not_finite, is_finite
 from trainer.run import UserError, explaining_model
 
@@ -48,6 +49,9 @@ def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[kera
     found = None if is_finite(output) else find_not_finite(network, reader, False, hyperparameters.batch_size)
     if problem := found or reader.check_output(output):
         raise UserError(f"model.py: {problem}")
+    if not answers_alike(network, output, network(features, training=False)):
+        what = "the network answers the same rows otherwise each time, with training=False, too"
+        raise UserError(f"model.py: {what}: an export could not be compared with it; leave chance to the training")
     # Where "auto" comes to the same, as on a GPU, the page tells whether somebody asked.
     asked = network.jit_compile and (
         not network._resolve_auto_jit_compile() or "jit_compile" in inspect.getsource(model)

@@ -84,7 +84,7 @@ class Predictor:
             array = np.array(values)
         except ValueError as error:
             raise UserError(f"{wanted}; the rows differ in length") from error
-        kinds = {"string": "US", "float32": "iuf", "int64": "iu"}.get(dtype.name, "biuf")
+        kinds = {"string": "US", "float32": "iuf", "int64": "i"}.get(dtype.name, "biuf")
         fits = len(array.shape) == len(shape) and all(
             want in (None, got) for want, got in zip(shape, array.shape, strict=True)
         )
