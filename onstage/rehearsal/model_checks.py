@@ -12,13 +12,38 @@ from onstage.serving.export_checks import machine_paths, python_only_ops
 from onstage.serving.process import ServedModel
 
 LAST_LINES = 12
+# Files of the trainer's that any training passes through.
+_BELOW = ("trainer/loop.py", "trainer/training.py", "trainer/run.py", "trainer/task.py")
 # What a SavedModel consists of.
 SAVED_MODEL = r"(saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|(variables|assets|assets\.extra)/.+)"
 
 
 def log_end(log: str) -> str:
-    """The last lines of a job's log, with a heading."""
+    """The last lines of a job's log, with a heading; without those that say where each thread was at its end."""
+    log = re.split(r"^Timeout \(\d+:", log, maxsplit=1, flags=re.MULTILINE)[0]
     return "\n".join(["the log ends:", *log.splitlines()[-LAST_LINES:]]) if log else "the log is empty"
+
+
+def never_ended(log: str, lingered: bool, otherwise: str, longer: str) -> Finding:
+    """About a program that had to be ended; its project may have said where each of its threads was."""
+    files = r'^  File ".*/(code|site-packages)/([^"]+)", line (\d+) in (\S+)'
+    places = [
+        f"; it was at {file}, line {line}, in {name}"
+        for folder, file, line, name in re.findall(files, log, re.MULTILINE)
+        if (folder == "code" or file.startswith("trainer/")) and file not in _BELOW
+    ]
+    place = places[0] if places else ""
+    if lingered:
+        return Finding(
+            f"the training was over, and the program did not end{place}",
+            "a thread, a pool or a child keeps it: make threads daemons, close pools, end children",
+            otherwise,
+        )
+    return Finding(
+        f"the program had not ended when the rehearsal's time_limit was over{place}",
+        f"look for a loop without an end; if it only needs longer, {longer}",
+        otherwise,
+    )
 
 
 def missing_module(log: str, terms: Terms) -> str | None:

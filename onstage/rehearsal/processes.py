@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,10 @@ from onstage.errors import UserError
 # What a process needs of this machine, beside its PATH; nothing else of the caller's environment goes in.
 _KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "TZ")
 
+
+# How long a program may go on when its training is over: a thread, a pool or a child may keep it.
+LINGERING = 12.0
+_ENDED = "onstage-ended"
 
 # Set by whoever has had enough of all that `run` runs, in whatever thread.
 STOPPED = threading.Event()
@@ -121,17 +125,19 @@ def run(
     """
     said: queue.Queue[Said] = queue.Queue()
     processes: list[Process] = []
-    late, kill_at, give_up_at = False, float("inf"), float("inf")
+    late, lingering, kill_at, give_up_at = False, False, float("inf"), float("inf")
     try:
         for launch in launches:
             try:
-                processes.append(Process(launch, said))
+                processes.append(Process(_asked(launch, deadline - time.monotonic()), said))
             except OSError as error:
                 raise UserError(f"{launch.command[0]} cannot be started: {error}") from error
         while not all(process.over for process in processes) and time.monotonic() < give_up_at:
             now = time.monotonic()
             if STOPPED.is_set():
                 raise UserError("stopped")
+            if not lingering and all(process.over or _has_ended(process.launch) for process in processes):
+                lingering, deadline = True, min(deadline, now + LINGERING)
             if now >= deadline and kill_at == float("inf"):
                 late, kill_at = True, now + grace
                 _end(processes)
@@ -157,6 +163,23 @@ def run(
             process.end(kill=True)
         _end_strays(marker)
     return [process.exit_code for process in processes], late
+
+
+def lingered(root: Path) -> bool:
+    """Whether the training of a process with this `root` was over, as the template's projects say."""
+    return (root / "tmp" / _ENDED).exists()
+
+
+def _asked(launch: Launch, seconds: float) -> Launch:
+    """With what the template's projects read: when to say where the program is, and where to note that it is over."""
+    place = launch.environment.get("TMPDIR")
+    told = {"ONSTAGE_SECONDS": f"{max(0.5, seconds - 1):.1f}"} if seconds < threading.TIMEOUT_MAX / 1000 else {}
+    told |= {"ONSTAGE_ENDED": str(Path(place, _ENDED))} if place else {}
+    return replace(launch, environment={**told, **launch.environment})
+
+
+def _has_ended(launch: Launch) -> bool:
+    return Path(launch.environment.get("ONSTAGE_ENDED", os.devnull)).is_file()
 
 
 def environment(root: Path, python: str) -> dict[str, str]:

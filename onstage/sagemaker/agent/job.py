@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, model_checks, pip_words
+from onstage.rehearsal import endpoint_checks, model_checks, pip_words, processes
 from onstage.rehearsal.archives import unpack
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.store import LocalStore
@@ -96,7 +96,8 @@ def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list
 
 
 def _out_of_time(result: JobResult, body: Mapping[str, Any], tail: str, terms: Terms) -> Finding:
-    if result.limit == "MaxRuntimeInSeconds":
+    over = all(processes.lingered(host.root) for host in result.hosts)
+    if result.limit == "MaxRuntimeInSeconds" and not over:
         what = f"the job's MaxRuntimeInSeconds, {body['StoppingCondition']['MaxRuntimeInSeconds']} s, are over"
         return Finding(
             what,
@@ -104,11 +105,8 @@ def _out_of_time(result: JobResult, body: Mapping[str, Any], tail: str, terms: T
             f"Stopped, MaxRuntimeExceeded\n{tail}",
         )
     most = body.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
-    return Finding(
-        "the script had not ended when the rehearsal's time_limit was over",
-        f"look for a loop without an end; if it only needs longer, {terms.longer}",
-        f"it would be paid for until MaxRuntimeInSeconds ({most} s), then: Stopped, MaxRuntimeExceeded\n{tail}",
-    )
+    otherwise = f"it would be paid for until MaxRuntimeInSeconds ({most} s), then: Stopped, MaxRuntimeExceeded\n{tail}"
+    return model_checks.never_ended(result.log, over, otherwise, terms.longer)
 
 
 def _check_metrics(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list[Finding] | str:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, model_checks, pip_words
+from onstage.rehearsal import endpoint_checks, model_checks, pip_words, processes
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.store import LocalStore
@@ -170,16 +170,14 @@ def _check_end(result: JobResult, task: Task, terms: Terms) -> list[Finding] | s
 
 def _out_of_time(result: JobResult, task: Task, tail: str, terms: Terms) -> Finding:
     timeout = (task.body["jobSpec"].get("scheduling") or {}).get("timeout", "604800s")
-    if result.limit == "timeout":
+    over = all(processes.lingered(replica.root) for replica in result.replicas)
+    if result.limit == "timeout" and not over:
         what = f"the job's timeout, {timeout}, is over"
         return Finding(
             what, f"raise {'timeout in [vertex] of settings.toml' if terms.of_project else 'it'}, or train less", tail
         )
-    return Finding(
-        "the program had not ended when the rehearsal's time_limit was over",
-        f"look for a loop without an end; if it only needs longer, {terms.longer}",
-        f"it would be paid for until its timeout, {timeout}\n{tail}",
-    )
+    otherwise = f"it would be paid for until its timeout, {timeout}\n{tail}"
+    return model_checks.never_ended(result.log, over, otherwise, terms.longer)
 
 
 def _advice(result: JobResult, terms: Terms) -> str:

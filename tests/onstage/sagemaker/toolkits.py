@@ -98,6 +98,7 @@ class Seen(NamedTuple):
             *("PWD", "SHLVL", "_"),  # the shell's, which the agent does without where it can
         }
         values = {name: value for name, value in self.script["environment"].items() if name not in left_out}
+        values = {name: value for name, value in values.items() if not name.startswith("ONSTAGE_")}
         return {**values, "code first": self.script["environment"]["PYTHONPATH"].split(":")[0]}
 
 

@@ -7,7 +7,9 @@ Standard library only.
 import argparse
 import contextlib
 import dataclasses
+import faulthandler
 import math
+import os
 import sys
 import traceback
 import types
@@ -151,7 +153,10 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
     """Call `run`; on an error print it, leave it in `failure_file`, and return the exit code.
 
     SageMaker shows the first 1,024 characters of that file as FailureReason, so the message comes before the traceback.
+    A rehearsal asks in two variables where a program is that does not end, and for a note when `run` is over.
     """
+    if seconds := os.environ.get("ONSTAGE_SECONDS"):
+        faulthandler.dump_traceback_later(float(seconds))
     try:
         run()
     except KeyboardInterrupt:
@@ -166,6 +171,10 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
             failure_file.parent.mkdir(parents=True, exist_ok=True)
             failure_file.write_text(f"{message}\n\n{trace}", encoding="utf-8")
         return 1
+    finally:
+        if ended := os.environ.get("ONSTAGE_ENDED"):
+            Path(ended).touch()
+            faulthandler.dump_traceback_later(5)
     return 0
 
 
