@@ -80,7 +80,7 @@ def test_a_plain_package_passes_but_for_the_image_that_is_gone(folder: Path) -> 
     skipped = {one for one, (status, _) in checks.items() if status == "skipped"}
     assert skipped == {
         "project.model", "project.hyperparameters", "project.data", "vertex.requirements", "vertex.imports",
-        "vertex.metrics",
+        "vertex.resolution", "vertex.metrics",
     }  # fmt: skip
     assert checks["vertex.model"][1].startswith("saved_model.pb: ")
     assert "left out: createTime, name, state" in ended.out
