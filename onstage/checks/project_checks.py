@@ -14,6 +14,7 @@ from onstage.checks import (
     source_checks,
     table_checks,
 )
+from onstage.checks.amount_checks import check_amounts
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Report
@@ -82,7 +83,7 @@ def _check_secrets(report: Report, code: Source) -> None:
 
 
 def _check_files(report: Report, code: Source) -> None:
-    report.run(PROJECT, "files", lambda: source_checks.check_travelling(code))
+    report.run(PROJECT, "files", lambda: [*source_checks.check_travelling(code), *check_amounts(code)])
     report.run(PROJECT, "calls", lambda: name_checks.check_calls(code))
     report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
     report.run(PROJECT, "environment", lambda: environment_checks.check_shell(code, os.environ))

@@ -22,7 +22,6 @@ SECRET_TEXTS = {
     "an AWS secret key": re.compile(rb"aws_secret_access_key[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9/+]{40}"),
     "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
-LARGE = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def check_syntax(code: Source, image: Image) -> list[Finding]:
 
 
 def check_travelling(code: Source) -> list[Finding]:
-    """Files that must not travel: secrets, data, and what a folder's name on the import path would hide."""
+    """Files that must not travel: secrets, by their names or by what they hold."""
     findings = []
     for file in code.files:
         content = file.read_bytes()
@@ -135,15 +134,6 @@ def check_travelling(code: Source) -> list[Finding]:
         if SECRET_NAMES.search(file.name) or kinds:
             found = f"holds {kinds[0]}" if kinds else "looks like a secret by its name"
             findings.append(Finding(f"{code.name(file)} {found} and would be uploaded", f"move it out of {code.place}"))
-        if len(content) > LARGE:
-            size = f"{len(content) / 1e6:.0f} MB"
-            findings.append(
-                Finding(
-                    f"{code.name(file)} has {size} and would be uploaded with every job",
-                    "move it to data/",
-                    warning=True,
-                )
-            )
     return findings
 
 
