@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onstage.rehearsal import amounts
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.serving.export_checks import machine_paths, python_only_ops
@@ -53,8 +54,8 @@ def missing_module(log: str, terms: Terms) -> str | None:
 
 
 def at_home(answer: list[Finding] | str, log: str, terms: Terms, report: Report) -> list[Finding] | str:
-    """The answer of a check of a job's end, with places as their author knows them, and the trainer's notes about the
-    data as warnings, unless another check has shown them.
+    """The answer of a check of a job's end, with places as their author knows them; as warnings, a large log, and the
+    trainer's notes about the data, unless another check has shown them.
     """
     findings = answer if isinstance(answer, list) else []
     for finding in findings:
@@ -65,7 +66,7 @@ def at_home(answer: list[Finding] | str, log: str, terms: Terms, report: Report)
         shown = [check.detail for check in report.checks]
         new = [note for note in notes if not any(note in detail for detail in shown)]
         findings = findings + [Finding(note, terms.unless_meant, warning=True) for note in new]
-    return findings or answer
+    return [*findings, *amounts.of_log(log, report)] or answer
 
 
 def left_behind(files: Sequence[str], where: str) -> list[Finding]:
