@@ -203,6 +203,42 @@ def test_a_table_with_texts_says_nothing_of_its_large_numbers(
     assert "2^24" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "missing", "said"),
+    [
+        ([1, 2**63], None, "whole numbers of 64 bits; as texts, "),
+        ([1, 2], -(2**63) - 1, "missing of 'n' must be a whole number of 64 bits"),
+        ([-(2**63), 2**63 - 1], 5, ""),
+        ([str(2**63), "1"], str(2**64), ""),
+    ],
+)
+def test_whole_numbers_of_more_than_64_bits_are_texts(vocabulary: list, missing: Any, said: str, columns: Any) -> None:
+    from trainer.run import UserError
+
+    made = [columns.Categorical("n", vocabulary, missing=missing), columns.Classes("y", ["a", "b"])]
+    if not said:
+        assert columns.Table(made).features == made[:1]
+        return
+    with pytest.raises(UserError, match=said):
+        columns.Table(made)
+
+
+@pytest.mark.parametrize(
+    "vocabulary", [[-1, 0, 1], [0, -1, 1], [-1], ["[UNK]", "a"], ["a", "[UNK]"], ["", "a"], [0], [5, 7]]
+)
+def test_each_value_of_a_vocabulary_is_known_whatever_keras_calls_the_unknown(
+    vocabulary: list, prepare: Prepare, columns: Any
+) -> None:
+    table = columns.Table([columns.Categorical("n", vocabulary), columns.Numeric("x"), columns.Classes("y", [0, 1])])
+    given = [value for value in vocabulary if value != ""]
+    other = "other" if isinstance(vocabulary[0], str) else 99
+    rows = "".join(f"{value},{number},{number % 2}\n" for number, value in enumerate([*given, other]))
+    reader = prepare(table, f"n,x,y\n{rows}")
+    features, _, _ = next(iter(reader.batches(False, 16)))
+    found = features["n"].numpy().argmax(axis=1).tolist()
+    assert found == [*(vocabulary.index(value) + 1 for value in given), 0]
+
+
 def test_an_example_is_a_row_that_the_training_uses(prepare: Prepare, columns: Any) -> None:
     """Nobody has looked at a row without a target: one of them would be the export's proof, which fails."""
     table = columns.Table([columns.Identity("n", 3), columns.Classes("y", ["a", "b"], drop_missing=True)])

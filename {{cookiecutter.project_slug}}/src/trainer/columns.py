@@ -85,6 +85,8 @@ class _Indexed(Column):
         kind, what = (int, "a whole number") if self.dtype == "int64" else (str, "a text")
         if self.missing is not None and type(self.missing) is not kind:
             found.append(f"missing of {self.name!r} must be {what}, not {self.missing!r}")
+        elif kind is int and not -(2**63) <= (self.missing or 0) < 2**63:
+            found.append(f"missing of {self.name!r} must be a whole number of 64 bits, not {self.missing}")
         return found
 
 
@@ -282,5 +284,7 @@ def _wrong_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -
         return [f"{must}; write {[int(value) for value in values]}, also in the files"]
     if kinds not in ({str}, {int}):
         return [f"{must}, not {list(values)}"]
+    if large := [value for value in values if isinstance(value, int) and not -(2**63) <= value < 2**63]:
+        return [f'{must} of 64 bits; as texts, "{large[0]}" and others have as many digits as they like']
     twice = [value for value in dict.fromkeys(values) if list(values).count(value) > 1]
     return [f"{must}; {', '.join(map(repr, twice))} stands there twice"] if twice else []

@@ -152,7 +152,10 @@ def _input_names(keys: Iterable[str]) -> dict[str, str]:
 
 def _lookup(values: list, unknown: int) -> keras.layers.Layer:
     kind = keras.layers.IntegerLookup if isinstance(values[0], int) else keras.layers.StringLookup
-    return kind(vocabulary=list(values), num_oov_indices=unknown)
+    # Keras takes a first value that is its own word for the unknown, -1 or [UNK], for just that.
+    word = {-1: min(values), "[UNK]": "[UNK]"}.get(values[0])
+    other = {} if word is None else {"oov_token": word - 1 if isinstance(word, int) else "".join(values) + "?"}
+    return kind(vocabulary=list(values), num_oov_indices=unknown, **other)
 
 
 def _filled(column: Column, value: tf.Tensor) -> tf.Tensor:
