@@ -3,13 +3,14 @@
 import ast
 from collections.abc import Collection, Iterator
 
+from onstage.checks.names import Names
 from onstage.checks.source_checks import Source
 from onstage.report import Finding
 
 # What the services and their containers set; other variables may come from anywhere.
 _PREFIXES = ("SM_", "SAGEMAKER_", "AIP_", "CLOUD_ML_")
-_ENVIRONMENTS = ("os.environ", "environ")
-_GETTERS = ("os.environ.get", "environ.get", "os.getenv", "getenv")
+_ENVIRONMENT = "os.environ"
+_GETTERS = ("os.environ.get", "os.getenv")
 # A job has these, too, or they are nothing to a model.
 _OF_BOTH = (*_PREFIXES, "PATH", "HOME", "USER", "LANG", "LC_", "TMP", "TEMP", "PYTHON", "PWD", "TZ", "HOSTNAME", "TF_")
 
@@ -49,10 +50,11 @@ def check_shell(code: Source, shell: Collection[str], job: Collection[str] = ())
 
 def _asked(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Names and lines of all variables that are read, with a default or without."""
+    names = Names(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in _GETTERS and node.args:
+        if isinstance(node, ast.Call) and names.of(node.func) in _GETTERS and node.args:
             name = node.args[0]
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in _ENVIRONMENTS:
+        elif isinstance(node, ast.Subscript) and names.of(node.value) == _ENVIRONMENT:
             name = node.slice
             if not isinstance(node.ctx, ast.Load):
                 continue
@@ -69,9 +71,9 @@ def _reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant) and isinstance(node.ops[0], ast.In)
     }
-    found = []
+    found, names = [], Names(tree)
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Subscript) and ast.unparse(node.value) in _ENVIRONMENTS):
+        if not (isinstance(node, ast.Subscript) and names.of(node.value) == _ENVIRONMENT):
             continue
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             if isinstance(node.ctx, ast.Load):

@@ -13,11 +13,15 @@ from onstage.checks import requirement_lines
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Finding
 
-# Import names whose distribution is called otherwise, for packages that are not installed here.
+# Import names whose distribution is called otherwise, of the images' packages and of others that are often required.
 DISTRIBUTIONS = {
-    "PIL": "pillow", "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
-    "google.protobuf": "protobuf", "jwt": "pyjwt", "skimage": "scikit-image", "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
+    "IPython": "ipython", "PIL": "pillow", "absl": "absl-py", "antlr4": "antlr4-python3-runtime", "attr": "attrs",
+    "bs4": "beautifulsoup4", "clang": "libclang", "cv2": "opencv-python", "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv", "fontTools": "fonttools", "functional": "pyfunctional", "git": "gitpython",
+    "google.protobuf": "protobuf", "graphql": "graphql-core", "grpc": "grpcio", "jwt": "pyjwt", "nacl": "pynacl",
+    "pasta": "google-pasta", "pythonjsonlogger": "python-json-logger", "rapidjson": "python-rapidjson",
+    "rpds": "rpds-py", "skimage": "scikit-image", "sklearn": "scikit-learn", "tensorflow": "tensorflow-cpu",
+    "tree": "dm-tree", "websocket": "websocket-client", "yaml": "pyyaml", "zmq": "pyzmq",
 }  # fmt: skip
 # Left the standard library; source: the "Removed" sections of What's New in Python 3.12 and 3.13.
 REMOVED = {
@@ -141,6 +145,18 @@ def distributions(name: str) -> set[str]:
     parts = name.split(".")
     names |= {"-".join(parts[:count]) for count in range(2, len(parts) + 1)}
     return {canonicalize_name(candidate) for candidate in names}
+
+
+def import_names(packages: Collection[str]) -> set[str]:
+    """What these distributions are imported by, at the top: as installed here, else as they are known or called."""
+    known: dict[str, set[str]] = {}
+    for name, package in DISTRIBUTIONS.items():
+        known.setdefault(package, set()).add(name.partition(".")[0])
+    for name, owners in _installed().items():
+        for package in map(canonicalize_name, owners):
+            if package in packages:
+                known.setdefault(package, set()).add(name)
+    return {name for package in packages for name in known.get(package, {package.replace("-", "_")})}
 
 
 @cache

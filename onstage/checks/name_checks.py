@@ -2,20 +2,22 @@
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from onstage.checks.import_checks import distributions
+from onstage.checks.import_checks import import_names
+from onstage.checks.names import Names
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Finding
 
 ENDLESS = {
     "input": "waits for a keyboard",
-    "builtins.input": "waits for a keyboard",
     "getpass.getpass": "waits for a keyboard",
     "code.interact": "waits for a keyboard",
     "breakpoint": "waits for a terminal",
-    "builtins.breakpoint": "waits for a terminal",
     "pdb.set_trace": "waits for a terminal",
+    "ipdb.set_trace": "waits for a terminal",
+    "pudb.set_trace": "waits for a terminal",
+    "IPython.embed": "waits for a terminal",
     "matplotlib.pyplot.show": "waits for a screen",
     "pylab.show": "waits for a screen",
     "cv2.imshow": "needs a screen",
@@ -28,7 +30,8 @@ _NOBODYS = {"test", "tests", "docs", "examples", "scripts"}
 def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
     """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey."""
     findings = []
-    libraries = (image.packages or frozenset()) | {platform}
+    # Whatever is not known of the image: TensorFlow's it is.
+    libraries = import_names({*(image.packages or ()), "tensorflow", "keras", "numpy", platform})
     for top in sorted({file.relative_to(code.folder).parts[0] for file in code.files}):
         stem = top.removesuffix(".py")
         if (code.folder / top / "pyvenv.cfg").is_file():
@@ -47,7 +50,7 @@ def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
                     "move it to the project's folder, where Vertex AI's setup.py belongs",
                 )
             )
-        elif _hides(code, top) and (stem in sys.stdlib_module_names or distributions(stem) & libraries):
+        elif _hides(code, top) and (stem in sys.stdlib_module_names or stem in libraries):
             findings.append(
                 Finding(
                     f"{code.name(code.folder / top)} would be imported in place of the library {stem}",
@@ -61,61 +64,34 @@ def check_calls(code: Source) -> list[Finding]:
     """Calls that would wait for somebody until the job's time is over."""
     return [
         Finding(
-            f"{written}() {ENDLESS[called]}; a job has none",
+            f"{ast.unparse(call.func)}() {ENDLESS[called]}; a job has none",
             f"take the call out of {code.place}",
+            # A module that others import does not do it.
+            warning=call in alone,
             file=code.name(file),
-            line=line,
+            line=call.lineno,
         )
         for file, tree in code.trees.items()
-        for written, called, line in calls(tree)
-        if called in ENDLESS
+        for names, alone in [(Names(tree), set(_alone(tree)))]
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and (called := names.of(call.func)) in ENDLESS and not _goes_on(call)
     ]
 
 
-def calls(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
-    """Every call: as it is written, by its full name, such as matplotlib.pyplot.show, and its line."""
-    known, own = _imported(tree), _own(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            written = _dotted(node.func)
-            first, _, rest = written.partition(".")
-            if first in known:
-                yield written, ".".join(filter(None, [known[first], rest])), node.lineno
-            elif first and first not in own:
-                yield written, written, node.lineno
+def _alone(tree: ast.Module) -> Iterator[ast.AST]:
+    """What runs only where a file is the program: below `if __name__ == "__main__"`."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            for statement in node.body:
+                yield from ast.walk(statement)
 
 
-def _imported(tree: ast.Module) -> Mapping[str, str]:
-    """What each name that an import makes stands for."""
-    names = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                names[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.update((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
-    return names
-
-
-def _own(tree: ast.Module) -> set[str]:
-    """Names that the code gives a meaning of its own, in whatever scope."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    methods = {id(one) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body}
-    # A method is reached by its object only.
-    return names | {node.name for node in ast.walk(tree) if isinstance(node, defined) and id(node) not in methods}
+def _goes_on(call: ast.Call) -> bool:
+    """show(block=False) does."""
+    values = [one.value for one in call.keywords if one.arg == "block"]
+    return any(isinstance(one, ast.Constant) and one.value is False for one in values)
 
 
 def _hides(code: Source, top: str) -> bool:
     is_importable = top.endswith(".py") or any(file.suffix == ".py" for file in (code.folder / top).rglob("*"))
     return is_importable and top not in _NOBODYS
-
-
-def _dotted(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        inner = _dotted(node.value)
-        return f"{inner}.{node.attr}" if inner else ""
-    return node.id if isinstance(node, ast.Name) else ""

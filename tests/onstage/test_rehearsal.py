@@ -50,9 +50,11 @@ def show(input):
 
 
 def shown(layer):
-    return show(layer.show()), layer.input()'''),
+    return show(layer.show()), layer.input(), show(block=False)'''),
     add("src/tests/helper.py", "EMPTY = 1"),
     add("src/yaml/table.txt", "no module"),
+    # Names of distributions, which nobody imports.
+    *(add(f"src/{name}.py", "EMPTY = 1") for name in ("protobuf", "pillow", "pyyaml", "scikit_learn")),
     write("notes.txt", "not in src/: does not travel"),
     write("src/.env", "SECRET=1"),
 )  # fmt: skip

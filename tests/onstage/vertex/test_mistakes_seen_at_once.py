@@ -57,6 +57,9 @@ SEEN_AT_ONCE = [
             ["Path() makes gs:/ of gs://"]),
     Mistake("open() on a gs:// URI", "gcs", add(MODEL, 'def words():\n    return open("gs://bucket/words.txt")'),
             ["line 51: open() does not know gs://", "tf.io.gfile.GFile"]),
+    Mistake("pathlib by another name", "gcs",
+            add(MODEL, 'from pathlib import Path as P\n\n\ndef words():\n    return P("gs://bucket/words.txt")'),
+            ["P() makes gs:/ of gs://"]),
     Mistake("a write that /gcs cannot do", "gcs",
             add(MODEL, 'def note(text):\n    with open("/gcs/bucket/log.txt", "a") as file:\n        file.write(text)'),
             ["line 51: open() with mode 'a' changes a file in place, and /gcs cannot", "copy it when it is done"]),
@@ -87,11 +90,17 @@ import tempfile
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.io import gfile
 
 HERE = Path(__file__).parent
 NAME = "gs://bucket/words.txt"
 LINES = tf.io.gfile.GFile(NAME).read()
 FILES = [Path(name).name for name in tf.io.gfile.listdir("gs://bucket")]
+MORE = [Path(name) for name in sorted(gfile.listdir("gs://bucket"))]
+
+
+def read(open):
+    return open("gs://bucket/words.txt")
 
 
 def note(text):

@@ -1,0 +1,48 @@
+"""What hides a library, and which calls wait: by names that are resolved, never by how they are spelt."""
+
+from pathlib import Path
+
+import pytest
+
+from onstage.checks.import_checks import import_names
+from onstage.checks.name_checks import check_calls, check_names
+from onstage.checks.source_checks import Image, Source
+
+UNKNOWN = Image("an image that nobody knows", (3, 12), None)
+PLOT = "import matplotlib.pyplot as p\n"
+
+
+def code(folder: Path, text: str = "", name: str = "model.py") -> Source:
+    (folder / "src").mkdir()
+    (folder / "src" / name).write_text(text, encoding="utf-8")
+    return Source(folder / "src", folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"{PLOT}p.show()", [False]),
+        (f"{PLOT}p.show(block=False)", []),
+        (f"{PLOT}p.show(block=True)", [False]),
+        (f"{PLOT}if __name__ == '__main__':\n    p.show()", [True]),
+        ("def ask(input):\n    return input()", []),
+        ("def ask(input):\n    return input\n\ndef other():\n    return input()", [False]),
+        ("import keras\n\ndef net():\n    input = keras.Input((3,))\n    return input\n\nbreakpoint()", [False]),
+        ("from .plots import show\nshow()", []),
+    ],
+)
+def test_calls_that_wait_are_failures_and_warnings_where_only_a_program_does_them(
+    tmp_path: Path, text: str, found: list[bool]
+) -> None:
+    assert [one.warning for one in check_calls(code(tmp_path, text))] == found
+
+
+@pytest.mark.parametrize(("name", "is_named"), [("tensorflow.py", True), ("json.py", True), ("yaml.py", False)])
+def test_tensorflow_is_in_every_image(tmp_path: Path, name: str, is_named: bool) -> None:
+    assert bool(check_names(code(tmp_path, name=name), UNKNOWN, "sagemaker")) == is_named
+
+
+def test_distributions_are_known_by_what_they_are_imported_by() -> None:
+    names = import_names({"protobuf", "pillow", "pyzmq", "tensorflow-cpu", "nobody-has-it", "scikit-learn"})
+    assert {"google", "PIL", "zmq", "tensorflow", "nobody_has_it", "sklearn"} <= names
+    assert not {"protobuf", "pillow", "pyzmq", "scikit_learn"} & names
