@@ -1,11 +1,14 @@
 """A request from elsewhere, in a folder that need not be a project: what is read of it, and what its URIs are here."""
 
+import codecs
 import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import yaml
 from onstage import problem
 from onstage.checks.source_checks import Image
 from onstage.errors import StartError, UserError
-from onstage.problem import written
+from onstage.problem import Problem, written
 from onstage.rehearsal import archives
 from onstage.rehearsal.store import LocalStore
 from onstage.report import Finding, Report
@@ -27,6 +30,8 @@ _FRAMEWORKS = {
     "pytorch": "PyTorch", "torch": "PyTorch", "xgboost": "XGBoost", "scikit-learn": "scikit-learn",
     "sklearn": "scikit-learn", "mxnet": "MXNet", "chainer": "Chainer", "autogluon": "AutoGluon", "djl": "DJL",
 }  # fmt: skip
+# Values in a request: no request has so many, but YAML's anchors can make them from a few lines.
+_MOST = 200_000
 # Of a check that reads what only the template's projects have.
 NO_PROJECT = "the request is not this template's: there is no settings.toml and no model.py to check"
 
@@ -67,9 +72,12 @@ class Given:
     def find(self, uri: str, named: Path | None, what: str, option: str) -> Path:
         """Where `uri` is here: `named` on the command line by `option`, else in the store.
 
-        Raises StartError with the place that was looked for.
+        Raises StartError with the place that was looked for, and for a URI that cannot be a place here.
         """
-        place = named or LocalStore(self.store).path(uri)
+        try:
+            place = named or LocalStore(self.store).path(uri)
+        except UserError as error:
+            raise StartError(f"{what}: {error}") from error
         if not place.exists() and not (named is None and LocalStore(self.store).objects(uri)):
             raise StartError(
                 f"{what}: there is no {place}" + ("" if named else f", where {uri} would be; name it by {option}")
@@ -80,20 +88,38 @@ class Given:
 def read(file: Path) -> dict[str, Any]:
     """The content of a JSON or YAML file. Raises StartError for one that cannot be read, or that is no object."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        # JSON's own messages say more about JSON.
-        content = json.loads(text) if file.suffix == ".json" or text.lstrip()[:1] in "{[" else _yaml(text)
+        content = _parsed(_text(file.read_bytes()), file.suffix)
+        values = list(islice(_values(content, ()), _MOST + 1))
+    except RecursionError as error:
+        raise StartError(f"no request body in {file}: it is nested too deeply, or in itself") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise StartError(f"no request body in {file}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise StartError(f"no request body in {file}: it is no {'YAML' if file.suffix[1:2] == 'y' else 'JSON'} object")
-    for path, value in _values(content, ()):
+    if len(values) > _MOST:
+        raise StartError(f"no request body in {file}: it has more than {_MOST} values")
+    for path, value in values:
         if _is_variable(value):
             raise StartError(
                 f"{file}: {written(path)} is {json.dumps(value)}, which a pipeline replaces when it "
                 "runs; write the value"
             )
     return content
+
+
+@contextmanager
+def beginning(problems: Sequence[Problem]) -> Iterator[None]:
+    """Make a StartError of what a request lacks to be rehearsed; `problems` are its own, which may be ignored."""
+    try:
+        yield
+    except StartError:
+        raise
+    except UserError as error:
+        raise StartError(str(error)) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if not problems:
+            raise
+        raise StartError(f"the request cannot be rehearsed as long as this is wrong: {problems[0]}") from error
 
 
 def other_framework(image: str) -> str | None:
@@ -167,7 +193,18 @@ def unpacked(place: Path, folder: Path) -> Path:
     return folder
 
 
-def _yaml(text: str) -> Any:
+def _text(content: bytes) -> str:
+    # PowerShell's > writes UTF-16.
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+
+
+def _parsed(text: str, suffix: str) -> Any:
+    if not text.strip():
+        raise ValueError("it is empty")
+    # JSON's own messages say more about JSON.
+    if suffix == ".json" or (text.lstrip()[0] in "{[" and suffix not in (".yaml", ".yml")):
+        return json.loads(text)
     return yaml.load(text, _Loader)
 
 
@@ -175,6 +212,11 @@ class _Loader(yaml.SafeLoader):
     """Leaves times as texts: JSON has none."""
 
 
+def _time(_: _Loader, node: yaml.Node) -> str:
+    return str(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _time)
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()

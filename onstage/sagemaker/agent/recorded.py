@@ -57,17 +57,13 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
     Of a tuning job, one trial is run, with the middle of every range. Raises StartError for a request without code, and
     for code or data that is not there.
     """
-    with ExitStack() as stack:
+    problems = validate.problems(request.kind, request.body)
+    # They rely on the types.
+    doubts = [] if problems else rules.doubts(request.body)
+    if not report.run(PLATFORM, "request", lambda: request_findings(request.kind, problems, doubts)):
+        return
+    with ExitStack() as stack, recorded.beginning(problems):
         folder = temporary_folder(stack)
-        is_sound = report.run(
-            PLATFORM,
-            "request",
-            lambda: request_findings(
-                request.kind, validate.problems(request.kind, request.body), rules.doubts(request.body)
-            ),
-        )
-        if not is_sound:
-            return
         job = dict(request.body) if request.kind == "CreateTrainingJob" else trials(request.body)[0]
         job["HyperParameters"] = _changed(job.get("HyperParameters") or {}, given)
         image = (job.get("AlgorithmSpecification") or {}).get("TrainingImage", "")

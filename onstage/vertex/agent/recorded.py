@@ -60,13 +60,13 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
     Of a tuning job, one trial is run, with the middle of every range. Raises StartError for a request without code, and
     for code or data that is not there.
     """
-    with ExitStack() as stack:
+    region = request.region or images.regions()[-1]
+    # Whether an image is there any more is a check of its own.
+    problems = validate.problems(request.kind, request.body, region, today=date.min)
+    if not report.run(PLATFORM, "request", lambda: request_findings(request.kind, problems)):
+        return
+    with ExitStack() as stack, recorded.beginning(problems):
         folder = temporary_folder(stack)
-        region = request.region or images.regions()[-1]
-        # Whether an image is there any more is a check of its own.
-        problems = validate.problems(request.kind, request.body, region, today=date.min)
-        if not report.run(PLATFORM, "request", lambda: request_findings(request.kind, problems)):
-            return
         metric = ""
         job = dict(request.body)
         if request.kind == "HyperparameterTuningJob":
@@ -141,7 +141,8 @@ def _named_places(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not pool:
             continue
         args = list(task(pool).get("args") or ())
-        flags = [(arg, following) for arg, following in zip(args, [*args[1:], ""], strict=True) if arg.startswith("-")]
+        flags = [(arg, args[number] if number < len(args) else "") for number, arg in enumerate(args, 1)]
+        flags = [(arg, following) for arg, following in flags if arg.startswith("-")]
         pairs = [tuple(arg.split("=", 1)) if "=" in arg else (arg, following) for arg, following in flags]
         pairs += [(one["name"], one.get("value", "")) for one in task(pool).get("env") or ()]
         for name, value in pairs:

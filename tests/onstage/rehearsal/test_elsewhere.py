@@ -30,6 +30,8 @@ def write(folder: Path, content: Any, name: str = "x.json") -> Path:
         (b"3", r"no request body in x\.json: it is no JSON object"),
         (b"\xff", r"no request body in x\.json: 'utf-8' codec"),
         (b"{}", r"x\.json has no training or tuning request: its keys are none; looked for TrainingJobName, "),
+        (b"", r"no request body in x\.json: it is empty$"),
+        (b"[" * 99_999, r"no request body in x\.json: it is nested too deeply, or in itself$"),
         (b'{"kind": 1}', r"x\.json has .* its keys are kind; .*trialJobSpec, workerPoolSpecs \(vertex\)$"),
     ],
 )
@@ -45,6 +47,12 @@ def test_what_is_no_request_is_one_line(tmp_path: Path, content: bytes | None, s
         ("a: [", "while parsing a flow node"),
         ("- a", "it is no YAML object"),
         ("a: 1\n---\nb: 2\n", "expected a single"),
+        ("a: &a\n  b: *a\n", "nested too deeply, or in itself"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(f"{one}: &{one} [{', '.join([f'*{chr(ord(one) - 1)}'] * 10)}]\n" for one in "bcdef"),
+            "more than 200000 values",
+        ),
     ],
 )
 def test_what_is_no_yaml_is_one_line(tmp_path: Path, content: str, said: str) -> None:
@@ -121,6 +129,50 @@ def test_a_request_is_recognised_in_every_form(tmp_path: Path, case: str) -> Non
     text, platform, kind, body = REQUESTS[case]
     found, request = recognise(write(tmp_path, text, "x.json" if text[0] == "{" else "x.yaml"), PLATFORMS)
     assert (found, request.kind, request.body) == (platform, kind, body)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (json.dumps(JOB).encode("utf-16"), "x.json"),
+        (b"\xef\xbb\xbf" + json.dumps(JOB).encode(), "x.json"),
+        (b"{TrainingJobName: a, HyperParameters: {Learning_Rate: '0.1'}}", "x.yaml"),
+        (b"TrainingJobName: !!timestamp a\nHyperParameters: {Learning_Rate: '0.1'}", "x.yaml"),
+    ],
+)
+def test_a_file_is_read_as_editors_and_shells_write_it(tmp_path: Path, content: bytes, name: str) -> None:
+    assert recognise(write(tmp_path, content, name), PLATFORMS)[1].body == JOB
+
+
+TUNING = {
+    "HyperParameterTuningJobName": "a",
+    "HyperParameterTuningJobConfig": {"Strategy": "Random", "ResourceLimits": {"MaxParallelTrainingJobs": 1}},
+    "TrainingJobDefinition": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "member"),
+    [
+        ({"TrainingJobName": "a", "InputDataConfig": 3}, "must be"),
+        (TUNING, "TrainingJobDefinition: must be"),
+        ({"jobSpec": {"workerPoolSpecs": ["x"]}}, "must be an object, not 'x'"),
+        ({"trialJobSpec": [], "studySpec": {}}, "trialJobSpec: must be an object"),
+    ],
+)
+def test_a_wrong_type_is_a_finding_and_ignored_or_not_selected_one_line(
+    tmp_path: Path, body: dict[str, Any], member: str
+) -> None:
+    write(tmp_path, json.dumps(body))
+    done = forked("body", "x.json", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert member in done.stdout
+    platform = "sagemaker" if "TrainingJob" in str(body) else "vertex"
+    for words in (("--ignore", f"{platform}.request"), ("--select", f"{platform}.flags")):
+        done = forked("body", "x.json", *words, folder=tmp_path)
+        assert done.returncode == 2, done.stdout
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("error: the request cannot be rehearsed as long as this is wrong: "), done.stderr
 
 
 def test_what_only_an_answer_has_is_said_and_a_misspelt_member_is_kept(tmp_path: Path) -> None:
