@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Collection, Iterator
 
-from onstage.checks.names import Names
+from onstage.checks.names import names_of
 from onstage.checks.source_checks import Source
 from onstage.report import Finding
 
@@ -50,7 +50,7 @@ def check_shell(code: Source, shell: Collection[str], job: Collection[str] = ())
 
 def _asked(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Names and lines of all variables that are read, with a default or without."""
-    names = Names(tree)
+    names = names_of(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and names.of(node.func) in _GETTERS and node.args:
             name = node.args[0]
@@ -71,7 +71,7 @@ def _reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant) and isinstance(node.ops[0], ast.In)
     }
-    found, names = [], Names(tree)
+    found, names = [], names_of(tree)
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Subscript) and names.of(node.value) == _ENVIRONMENT):
             continue

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from onstage.checks.import_checks import import_names
-from onstage.checks.names import Names
+from onstage.checks.names import names_of
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Finding
 
@@ -72,7 +72,7 @@ def check_calls(code: Source) -> list[Finding]:
             line=call.lineno,
         )
         for file, tree in code.trees.items()
-        for names, alone in [(Names(tree), set(_alone(tree)))]
+        for names, alone in [(names_of(tree), set(_alone(tree)))]
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and (called := names.of(call.func)) in ENDLESS and not _goes_on(call)
     ]

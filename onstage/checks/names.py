@@ -3,6 +3,7 @@
 import ast
 import builtins
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 _SCOPES = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp,
@@ -43,6 +44,12 @@ class Names:
         if found is not None:
             return found
         return name if hasattr(builtins, name) or not self._star else f"{self._star}{name}"
+
+
+@cache
+def names_of(tree: ast.Module) -> Names:
+    """`Names` of a file, made once: several checks ask."""
+    return Names(tree)
 
 
 def _nodes(scope: ast.AST) -> Iterator[ast.AST]:

@@ -6,7 +6,7 @@ https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system
 import ast
 from collections.abc import Callable, Iterator
 
-from onstage.checks.names import Names
+from onstage.checks.names import Names, names_of
 from onstage.checks.source_checks import Source
 from onstage.report import Finding
 
@@ -28,7 +28,7 @@ def check_gcs(code: Source) -> list[Finding]:
     """Places in Cloud Storage that go to pathlib, open() or os, and writes below /gcs that change what is there."""
     findings = []
     for file, tree in code.trees.items():
-        names = Names(tree)
+        names = names_of(tree)
         uris, mounted = _Places(tree, names, _is_uri), _Places(tree, names, _is_mounted)
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
