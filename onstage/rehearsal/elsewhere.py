@@ -56,8 +56,8 @@ def given(
     return Given(
         store or file.parent / "store",
         sources,
-        {name: Path(path) for name, path in (_pair("--channel", one, "NAME=PATH") for one in channels)},
-        dict(_pair("--set", one, "NAME=VALUE") for one in changed),
+        {name: Path(path) for name, path in _pairs("--channel", channels, "NAME=PATH").items()},
+        _pairs("--set", changed, "NAME=VALUE"),
         (3, int(python[1])) if image_python else None,
     )
 
@@ -75,6 +75,15 @@ def rehearse(report: Report, platform: str, request: Recorded, given_here: Given
 def _module(platform: str) -> Rehearsal:
     module: Any = importlib.import_module(f"onstage.{platform}.agent.recorded")
     return module
+
+
+def _pairs(option: str, texts: Sequence[str], form: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in (_pair(option, one, form) for one in texts):
+        if name in found:
+            raise StartError(f"{option} {name} is given twice: {found[name]} and {value}; give one")
+        found[name] = value
+    return found
 
 
 def _pair(option: str, text: str, form: str) -> tuple[str, str]:

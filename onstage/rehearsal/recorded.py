@@ -179,17 +179,22 @@ def shown(place: Path) -> str:
 def unpacked(place: Path, folder: Path) -> Path:
     """The folder of a source: itself, or an archive unpacked into `folder`.
 
-    Raises StartError for an archive that must not be unpacked, such as one with `..` in a name.
+    Raises StartError for what is no archive, or an empty one, and for one that must not be unpacked, such as one with
+    `..` in a name.
     """
     if place.is_dir():
         return place.absolute()
     try:
-        if place.suffix == ".whl":
+        if place.suffix in (".whl", ".zip"):
             archives.unpack_zip(place, folder)
         else:
             archives.unpack(place, folder)
     except UserError as error:
-        raise StartError(str(error)) from error
+        # What each kind of compression says of it is no help.
+        what = str(error).partition(":\n")[0]
+        raise StartError(f"{what}; a source is a folder or an archive of one") from error
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise StartError(f"{place} is empty: there is no code in it")
     return folder
 
 

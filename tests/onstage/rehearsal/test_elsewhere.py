@@ -188,6 +188,8 @@ def test_what_only_an_answer_has_is_said_and_a_misspelt_member_is_kept(tmp_path:
         (("--image-python", "2.7"), "--image-python is such as 3.12, not 2.7"),
         (("--channel", "train"), "--channel is NAME=PATH, not train"),
         (("--set", "epochs="), "--set is NAME=VALUE, not epochs="),
+        (("--set", "a=1", "--set", "a=2"), "--set a is given twice: 1 and 2; give one"),
+        (("--channel", "a=x", "--channel", "a=y"), "--channel a is given twice: x and y; give one"),
         (("--store", "nowhere"), "--store: there is no folder nowhere"),
     ],
 )

@@ -232,3 +232,16 @@ def test_an_archive_with_a_name_outside_of_it_is_not_unpacked(folder: Path, name
     ended = onstage("body", "job.json", "--source", "code.tar.gz", "--channel", "train=houses.csv", cwd=folder)
     assert ended.code == 2, ended.said
     assert f"code.tar.gz holds {name!r}" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("empty.tar.gz", "is empty: there is no code"), ("a.csv", "cannot be unpack")]
+)
+def test_what_is_no_archive_of_code_is_one_line(folder: Path, name: str, said: str) -> None:
+    if name == "empty.tar.gz":
+        tarfile.open(folder / name, "w:gz").close()
+    else:
+        shutil.copyfile(folder / "houses.csv", folder / name)
+    ended = onstage("body", "job.json", "--source", name, "--channel", "train=houses.csv", cwd=folder)
+    assert (ended.code, ended.err.count("\n")) == (2, 1), ended.said
+    assert ended.err.startswith(f"error: {name} {said}"), ended.err
