@@ -11,6 +11,8 @@ from tests.conftest import Bake
 from tests.onstage.commands import onstage
 from tests.onstage.mistakes import both, change
 
+pytestmark = pytest.mark.long
+
 MODEL = "src/trainer/model.py"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.template.conftest import Train, weights
 
+pytestmark = pytest.mark.long
+
 # An optimizer's options, compile's, and a dtype policy; {} is the plain model.
 TABLE: dict[str, tuple[dict, dict, str]] = {
     "plain": ({}, {}, "float32"),

@@ -95,6 +95,7 @@ def assert_equals_a_new_project(project: Path, template: Path, shell: Shell) -> 
     }
 
 
+@pytest.mark.long
 def test_an_update_from_the_first_version_brings_the_package_and_keeps_every_edit(
     history: Path, shell: Shell, tmp_path: Path
 ) -> None:
