@@ -5,14 +5,18 @@ Listens at once and imports TensorFlow meanwhile. Reads JSON lines from standard
 asks for a model's variables. Ends with that input, so that it never outlives whoever started it.
 """
 
+import contextlib
 import gc
 import importlib
 import json
 import os
 import queue
+import re
 import signal
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,6 +29,10 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from model_server.http_server import listen
 from model_server.rest import Rest
+
+_GREETING = re.compile(
+    rb"WARNING: All log messages before absl|[IW]0000 \S+ +\d+ (port|cpu_feature_guard)\.cc|To enable the following"
+)
 
 
 def main(platform: str, port: int) -> int:
@@ -90,11 +98,27 @@ def _described(versions: dict[int, Any]) -> dict[str, Any]:
 def _import_loader() -> Any:
     # The import makes a million objects, none of them garbage.
     gc.disable()
-    from model_server.model import Model
+    with _without_greetings():
+        from model_server.model import Model
 
     gc.freeze()
     gc.enable()
     return Model
+
+
+@contextlib.contextmanager
+def _without_greetings() -> Iterator[None]:
+    """Keep TensorFlow's greetings, which no setting silences, from standard error; whatever else is said comes."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not _GREETING.match(line)))
 
 
 def _own_standard_output() -> TextIO:

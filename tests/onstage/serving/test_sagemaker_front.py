@@ -252,7 +252,7 @@ def test_serve_prints_a_request_that_works_and_explains_one_that_does_not(archiv
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130
     assert "signature serving_default takes x: float [-1, -1]" in said
-    assert "Traceback" not in said
+    assert not [greeting for greeting in ("absl", "oneDNN", "CPU instructions", "Traceback") if greeting in said]
 
 
 def test_serve_says_in_one_line_why_an_endpoint_would_not_start(tmp_path: Path) -> None:
