@@ -65,6 +65,9 @@ def rehearse(
     ignore: Ignore = None,
     kind: Format = "text",
     json_file: JsonFile = None,
+    all_rows: Annotated[
+        bool, typer.Option("--all-rows", help="Jobs get all of the data, not the rows that [rehearsal] rows allows.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -87,6 +90,9 @@ def rehearse(
     with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
+            if all_rows:
+                limits = settings.rehearsal.model_copy(update={"rows": 0})
+                settings = settings.model_copy(update={"rehearsal": limits})
             both.rehearse(report, rehearsals, settings, argv)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]

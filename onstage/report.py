@@ -14,6 +14,7 @@ from typing_extensions import Self
 from onstage import verbosity
 from onstage.catalogue import ESSENTIAL
 from onstage.errors import UserError
+from onstage.tables.sample import Sample
 
 _COLOURS = {
     "passed": "green",
@@ -93,6 +94,8 @@ class Report:
         self.not_seen: list[str] = []
         # What no platform has a part in is checked for the first one only: model.py and the hyperparameters.
         self.project: tuple[Any, dict[str, Any]] | None = None
+        # By channel: what the rehearsed jobs get of the data, as the check of the data has found it.
+        self.samples: dict[str, Sample] = {}
         self._select = frozenset(select)
         self._console = console
         self._started = time.monotonic()

@@ -49,6 +49,11 @@ class Rehearsal(Section):
     time_limit: Positive = Field(
         default=300, description="Seconds that a rehearsed job may run before it is ended and fails."
     )
+    rows: Count = Field(
+        default=4000,
+        description="Rows of each channel that a rehearsed job gets, from several files, every class kept; 0, or "
+        "`onstage rehearse --all-rows`: all.",
+    )
     ignore: Ignored = Field(
         default={},
         description="Checks whose findings do not count, by their ids (`onstage rehearse --list`), each with the "

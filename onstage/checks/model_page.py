@@ -19,6 +19,7 @@ from typing import Any
 from onstage.checks import loggers
 from onstage.errors import UserError, is_user_error
 from onstage.project import Project
+from onstage.tables import files as kinds
 
 
 @dataclass(frozen=True)
@@ -67,43 +68,23 @@ class ModelPage:
         return self._data.header
 
     @property
+    def table(self) -> Any:
+        """DATA of a project of which `is_table` holds: its columns, delimiter, and whether files have a header."""
+        return self._data
+
+    def columns_of(self, name: str, file: Path) -> list[Any]:
+        """The table's columns in the order of `file`, `name` for people. Raises UserError if it holds no such table."""
+        with self._trainer():
+            found: list[Any] = self.modules["trainer.rows"].start(self._data, name, kinds.text_lines(file, name))
+            return found
+
+    @property
     def notes(self) -> types.ModuleType:
         """`trainer.notes`: what a first look at the data notices, in the words of a job's log."""
         return self.modules["trainer.notes"]
 
-    def look(self, channel: str, files: Mapping[str, Path], most: int, before: Any = None) -> tuple[Any, list[str]]:
-        """What the first `most` rows of each of `files`, by their names for people, hold, and what is wrong in them.
-
-        The former is a `Seen` of `trainer.notes`, as is `before`, the channel that was looked at before; of the latter,
-        the first problem of each column of a file is told.
-        """
-        rows, seen = self.modules["trainer.rows"], self.notes.Seen(self._data, channel)
-        problems: list[str] = []
-        seen.order = before.order if before else None
-        for name, file in files.items():
-            wrong: dict[str, str] = {}
-            try:
-                with self._trainer():
-                    columns = rows.start(self._data, name, rows.local_lines(file))
-                    if seen.order and columns != seen.order[1]:
-                        raise UserError(f"{name}, row 1: the columns are in another order than in {seen.order[0]}")
-                    seen.order = seen.order or (name, columns)
-                    for number, (texts, found) in enumerate(rows.read(self._data, name, rows.local_lines(file))):
-                        if number == most:
-                            seen.whole = False
-                            break
-                        wrong = {**found, **wrong}
-                        if not found:
-                            seen.add(columns, texts)
-            except UserError as error:
-                wrong[""] = str(error)
-            except OSError as error:
-                wrong[""] = f"{name} cannot be read: {error.strerror}"
-            problems += wrong.values()
-        return seen, problems
-
     def find_notes(self, train: Any, evaluation: Any) -> list[str]:
-        """What is odd in what `look` found, sentence by sentence. Raises UserError where a job would end."""
+        """What is odd about two `Seen` of `trainer.notes`, by sentences. Raises UserError where a job would end."""
         with self._trainer():
             for seen in (train, evaluation):
                 seen.refuse_unknown()

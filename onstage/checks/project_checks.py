@@ -106,6 +106,7 @@ def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> t
         lambda: found.update(values=table_checks.hyperparameters(page, argv, settings.rehearsal.hyperparameters)),
     ):
         return None, {}
-    report.run(PROJECT, "data", lambda: table_checks.check_data(page, settings.data))
+    most = settings.rehearsal.rows
+    report.run(PROJECT, "data", lambda: table_checks.check_data(page, settings.data, most, report.samples))
     _check_secrets(report, Source.of(settings.project))
     return page, found["values"]

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from onstage.checks.model_page import ModelPage
+from onstage.checks.row_checks import SECONDS, ChannelRows, look_at_rest
 from onstage.errors import UserError
 from onstage.report import Finding
 from onstage.sections import Data
 from onstage.source import find_data
+from onstage.tables import sample
+from onstage.tables.sample import Sample
 
-# The training reads every row; here a glance has to do: at so many of a file, and of all files together.
-ROWS, LEAST_ROWS, MOST_ROWS = 1000, 20, 20_000
 # Lines are counted up to so many bytes of a channel, and estimated beyond.
 COUNTED_BYTES = 64 * 2**20
 COMPARED_BYTES = 8 * 2**20
@@ -45,8 +46,11 @@ def hyperparameters(page: ModelPage, argv: Sequence[str], changed: Mapping[str, 
     return {name: getattr(chosen, name) for name in names}
 
 
-def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
-    """The header and the first rows of every file against the columns of model.py, and what is odd about them."""
+def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample]) -> list[Finding] | str:
+    """The rows against the columns of model.py, and what is odd about them: the first of every file, then all in time.
+
+    `samples` gets, by channel, what a rehearsed job has of its data: at most `most` rows, all where that is 0.
+    """
     findings: list[Finding] = []
     found: dict[str, dict[str, Path]] = {}
     for channel, location in data:
@@ -56,12 +60,18 @@ def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
             findings.append(Finding(str(error)))
     if findings:
         return findings
+    damaged = []
+    for channel, files in found.items():
+        try:
+            samples[channel] = sample_of(page, files, most)
+        except UserError as error:
+            damaged.append(str(error))
+            samples[channel] = sample.whole(files)
     if not page.is_table:
-        return ", ".join(f"{channel} {_files(len(files))}" for channel, files in found.items())
+        whole = " (whole: DATA is no Table)" if most else ""
+        return ", ".join(f"{channel} {_files(len(files))}{whole}" for channel, files in found.items())
     read = {channel: tables(files) for channel, files in found.items()}
-    most = rows_of_each(sum(map(len, read.values())))
-    seen: dict[str, Any] = {}
-    problems: list[str] = []
+    looks: dict[str, ChannelRows] = {}
     for channel, location in data:
         left = page.notes.left_out(found[channel])
         if not read[channel]:
@@ -70,27 +80,58 @@ def check_data(page: ModelPage, data: Data) -> list[Finding] | str:
             findings.append(Finding(said, _ways_in(left) if left else ONLY_CSV))
         elif left:
             findings.append(Finding(page.notes.say_left_out(channel, left), _ways_in(left), warning=True))
-        named = {_named(page, file): file for file in read[channel].values()}
-        seen[channel], wrong = page.look(channel, named, most, seen.get("train"))
-        problems += [problem for problem in wrong if problem not in problems]
+        looks[channel] = ChannelRows(page, channel, read[channel], samples[channel])
+        looks[channel].look_at_starts(sum(map(len, read.values())), looks.get("train"))
+    problems = _problems(looks)
+    if not problems and all(read.values()):
+        look_at_rest(list(looks.values()))
+        problems = _problems(looks) + damaged
     findings += [Finding(problem, CORRECT) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
         findings[-1].detail += f"\nand {len(problems) - MOST_PROBLEMS} more in these files"
     if problems or not all(read.values()):
         return findings
     try:
-        notes = page.find_notes(seen["train"], seen["eval"])
+        notes = page.find_notes(looks["train"].seen, looks["eval"].seen)
     except UserError as error:
         return [*findings, Finding(str(error), CORRECT)]
-    notes += _same_rows(page, *(list(files.values()) for files in read.values()))
+    notes += _same_rows(page, looks, *(list(files.values()) for files in read.values()))
     findings += [Finding(note, UNLESS_MEANT, warning=True) for note in notes]
-    counts = ", ".join(
-        f"{channel} {_rows(page, seen[channel], list(files.values()))} of {_files(len(files))}"
-        for channel, files in read.items()
-    )
+    counts = {channel: _rows(page, look.seen, list(read[channel].values())) for channel, look in looks.items()}
+    samples.update({channel: look.sample.with_count(look.looked, counts[channel]) for channel, look in looks.items()})
     if findings:
-        findings[0].cloud = f"a job reads {counts}"
-    return findings or counts
+        findings[0].cloud = "a job reads " + ", ".join(
+            f"{channel} {rows} of {_files(len(read[channel]))}" for channel, rows in counts.items()
+        )
+        return findings
+    return _line(samples, looks)
+
+
+def sample_of(page: ModelPage, files: Mapping[str, Path], most: int) -> Sample:
+    """What a rehearsed job has of a channel's files: at most `most` rows of a table's, all where that is 0."""
+    if not page.is_table:
+        return sample.whole(files)
+    return sample.take(files, most, header=page.has_header, delimiter=page.table.delimiter)
+
+
+def _line(samples: Mapping[str, Sample], looks: Mapping[str, ChannelRows]) -> str:
+    """How many rows there are, are in the sample, and were looked at."""
+    said = ", ".join(f"{channel} {taken.in_words}" for channel, taken in samples.items())
+    if not all(taken.is_all for taken in samples.values()):
+        said += " (a sample; --all-rows takes all)"
+    looked = [f"{taken.looked:,} of {channel}" for channel, taken in samples.items() if taken.looked is not None]
+    if looked:
+        said += f"; rows looked at in {SECONDS:g} s: {', '.join(looked)}"
+    lacking = [
+        f"{look.lacking[0]!r}{f' and {len(look.lacking) - 1} more labels' * (len(look.lacking) > 1)} of {channel}"
+        for channel, look in looks.items()
+        if look.lacking and look.looked is not None
+    ]
+    return said + (f"; not found in that time, nor in the sample: {', '.join(lacking)}" if lacking else "")
+
+
+def _problems(looks: Mapping[str, ChannelRows]) -> list[str]:
+    return list(dict.fromkeys(problem for look in looks.values() for problem in look.problems))
 
 
 def tables(files: Mapping[str, Path]) -> dict[str, Path]:
@@ -115,25 +156,15 @@ def _way_in(name: str) -> str:
     return next(fits, "name it .csv if it is a part of the table, or move it out")
 
 
-def rows_of_each(files: int) -> int:
-    """How many rows of each of so many files are looked at."""
-    return max(LEAST_ROWS, min(ROWS, MOST_ROWS // max(1, files)))
-
-
 def _files(count: int) -> str:
     return f"{count} file{'s' * (count != 1)}"
-
-
-def _named(page: ModelPage, file: Path) -> str:
-    """`file` as its author knows it, wherever it is."""
-    return page.project.name(file) if file.is_relative_to(page.project.root) else str(file)
 
 
 def _rows(page: ModelPage, seen: Any, files: Sequence[Path]) -> str:
     """How many rows there are, counted by lines where not all were looked at, and estimated where that takes long."""
     left_out = f" ({seen.without_target} more without {page.target})" if seen.without_target else ""
     if seen.whole:
-        return f"{seen.rows} row{'s' * (seen.rows != 1)}{left_out}"
+        return f"{seen.rows:,} row{'s' * (seen.rows != 1)}{left_out}"
     size, lines, read = sum(file.stat().st_size for file in files), 0, 0
     for file in files:
         with file.open("rb") as content:
@@ -144,11 +175,20 @@ def _rows(page: ModelPage, seen: Any, files: Sequence[Path]) -> str:
         read += len(part)
         if read == COUNTED_BYTES:
             break
-    return f"{lines} rows" if read == size else f"about {float(f'{lines * size / read:.2g}'):.0f} rows"
+    return f"{lines:,} rows" if read == size else f"about {float(f'{lines * size / read:.3g}'):,.0f} rows"
 
 
-def _same_rows(page: ModelPage, train: Sequence[Path], evaluation: Sequence[Path]) -> list[str]:
-    """Whether eval is train, or a part of it, by the lines of files that are quickly read."""
+def _same_rows(
+    page: ModelPage, looks: Mapping[str, ChannelRows], train: Sequence[Path], evaluation: Sequence[Path]
+) -> list[str]:
+    """Whether eval is train, where all rows were looked at, or a part of it, where the files are quickly read."""
+    ours, theirs = looks["train"], looks["eval"]
+    if (
+        ours.looked is None
+        and theirs.looked is None
+        and (ours.seen.rows, ours.total) == (theirs.seen.rows, theirs.total)
+    ):
+        return [page.notes.SAME_ROWS]
     if max(sum(file.stat().st_size for file in files) for files in (train, evaluation)) > COMPARED_BYTES:
         return []
     known, asked = (
@@ -157,8 +197,6 @@ def _same_rows(page: ModelPage, train: Sequence[Path], evaluation: Sequence[Path
         )
         for files in (train, evaluation)
     )
-    if known == asked:
-        return [page.notes.SAME_ROWS]
     total = sum(asked.values())
     if total >= ENOUGH_ROWS and asked.keys() <= known.keys():
         return [f"each of the {total} eval rows is a row of train, too: the metrics will say what the model remembers"]

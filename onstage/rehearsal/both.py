@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
-from onstage.rehearsal import processes, unseen
+from onstage.rehearsal import processes, sampled, unseen
 from onstage.rehearsal.endpoint_checks import Form, ask
 from onstage.report import Finding, Report
 from onstage.serving.answers import TOLERANCE, difference, rows
@@ -60,6 +60,7 @@ def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings
         if found and one in wanted:
             checked.append(partial(one.run, report, full, *found))
     if wanted and report.passed and len(checked) == len(wanted):
+        sampled.complete(report, settings)
         run_all(report, checked)
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
@@ -68,8 +69,8 @@ def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings
     for platform in [one.PLATFORM for one in wanted]:
         if report.passed and report.wants(platform, "train") and platform not in trained:
             report.run(platform, "train", lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
-    if report.project and report.project[0] and "project.data" in {check.id for check in report.checks}:
-        report.not_seen += unseen.settings_of(report.project[0], settings, argv, is_trained=bool(trained))
+    if report.samples:
+        report.not_seen += unseen.settings_of(report, settings, argv, is_trained=bool(trained))
 
 
 def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:

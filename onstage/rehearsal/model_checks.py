@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import amounts
+from onstage.rehearsal import amounts, sampled
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.serving.export_checks import machine_paths, python_only_ops
@@ -59,13 +59,13 @@ def at_home(answer: list[Finding] | str, log: str, terms: Terms, report: Report)
     """
     findings = answer if isinstance(answer, list) else []
     for finding in findings:
-        finding.detail = terms.at_home(finding.detail)
+        finding.detail = terms.at_home(sampled.rows_at_home(finding.detail, report.samples))
     if terms.of_project and all(finding.warning for finding in findings):
         lines = dict.fromkeys(line for line in log.splitlines() if line.startswith("note: "))
         notes = [terms.at_home(line.removeprefix("note: ")) for line in lines]
         shown = [check.detail for check in report.checks]
         new = [note for note in notes if not any(note in detail for detail in shown)]
-        findings = findings + [Finding(note, terms.unless_meant, warning=True) for note in new]
+        findings += [Finding(note, terms.unless_meant, warning=True) for note in sampled.notes(new, report.samples)]
     return [*findings, *amounts.of_log(log, report)] or answer
 
 

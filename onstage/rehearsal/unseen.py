@@ -1,18 +1,13 @@
 """What a rehearsal cannot know, in short lines: the part that every platform shares."""
 
-import itertools
 import platform as machine
 from collections.abc import Collection, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from onstage.checks import table_checks
-from onstage.checks.model_page import ModelPage
-from onstage.errors import UserError
 from onstage.report import Report
 from onstage.settings import Settings
-from onstage.source import find_data
 
 # The distributions that may bring a library, by its name.
 _LIBRARIES = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",), "numpy": ("numpy",)}
@@ -81,24 +76,21 @@ def _joined(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def settings_of(page: ModelPage, settings: Settings, argv: Sequence[str], *, is_trained: bool) -> list[str]:
+def settings_of(report: Report, settings: Settings, argv: Sequence[str], *, is_trained: bool) -> list[str]:
     """What a training of the project would do and this one did not, or what none did."""
-    if is_trained:
-        whole = table_checks.hyperparameters(page, argv, {})
-        here = table_checks.hyperparameters(page, argv, settings.rehearsal.hyperparameters)
-        less = [f"{name}={value} instead of {whole[name]}" for name, value in here.items() if value != whole[name]]
-        return [f"a training in full: here it had {', '.join(less)}"] if less else []
-    tables = {location: _tables(page, location) for _, location in settings.data}
-    most = table_checks.rows_of_each(sum(map(len, tables.values())))
-    files = {
-        location: [name for name, file in found.items() if _has_more(file, most)] for location, found in tables.items()
-    }
-    return [
-        f"rows after the first {most} of {found[0]} in {location}, which a training reads"
-        + (f"; so in {len(found) - 1} more files" if len(found) > 1 else "")
-        for location, found in files.items()
-        if found
+    page = report.project[0] if report.project else None
+    lines = [
+        f"{channel}: all rows but the {sample.looked:,} that were looked at, which a training reads"
+        for channel, sample in report.samples.items()
+        if sample.looked is not None
     ]
+    if not is_trained or page is None:
+        return lines
+    whole = table_checks.hyperparameters(page, argv, {})
+    here = table_checks.hyperparameters(page, argv, settings.rehearsal.hyperparameters)
+    less = [f"{name}={value} instead of {whole[name]}" for name, value in here.items() if value != whole[name]]
+    less += [f"{channel} {sample.in_words}" for channel, sample in report.samples.items() if not sample.is_all]
+    return lines + ([f"a training in full: here it had {', '.join(less)}"] if less else [])
 
 
 def missing(report: Report, checks: Collection[str]) -> list[str]:
@@ -116,19 +108,3 @@ def unselected(report: Report, checks: Collection[str]) -> list[str]:
 
 def _counted(ids: Sequence[str]) -> str:
     return f"{ids[0]} and {len(ids) - 1} more checks" if len(ids) > 1 else ids[0]
-
-
-def _tables(page: ModelPage, location: str) -> dict[str, Path]:
-    """The files that the check of the data glances at."""
-    try:
-        files = find_data(page.project, location) if page.is_table else {}
-    except UserError:
-        # The check of the data says so.
-        return {}
-    return table_checks.tables(files)
-
-
-def _has_more(file: Path, rows: int) -> bool:
-    with file.open("rb") as lines:
-        # The header comes first.
-        return next(itertools.islice(lines, rows + 1, None), None) is not None

@@ -37,9 +37,9 @@ def unpacked(file: Path, name: str) -> Iterator[IO[bytes]]:
     Raises UserError, with its `name` for people, for one that cannot be read.
     """
     try:
-        opened: Any = gzip.open(file) if is_packed(file.name) else file.open("rb")
-        with opened:
-            yield opened
+        with gzip.open(file) if is_packed(file.name) else file.open("rb") as opened:
+            content: Any = opened
+            yield content
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{name} cannot be unpacked: {error}; copy or pack it anew") from error
     except OSError as error:
@@ -52,6 +52,13 @@ def create(file: Path, like: str) -> IO[bytes]:
         return file.open("wb")
     made: Any = _Packed(file)
     return made
+
+
+def text_lines(file: Path, name: str) -> Iterator[str]:
+    """The lines of a text as `trainer.rows.local_lines` gives them: bytes that are not UTF-8 become surrogates."""
+    with unpacked(file, name) as content:
+        for line in content:
+            yield line.decode("utf-8", "surrogateescape")
 
 
 def ends(content: IO[bytes], name: str) -> Iterator[int]:

@@ -45,9 +45,9 @@ class Part:
         """The unpacked bytes, each piece to a row's end."""
         with kinds.unpacked(self.file, self.file.name) as content:
             ends_well = True
-            for start, end in self.ranges or ():
+            for start, end in ((0, None),) if self.ranges is None else self.ranges:
                 content.seek(start)
-                piece = content.read(end - start)
+                piece = content.read(-1 if end is None else end - start)
                 ends_well = piece.endswith(b"\n")
                 yield piece
         for line in self.more:
@@ -79,12 +79,23 @@ class Part:
 class Sample:
     """What a job gets of a channel: parts by the names of their files. `files` of rows there are in all.
 
-    `looked` says how many rows the check of the data has read: None where it has read all, or none was there to read.
+    `looked` says how many rows the check of the data has read: None where it has read all, or none was there to read;
+    `counted` how many there are, in words.
     """
 
     parts: Mapping[str, Part]
     files: int
     looked: int | None = None
+    counted: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """How many rows of how many it has, and of how many files."""
+        files = f"{self.files} file{'s' * (self.files != 1)}"
+        if len(self._tables) < self.files:
+            files = f"{len(self._tables)} of {files}"
+        total = self.counted or f"about {float(f'{self.all_rows:.3g}'):,.0f} rows"
+        return f"{total} of {files}" if self.is_all else f"{self.rows:,} of {total} of {files}"
 
     @property
     def is_all(self) -> bool:
@@ -101,6 +112,10 @@ class Sample:
         """How many rows there are, estimated."""
         found = [part.all_rows for part in self._tables]
         return sum(found) * self.files / max(1, len(found))
+
+    def with_count(self, looked: int | None, counted: str) -> "Sample":
+        """With what the check of the data found."""
+        return replace(self, looked=looked, counted=counted)
 
     def with_rows(self, more: Mapping[str, tuple[Path, int, Sequence[bytes]]]) -> "Sample":
         """With lines of files beside what is taken: by name, the file, where its header ends, and the lines."""

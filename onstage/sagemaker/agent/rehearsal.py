@@ -22,7 +22,6 @@ from onstage.sagemaker.requests import bodies, images, rules, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sections import SageMaker
 from onstage.settings import Settings
-from onstage.source import find_data
 
 PLATFORM = "sagemaker"
 
@@ -86,7 +85,7 @@ def run(
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
     archive.write_bytes(source.archive(settings.project.source))
-    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, settings, folder)}
+    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
     return rehearse_job(report, body, store, folder, Terms.of(settings, PLATFORM), page.inputs, stack)
 
@@ -132,13 +131,11 @@ def _findings(operation: str, body: dict[str, Any], region: str | None) -> list[
     return request_findings(operation, validate.problems(operation, body, region))
 
 
-def _channels(places: Locations, settings: Settings, folder: Path) -> dict[str, Path]:
-    """Every channel's URI, and a folder that holds what an upload of the same data would put there."""
+def _channels(places: Locations, report: Report, folder: Path) -> dict[str, Path]:
+    """Every channel's URI, and a folder that holds what an upload of the same data, or of a sample, would put there."""
     mounts = {}
-    for channel, location in settings.data:
+    for channel, sample in report.samples.items():
         mounts[places.channel(channel)] = folder / "data" / channel
-        for name, file in find_data(settings.project, location).items():
-            link = folder / "data" / channel / name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file)
+        for name, part in sample.parts.items():
+            part.write(folder / "data" / channel / name, link=True)
     return mounts

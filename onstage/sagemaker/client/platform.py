@@ -42,7 +42,9 @@ class SageMakerPlatform:
 
         tuning = None if search is None else _tuning(search)
         # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(update={"rehearsal": Rehearsal(ignore=self._settings.rehearsal.ignore)})
+        whole = self._settings.model_copy(
+            update={"rehearsal": Rehearsal(rows=0, ignore=self._settings.rehearsal.ignore)}
+        )
         checked = check(report, whole, argv, tuning)
         return self._jobs.plan(checked[1], source.archive(self.project.source)) if checked else None
 

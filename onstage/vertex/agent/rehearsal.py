@@ -17,7 +17,6 @@ from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
-from onstage.source import find_data
 from onstage.vertex.agent import package_checks
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
@@ -90,7 +89,7 @@ def run(
     if not (report.run(PLATFORM, "package", check_package) and built):
         return None
     store = LocalStore(folder / "store")
-    _upload(store, settings, body["displayName"], built[0])
+    _upload(store, settings, report, body["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
     return rehearse_job(report, task, store, folder / "job", Terms.of(settings, PLATFORM), stack)
@@ -128,15 +127,15 @@ def _task(
     return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number)
 
 
-def _upload(store: LocalStore, settings: Settings, name: str, sdist: Path) -> None:
-    """Put into `store` what an upload would put into the bucket. Copies: what a job overwrites is not the original."""
+def _upload(store: LocalStore, settings: Settings, report: Report, name: str, sdist: Path) -> None:
+    """Put into `store` what an upload would put into the bucket, or a sample of it.
+
+    Copies: what a job overwrites is not the original.
+    """
     places = bodies.places_of(settings.cloud(Vertex), settings.name)
-    files = {places.source(name): sdist}
-    for channel, location in settings.data:
-        files |= {
-            f"{places.channel(channel)}/{key}": file for key, file in find_data(settings.project, location).items()
-        }
-    for uri, file in files.items():
-        target = store.path(uri)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+    package = store.path(places.source(name))
+    package.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(sdist, package)
+    for channel, sample in report.samples.items():
+        for key, part in sample.parts.items():
+            part.write(store.path(f"{places.channel(channel)}/{key}"), link=False)

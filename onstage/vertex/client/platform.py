@@ -41,7 +41,9 @@ class VertexPlatform:
         from onstage.vertex.agent.rehearsal import check
 
         # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(update={"rehearsal": Rehearsal(ignore=self._settings.rehearsal.ignore)})
+        whole = self._settings.model_copy(
+            update={"rehearsal": Rehearsal(rows=0, ignore=self._settings.rehearsal.ignore)}
+        )
         checked = check(report, whole, argv, None if search is None else _tuning(search))
         plans: list[Plan] = []
         if checked and report.run(self.name, "package", lambda: plans.append(self._jobs.plan(checked[1]))):
