@@ -17,7 +17,7 @@ _PROJECT = {
     "model": "model.py can be read: its columns, hyperparameters and objective",
     "objective": "OBJECTIVE is a metric that compile() names, and is looked at in its own direction",
     "hyperparameters": "the flags and [rehearsal] hyperparameters are known, with values of their types",
-    "data": "the header and first rows of every file fit the columns of model.py (warnings: files left out, odd rows)",
+    "data": "every file's first rows, and all in 3 s, fit model.py's columns (warnings: files left out, odd rows)",
     "secrets": "no text in what travels looks like a key or a password (warnings only)",
 }
 _FIRST = {

@@ -176,14 +176,16 @@ def _take_of(name: str, file: Path, share: int, header: bool, delimiter: str) ->
             size = max(_unpacked_size(file), ends[-1])
         spread = share // 2 if kinds.kind(name) == kinds.TEXT and not kinds.is_packed(file.name) else 0
         at_start = max(1, share - spread)
-        ranges, count = [(0, ends[at_start - 1])], at_start
-        if spread:
-            more, taken = _spread(content, (first, ends[at_start - 1], size), ends, spread, delimiter)
-            ranges, count = [*ranges, *more], count + taken
-        if count == at_start:
-            ranges, count = [(0, ends[share - 1])], share
-    read = sum(end - start for start, end in ranges) - first
-    return Part(file, count, count * (size - first) / max(1, read), tuple(ranges))
+        more, taken = (
+            _spread(content, (first, ends[at_start - 1], size), ends, spread, delimiter) if spread else ([], 0)
+        )
+    if not taken:
+        read = ends[share - 1] - first
+        return Part(file, share, share * (size - first) / read, ((0, ends[share - 1]),))
+    # Rows may grow longer from a file's start to its end.
+    read = sum(end - start for start, end in more)
+    all_rows = taken * (size - first) / read
+    return Part(file, at_start + taken, all_rows, ((0, ends[at_start - 1]), *more))
 
 
 def _spread(

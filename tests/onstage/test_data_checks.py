@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,7 +217,9 @@ def test_what_is_right_passes(name: str, project: Path) -> None:
     assert line in said
 
 
-def test_rows_that_no_look_reached_are_said_and_the_rest_is_a_sample(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_no_look_reached_are_said_and_the_rest_is_a_sample(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     header, *rows = (project / TRAIN).read_text(encoding="utf-8").splitlines(keepends=True)
     for number in range(100):
         (project / "data" / "train" / f"{number}.csv").write_text(header + "".join(rows) * 100, encoding="utf-8")
