@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from onstage.checks import row_checks
 from onstage.checks.model_page import ModelPage
-from onstage.checks.row_checks import SECONDS, ChannelRows, look_at_rest
+from onstage.checks.row_checks import ChannelRows, look_at_rest
 from onstage.errors import UserError
 from onstage.report import Finding
 from onstage.sections import Data
@@ -121,7 +122,7 @@ def _line(samples: Mapping[str, Sample], looks: Mapping[str, ChannelRows]) -> st
         said += " (a sample; --all-rows takes all)"
     looked = [f"{taken.looked:,} of {channel}" for channel, taken in samples.items() if taken.looked is not None]
     if looked:
-        said += f"; rows looked at in {SECONDS:g} s: {', '.join(looked)}"
+        said += f"; rows looked at in {row_checks.SECONDS:g} s: {', '.join(looked)}"
     lacking = [
         f"{look.lacking[0]!r}{f' and {len(look.lacking) - 1} more labels' * (len(look.lacking) > 1)} of {channel}"
         for channel, look in looks.items()
