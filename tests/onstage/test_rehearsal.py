@@ -150,3 +150,39 @@ def test_a_project_without_a_mistake_passes_whose_data_is_a_file_and_a_pattern(c
     report = json.loads((copy / "report.json").read_text(encoding="utf-8"))
     assert report["passed"]
     assert {check["status"] for check in report["checks"]} == {"passed"}
+
+
+def many(project: Path, rows: int) -> None:
+    """Iris with so many rows in each channel, each with numbers of its own."""
+    for channel in ("train", "eval"):
+        file = project / "data" / channel / "iris.csv"
+        header, *lines = file.read_text(encoding="utf-8").splitlines()
+        more = [f"{number / 1000:.3f}{lines[number % len(lines)][3:]}" for number in range(4000, 4000 + rows)]
+        file.write_text("\n".join([header, *more, ""]), encoding="utf-8")
+
+
+def test_both_platforms_jobs_get_the_same_sample_and_the_report_says_so(bake: Bake, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project, ignore=shutil.ignore_patterns("__pycache__"))
+    many(project, 3000)
+    change("settings.toml", "time_limit = 300", "time_limit = 300\nrows = 200")(project)
+    ended = onstage("rehearse", "--verbose", "--epochs", "1", "--json", project / "report.json", cwd=project)
+    assert ended.code == 0, ended.said
+    for platform in ("sagemaker", "vertex"):
+        assert f"{platform}: train: 200 rows, eval: 200 rows" in ended.out
+    assert "train 200 of 3,000 rows of 1 file, eval 200 of 3,000 rows of 1 file (a sample; --all-rows takes all)" in (
+        ended.out
+    )
+    report = json.loads((project / "report.json").read_text(encoding="utf-8"))
+    left_out = "train 200 of 3,000 rows of 1 file, eval 200 of 3,000 rows of 1 file"
+    assert f"a training in full: here it had {left_out}" in report["not_seen"]
+
+
+def test_all_rows_are_for_the_job_when_asked_for(copy: Path) -> None:
+    many(copy, 3000)
+    change("settings.toml", "time_limit = 300", "time_limit = 300\nrows = 200")(copy)
+    words = ("--verbose", "--epochs", "1", "--all-rows", "--select", "sagemaker.train")
+    ended = onstage("rehearse", *words, cwd=copy)
+    assert ended.code == 0, ended.said
+    assert "train: 3000 rows, eval: 3000 rows" in ended.out
+    assert "a training in full" not in ended.out
