@@ -40,6 +40,7 @@ def make_run(argv: Sequence[str]) -> Run:
         export_dir=join(flags["model_dir"] or join(folder, "model"), "1"),
         checkpoint_dir=join(folder, "checkpoints"),
         log_dir=join(folder, "logs"),
+        rows_dir=str(PROJECT.runs / "rows"),
         export_again=f"This exports them again, without training: {again}",
     )
 

@@ -75,7 +75,9 @@ class ModelPage:
     def columns_of(self, name: str, file: Path) -> list[Any]:
         """The table's columns in the order of `file`, `name` for people. Raises UserError if it holds no such table."""
         with self._trainer():
-            found: list[Any] = self.modules["trainer.rows"].start(self._data, name, kinds.text_lines(file, name))
+            found: list[Any] = self.modules["trainer.rows"].start(
+                self._data, name, kinds.text_lines(file, name, self._data.encoding)
+            )
             return found
 
     @property

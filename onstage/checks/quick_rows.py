@@ -17,7 +17,6 @@ from onstage.tables import files as kinds
 BLOCK = 2**17
 # An odd quote: its other half is looked for in so many bytes.
 _MOST = 2**22
-_LONGEST_FIELD = 131_072
 _LARGEST = 3.4e38
 _Found = tuple[Sequence[Sequence[str]], Sequence[str], Sequence[tuple[str, str]]]
 
@@ -62,7 +61,7 @@ class QuickRows:
                 while raw.count(b'"') % 2 and len(raw) < _MOST and (more := content.readline()):
                     raw += more
                 first, place, number = number, place + len(raw), number + raw.count(b"\n")
-                text = raw.decode("utf-8", "surrogateescape")
+                text = raw.decode(self._table.encoding, "surrogateescape")
                 found = self._quick(columns, text) or self._slow(name, columns, text, first)
                 yield Block(*found, (place, number))
 
@@ -73,7 +72,7 @@ class QuickRows:
     def _quick(self, columns: Sequence[Any], text: str) -> _Found | None:
         """The block if nothing in it is unusual."""
         lines = text.replace("\r", "").removesuffix("\n").split("\n")
-        if "\0" in text or max(map(len, lines)) > _LONGEST_FIELD or not all(map(str.strip, lines)):
+        if "\0" in text or not all(map(str.strip, lines)):
             return None
         if '"' in text:
             if not all(map(self._whole.fullmatch, lines)):
@@ -112,26 +111,31 @@ class QuickRows:
         return column.problem(text) is not None
 
     def _slow(self, name: str, columns: Sequence[Any], text: str, first: int) -> _Found:
-        lines, at = re.findall(r"[^\n]*\n|[^\n]+", text), [0]
+        lines, read, told = re.findall(r"[^\n]*\n|[^\n]+", text), 0, 0
 
-        def told() -> Iterator[str]:
-            for index, line in enumerate(lines):
-                at[0] = index
+        def tell() -> Iterator[str]:
+            nonlocal told
+            for line in lines:
+                told += 1
                 yield line
 
         part = replace(self._table, header=False, columns=list(columns))
         right: list[tuple[Sequence[str], str]] = []
         problems: list[tuple[str, str]] = []
-        for texts, wrong in self._rows.read(part, name, told()):
-            here = first + at[0]
+        for texts, wrong in self._rows.read(part, name, tell()):
+            while self._rows.is_blank(part, lines[read]):
+                read += 1
+            # A quoted field may go on in the next line.
+            row, read = "".join(lines[read:told]), told
             if not wrong:
-                right.append((texts, lines[at[0]].rstrip("\r\n")))
-            problems += [(key, _at_row(name, here, said)) for key, said in wrong.items()]
+                right.append((texts, row.strip("\r\n")))
+            problems += [(key, _in_file(name, first - 1, said)) for key, said in wrong.items()]
         columns_of = list(zip(*(texts for texts, _ in right), strict=True)) or [()] * len(columns)
         return columns_of, [line for _, line in right], problems
 
 
-def _at_row(name: str, row: int, said: str) -> str:
-    """What is said about a row, with its number in the file instead of in the block."""
+def _in_file(name: str, before: int, said: str) -> str:
+    """What is said about a row of a block that has so many lines `before` it."""
     place = f"{name}, row "
-    return f"{place}{row}{said[len(place) :].lstrip('0123456789')}" if said.startswith(place) else said
+    number = re.match(r"\d+", said.removeprefix(place))
+    return f"{place}{before + int(number[0])}{said[len(place) + number.end() :]}" if number else said

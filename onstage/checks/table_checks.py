@@ -15,6 +15,7 @@ from onstage.errors import UserError
 from onstage.report import Finding
 from onstage.sections import Data
 from onstage.source import find_data
+from onstage.tables import files as kinds
 from onstage.tables import sample
 from onstage.tables.sample import Sample
 
@@ -25,6 +26,7 @@ COMPARED_BYTES = 8 * 2**20
 ENOUGH_ROWS = 10
 MOST_PROBLEMS = 10
 CORRECT = "correct the file, or the columns in src/trainer/model.py"
+ONE_KIND = "name one kind by a pattern in settings.toml, or move the other out"
 ONLY_CSV = "rename the files: a job gets them in a folder, and reads every *.csv of it"
 UNLESS_MEANT = "unless it is meant, correct the data, or src/trainer/model.py"
 
@@ -71,16 +73,23 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
     if not page.is_table:
         whole = " (whole: DATA is no Table)" if most else ""
         return ", ".join(f"{channel} {_files(len(files))}{whole}" for channel, files in found.items())
-    read = {channel: tables(files) for channel, files in found.items()}
+    read = {channel: tables(page, files) for channel, files in found.items()}
+    shards = {channel for channel, files in read.items() if any(map(page.notes.is_records, files))}
+    if mixed := [channel for channel in shards if not all(map(page.notes.is_records, read[channel]))]:
+        return [
+            Finding(f"{' and '.join(mixed)}: text and TFRecord shards side by side, the same rows twice?", ONE_KIND)
+        ]
     looks: dict[str, ChannelRows] = {}
     for channel, location in data:
-        left = page.notes.left_out(found[channel])
+        left = page.notes.left_out(found[channel], page.table.delimiter)
         if not read[channel]:
             what = f"settings.toml: {location} has no *.csv file, the first is {next(iter(found[channel]))}"
             said = f"{what}. {page.notes.say_left_out(channel, left)}" if left else what
             findings.append(Finding(said, _ways_in(left) if left else ONLY_CSV))
         elif left:
             findings.append(Finding(page.notes.say_left_out(channel, left), _ways_in(left), warning=True))
+        if channel in shards:
+            continue
         looks[channel] = ChannelRows(page, channel, read[channel], samples[channel])
         looks[channel].look_at_starts(sum(map(len, read.values())), looks.get("train"))
     problems = _problems(looks)
@@ -90,8 +99,11 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
     findings += [Finding(problem, CORRECT) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
         findings[-1].detail += f"\nand {len(problems) - MOST_PROBLEMS} more in these files"
-    if problems or not all(read.values()):
+    if problems or damaged or not all(read.values()):
         return findings
+    if shards:
+        # Which takes TensorFlow: the job's first pass does it.
+        return findings or f"{_line(samples, looks)}; not looked at before the job: TFRecord shards"
     try:
         notes = page.find_notes(looks["train"].seen, looks["eval"].seen)
     except UserError as error:
@@ -135,9 +147,9 @@ def _problems(looks: Mapping[str, ChannelRows]) -> list[str]:
     return list(dict.fromkeys(problem for look in looks.values() for problem in look.problems))
 
 
-def tables(files: Mapping[str, Path]) -> dict[str, Path]:
+def tables(page: ModelPage, files: Mapping[str, Path]) -> dict[str, Path]:
     """Those of a channel's files that the trainer reads of a folder, which is what a job gets."""
-    return {name: file for name, file in files.items() if name.endswith(".csv") and "/" not in name}
+    return {name: file for name, file in files.items() if page.notes.is_data(name, page.table.delimiter)}
 
 
 def _ways_in(names: Sequence[str]) -> str:
@@ -147,11 +159,9 @@ def _ways_in(names: Sequence[str]) -> str:
 
 def _way_in(name: str) -> str:
     ways = {
-        ("/",): "folders in it are not read: move their files up",
-        (".csv",): "end its name in .csv, small letters",
-        (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".rar"): "unpack it",
-        (".tsv", ".tab"): 'name it .csv, with delimiter="\\t" in the Table of model.py',
-        (".xlsx", ".xls", ".ods", ".parquet", ".json", ".jsonl", ".feather", ".tfrecord"): "save it as CSV",
+        (".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".rar"): "unpack it",
+        (".tsv", ".tab", ".tsv.gz"): 'write delimiter="\\t" in the Table of model.py',
+        (".xlsx", ".xls", ".ods", ".parquet", ".json", ".jsonl", ".feather"): "save it as CSV",
     }
     fits = (way for ends, way in ways.items() if name.endswith(ends))
     return next(fits, "name it .csv if it is a part of the table, or move it out")
@@ -166,6 +176,8 @@ def _rows(page: ModelPage, seen: Any, files: Sequence[Path]) -> str:
     left_out = f" ({seen.without_target} more without {page.target})" if seen.without_target else ""
     if seen.whole:
         return f"{seen.rows:,} row{'s' * (seen.rows != 1)}{left_out}"
+    if any(kinds.is_packed(file.name) for file in files):
+        return f"more than {seen.rows:,} rows"
     size, lines, read = sum(file.stat().st_size for file in files), 0, 0
     for file in files:
         with file.open("rb") as content:

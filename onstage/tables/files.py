@@ -54,11 +54,11 @@ def create(file: Path, like: str) -> IO[bytes]:
     return made
 
 
-def text_lines(file: Path, name: str) -> Iterator[str]:
-    """The lines of a text as `trainer.rows.local_lines` gives them: bytes that are not UTF-8 become surrogates."""
+def text_lines(file: Path, name: str, encoding: str) -> Iterator[str]:
+    """The lines of a text as `trainer.rows.local_lines` gives them: bytes of no character become surrogates."""
     with unpacked(file, name) as content:
         for line in content:
-            yield line.decode("utf-8", "surrogateescape")
+            yield line.decode(encoding, "surrogateescape")
 
 
 def ends(content: IO[bytes], name: str) -> Iterator[int]:

@@ -86,15 +86,21 @@ FOUND = {
         [f"{TRAIN} has lines that end in CR alone"],
     ),
     "files that are not read": (
-        both(copied(TRAIN, "data/train/b.tsv"), copied(TRAIN, "data/train/c.CSV"), copied(TRAIN, "data/train/d/e.csv")),
+        both(copied(TRAIN, "data/train/b.tsv"), copied(TRAIN, "data/train/c.csv.zip"),
+             copied(TRAIN, "data/train/d/e.txt"), copied(TRAIN, "data/train/f/g.CSV")),
         "warning",
-        ["train: only *.csv is read, and this is left out: b.tsv, c.CSV, d/", "b.tsv: name it .csv, with",
-         "c.CSV: end its name in .csv", "d/: folders in it are not read: move their files up",
-         "a job reads train 120 rows of 1 file"],
+        ["train: only *.csv and TFRecord shards are read, and this is left out: b.tsv, c.csv.zip, d/e.txt",
+         "b.tsv: write delimiter=", "c.csv.zip: unpack it", "a job reads train 240 rows of 2 files"],
     ),
     "no file that is read": (
-        renamed(TRAIN, "data/train/iris.csv.gz"), "failed",
-        ["data/train has no *.csv file", "this is left out: iris.csv.gz", "iris.csv.gz: unpack it"],
+        renamed(TRAIN, "data/train/iris.csv.bz2"), "failed",
+        ["data/train has no *.csv file", "this is left out: iris.csv.bz2", "iris.csv.bz2: unpack it"],
+    ),
+    "a gzip file that is none": (
+        renamed(TRAIN, "data/train/iris.csv.gz"), "failed", ["data/train/iris.csv.gz cannot be unpacked"],
+    ),
+    "text and shards side by side": (
+        copied(TRAIN, "data/train/iris.tfrecord"), "failed", ["train: text and TFRecord shards side by side"],
     ),
     "eval is train": (copied(TRAIN, EVAL), "warning", ["eval has the very rows of train"]),
     "eval is a part of train": (

@@ -36,9 +36,8 @@ BAD_FILES = {
     "'z', 'w' are not in model.py; add Dropped('z'), Dropped('w') to leave them out",
     "1,a,no\n2,b,yes\n": "row 1: ['1', 'a', 'no'] is no header, but holds numbers; if the files have no header, write "
     "Table(..., header=False) in model.py",
-    'x,c,y\n1,"a\n",no\n': "1 columns where model.py has 3: '1,\"a'; a line break inside quotes is not read".replace(
-        "1 c", "2 c"
-    ),
+    'x,c,y\n1,"a\n,no\n2,b,no\n': "{file}, row 2: 2 columns where model.py has 3: '1,\"a",
+    'x,c,y\n1,"a\n,no': "; quotes that nobody closes",
     "x,c,y\nnan,a,no\n": "{file}, row 2, column 'x': 'nan' is not a number",
     "x,c,y\ninf,a,no\n": "{file}, row 2, column 'x': 'inf' is not a number",
     "x,c,y\n1e39,a,no\n": "{file}, row 2, column 'x': '1e39' is not a finite number",

@@ -98,14 +98,14 @@ def test_files_that_are_not_read_are_named(
         "_SUCCESS",
         ".DS_Store",
         "b.tsv",
-        "c.CSV",
-        "d.csv.gz",
-        "more/e.csv",
+        "c.CSV.zip",
+        "d.parquet",
+        "more/e.txt",
         ".ipynb_checkpoints/f.csv",
     )
     for name in others:
         (tmp_path / "train" / name).write_text(SOUND)
-    said = "only *.csv is read, and this is left out: b.tsv, c.CSV, d.csv.gz, more/"
+    said = "only *.csv and TFRecord shards are read, and this is left out: b.tsv, c.CSV.zip, d.parquet, more/e.txt"
     folders = [str(tmp_path / name) for name in ("train", "eval")]
     with pytest.raises(columns.DataError) as refused:
         CsvReader(simple).prepare(*folders)

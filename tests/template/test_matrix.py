@@ -33,16 +33,16 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "model", "notes", "paths",
-            "predictor", "reporting", "rows", "run", "scan", "training",
-            "explaining", "loop", "networks", "not_finite",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "files", "model",
+            "notes", "predictor", "reporting", "rows", "run", "scan", "training",
+            "explaining", "loop", "networks", "store",
         )
     ),
 }  # fmt: skip
 SAGEMAKER = {"src/sagemaker_entry.py", "tests/test_sagemaker.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in", "tests/test_vertex.py"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 2900
+MOST_FILES, MOST_LINES = 45, 3500
 
 
 def files_of(project: Path) -> set[str]:

@@ -90,7 +90,7 @@ def test_a_reader_of_ones_own_has_rows_in_batches(project: Path) -> None:
     import keras
     import tensorflow as tf
 
-    from trainer.not_finite import find_not_finite
+    from trainer.networks import find_not_finite
 
     class Own:
         train_rows = eval_rows = 5

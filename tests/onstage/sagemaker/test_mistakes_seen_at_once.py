@@ -87,7 +87,7 @@ SEEN_AT_ONCE = [
             ["there is no data at data/trian"]),
     Mistake("data that a job would not read", "data",
             both(write("data/train/more.txt", "x"), change("settings.toml", '"data/train"', '"data/train/*.txt"')),
-            ["data/train/*.txt has no *.csv file, the first is more.txt", "only *.csv is read"]),
+            ["data/train/*.txt has no *.csv file, the first is more.txt", "only *.csv and TFRecord shards are read"]),
     Mistake("an unknown key in settings.toml", "settings",
             change("settings.toml", "\ninstance_type = ", "\ninstance_tpye = "),
             ["[sagemaker] instance_tpye is not known; did you mean instance_type?",

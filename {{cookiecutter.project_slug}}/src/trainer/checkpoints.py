@@ -8,21 +8,24 @@ import time
 import keras
 import tensorflow as tf
 
-from trainer.paths import plain_path
+from trainer.files import plain_path
 from trainer.run import Run, UserError, join
 
 SECONDS_BETWEEN = 10
+# No hyperparameter can be called so.
+_ORDER = "rows come from"
 _NEW_FOLDER = "use another folder, or delete the checkpoints to start again"
 
 
 class Checkpoints:
-    """Model, optimizer and epoch under `checkpoint_dir`, with the hyperparameters that they belong to."""
+    """Model, optimizer and epoch under `checkpoint_dir`, with the hyperparameters and the order of rows of theirs."""
 
-    def __init__(self, run: Run, network: keras.Model) -> None:
+    def __init__(self, run: Run, network: keras.Model, order: str = "") -> None:
         self._folder, plain = run.checkpoint_dir, plain_path(run.checkpoint_dir)
         if plain != self._folder:
             tf.io.gfile.makedirs(self._folder)
         self._hyperparameters = dataclasses.asdict(run.hyperparameters)
+        self._order = order
         self._epoch = tf.Variable(0, dtype=tf.int64)
         # Keras leaves the state of its random layers out of the model's own checkpoint.
         states = [variable.value for variable in network.non_trainable_variables]
@@ -57,7 +60,7 @@ class Checkpoints:
         # Once, and before the first checkpoint: a job that is killed while it writes leaves half a note.
         if self._manager.latest_checkpoint is None:
             with tf.io.gfile.GFile(self._note, "w") as note:
-                note.write(json.dumps(self._hyperparameters, indent=2))
+                note.write(json.dumps({**self._hyperparameters, _ORDER: self._order}, indent=2))
         self._manager.save()
         self._saved = time.monotonic()
 
@@ -79,3 +82,8 @@ class Checkpoints:
         ]
         if changed:
             raise UserError(f"the checkpoint in {self._folder} was made with {', '.join(changed)}; {_NEW_FOLDER}")
+        if before.get(_ORDER, self._order) != self._order:
+            print(
+                f"rows come from {self._order} now, not from {before[_ORDER]}: their order differs from here on",
+                flush=True,
+            )

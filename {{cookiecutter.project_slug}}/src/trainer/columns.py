@@ -4,6 +4,7 @@
 Standard library only, so that a mistake in the data can be reported without waiting for TensorFlow.
 """
 
+import codecs
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -226,6 +227,10 @@ class Table:
     delimiter: str = ","
     # A spelling of "no value" beside the empty field, such as NA.
     missing_text: str = ""
+    # UTF-8, or one with a byte a character, such as cp1252.
+    encoding: str = "utf-8"
+    # How much memory decoded rows may take; above it they go to files.
+    memory_mb: int = 1024
 
     def __post_init__(self) -> None:
         found = [mistake for column in self.columns for mistake in column.mistakes()]
@@ -251,6 +256,11 @@ class Table:
             found.append("the table has no column to learn from")
         if len(self.delimiter) != 1 or self.delimiter in '"\n\r':
             found.append(f"the delimiter must be one character, not {self.delimiter!r}")
+        object.__setattr__(self, "encoding", name := _encoding(self.encoding) or self.encoding)
+        if _encoding(name) is None:
+            found.append(f"encoding is utf-8, or one with a byte a character, such as cp1252, not {name!r}")
+        if type(self.memory_mb) is not int or self.memory_mb < 0:
+            found.append(f"memory_mb must be a whole number, 0 or more, not {self.memory_mb!r}")
         if found:
             mistaken("\n".join(f"model.py: {mistake}" for mistake in found))
 
@@ -271,6 +281,17 @@ class Table:
         from trainer import rows
 
         return rows.find_problem(self, files)
+
+
+def _encoding(name: object) -> str | None:
+    """The name that Python and TensorFlow know an encoding by; None for what this reader cannot split into lines."""
+    try:
+        known = codecs.lookup(str(name)).name
+        plain = bytes(range(128)).decode(known) == bytes(range(128)).decode("ascii")
+        alone = all(len(bytes([code, 0xA1]).decode(known, "replace")) == 2 for code in range(128, 256))
+    except (LookupError, UnicodeError):
+        return None
+    return known if plain and (alone or known == "utf-8") and known != "utf-8-sig" else None
 
 
 def _wrong_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -> list[str]:

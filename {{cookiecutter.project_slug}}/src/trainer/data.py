@@ -1,30 +1,33 @@
 # Owned by the template; read it when your data is no table of numbers and categories.
-"""From CSV files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
+"""From files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
 
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
-from itertools import islice
+import math
+from collections.abc import Iterator
 from typing import Protocol
 
 import keras
 import tensorflow as tf
 
-from trainer import rows
+from trainer import files, rows
 from trainer.columns import Column, DataError, Dropped, Table, Target
-from trainer.encoding import Encoder, Predict, Signatures, Tensors, reserve_names
+from trainer.encoding import Encoder, Predict, Signatures, Tensors, encoded_as, reserve_names
 from trainer.fields import not_a_text
-from trainer.notes import SAME_ROWS, Seen, find_notes, left_out, say_left_out
-from trainer.run import join
-from trainer.scan import BadRowError, Scan, without_blank
+from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
+from trainer.predictor import plain
+from trainer.scan import BadRowError, FirstPass, Scan
+from trainer.store import Store, kept_place
 
 SHUFFLE_BUFFER = 10_000
-SCAN_BATCH = 1024
+# Rows that are decoded at once.
+BLOCK = 1024
 PARALLEL_FILES = 16
+# Of what a first pass keeps for another time.
+FORMAT = 1
 EXAMPLES = 3
-START_BYTES = 4096
 _CHANNEL = {True: "train", False: "eval"}
+_NO_NUMBER = -(2**63)
 
-# Raw or encoded features, target, weight; the first dimension of each tensor is the batch.
+# Features, target, weight; the first dimension of each tensor is the batch.
 Batch = tuple[Tensors, tf.Tensor, tf.Tensor]
 
 
@@ -46,7 +49,7 @@ class Reader(Protocol):
     def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
         """Batches of (features, target, weight): endless and shuffled by `seed` in training, else one ordered pass."""
 
-    def signatures(self, predict: Predict) -> tuple[Signatures, list[keras.layers.Layer]]:
+    def signatures(self, predict: Predict) -> tuple[Signatures, list]:
         """Serving signatures (name to function and its input signature), and the layers they use beside the model."""
 
     def examples(self) -> list:
@@ -57,214 +60,248 @@ class Reader(Protocol):
 
 
 class CsvReader:
-    """Reads a `Table` from a CSV file, a folder of `*.csv`, or a pattern; memory use does not grow with the data."""
+    """Reads a `Table` from CSV files or TFRecord shards: a file, a folder of them, or a pattern.
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
+    The first pass keeps what it decodes (`store.py` says where), and epochs read that: memory use is bounded.
+    """
+
+    def __init__(self, table: Table, keep_in: str = "") -> None:
+        self.table, self._keep_in = table, keep_in
         self.features = table.features
         self._files: dict[bool, list[str]] = {}
         self._columns: list[Column] = []
-        self._has_blank = {True: False, False: False}
+        self._records = {True: False, False: False}
+        self._stores: dict[bool, Store] = {}
+        self._first: dict[bool, FirstPass] = {}
+        # To make one takes long where there are hundreds of columns.
+        self._evaluation: dict[int, tf.data.Dataset] = {}
         self._encoder = Encoder(table)
+        self._scan = Scan(table, self._encoder)
         self.signatures = self._encoder.signatures
         self.check_output = self._encoder.check_output
         self.train_rows = self.eval_rows = 0
 
     def prepare(self, train: str, evaluation: str) -> None:
-        notes = []
+        notes, budget = [], self.table.memory_mb << 20
         for training, location in ((True, train), (False, evaluation)):
-            self._files[training], left = _find(location)
+            self._files[training], left = files.find(location, self.table)
+            self._records[training] = is_records(self._files[training][0])
             notes += [say_left_out(_CHANNEL[training], left)] if left else []
             for file in self._files[training]:
-                self._check_start(file)
-        totals = []
-        seen = [self._scan(training, totals) for training in (True, False)]
+                self._check_start(training, file)
+        for training in (True, False):
+            self._encoder.large |= self._read_first(training, budget).large
+            budget -= self._stores[training].memory
+            if why := self._stores[training].why:
+                print(f"{_CHANNEL[training]}: {why}", flush=True)
+        seen = [self._first[training].seen for training in (True, False)]
+        self._encoder.normal = self._first[True].normal
         self.train_rows, self.eval_rows = (channel.rows for channel in seen)
-        notes += find_notes(*seen) + [SAME_ROWS] * (totals[0] == totals[1])
+        same = (self._first[True].total, self.train_rows) == (self._first[False].total, self.eval_rows)
+        notes += find_notes(*seen) + [SAME_ROWS] * same
         for note in notes:
             print(f"note: {note}", flush=True)
         if why := self._encoder.why_objects():
             print(why, flush=True)
 
+    @property
+    def order(self) -> str:
+        """Where epochs get their rows from, which decides on their order: `memory`, `files`, or the data `again`."""
+        return self._stores[True].way
+
     def inputs(self) -> dict[str, keras.KerasTensor]:
-        features = self.batches(False, SCAN_BATCH).element_spec[0]
-        reserve_names(features)
-        return {key: keras.Input(spec.shape[1:], dtype=spec.dtype, name=key) for key, spec in features.items()}
+        reserve_names(column.key for column in self.features)
+        return {column.key: keras.Input(name=column.key, **encoded_as(column)) for column in self.features}
 
     def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
-        read = self._shuffled(batch_size, seed) if training else self._ordered(False, batch_size)
-        return read.map(
-            lambda raw, target, weight: (self._encoder.encode(raw), target, weight), num_parallel_calls=tf.data.AUTOTUNE
-        ).prefetch(tf.data.AUTOTUNE)
+        if not training and batch_size in self._evaluation:
+            return self._evaluation[batch_size]
+        store = self._stores[training]
+        if store.way == "again":
+            found = self._again(training, seed).rebatch(batch_size)
+        else:
+            found = store.shuffled(batch_size, seed) if training else store.ordered(batch_size)
+        encoded = found.map(files.as_written(self._encoded), num_parallel_calls=tf.data.AUTOTUNE)
+        batches = encoded.prefetch(tf.data.AUTOTUNE)
+        if not training:
+            self._evaluation[batch_size] = batches
+        return batches
 
     def placed(self, training: bool) -> Iterator[tuple[list[str], Batch]]:
         """All rows in batches, with each row's place and text."""
         for file in self._files[training]:
-            before = int(self.table.header)
-            for lines in tf.data.TextLineDataset(file).skip(before).batch(SCAN_BATCH):
-                raw, target, weight = self._decode(without_blank(self.table, lines))
-                places = [f"{file}, row {before + n}: {line.decode()}" for n, line in enumerate(lines.numpy(), start=1)]
-                if len(weight) < len(lines):
-                    alone = (self._decode(without_blank(self.table, line[tf.newaxis]))[2] for line in lines)
-                    places = [place for place, rows in zip(places, alone, strict=True) if len(rows)]
-                yield places, (self._encoder.encode(raw), target, weight)
-                before += len(lines)
+            at = 1 + (self.table.header and not self._records[training])
+            for lines in self._lines(training, [file]):
+                places, used = [], self._used(training, lines)
+                for line, is_used in zip(lines.numpy(), used, strict=True):
+                    text = "" if self._records[training] else f": {line.decode('utf-8', 'replace')}"
+                    places += [f"{file}, row {at}{text}"] * is_used
+                    at += 1 + (text.count("\n"))
+                yield places, self._encoded(self._decode(training, self._cleaned(training, lines)))
 
-    def examples(self) -> list:
-        at = self._columns.index(self.table.target)
-        read = (texts for file in self._files[False] for texts, _ in rows.read(self.table, file, _lines(file)))
-        # Nobody has looked at the rows that the training leaves out.
-        used = (texts for texts in read if texts[at] not in ("", self.table.missing_text))
-        found = [
-            {
-                column.key: rows.value(self.table, column, text)
-                for column, text in zip(self._columns, texts, strict=True)
-                if column.feature
-            }
-            for texts in islice(used, EXAMPLES)
-        ]
-        if not self._encoder.rows_are_lists:
-            return found
-        return [[row[column.key] for column in self.features] for row in found]
+    def examples(self, count: int = EXAMPLES) -> list:
+        """The first `count` rows of `batches(False)`."""
+        found: list[list] = []
+        for lines in self._lines(False, self._files[False], min(count, BLOCK)):
+            raw, target, _ = self._parsed(False, self._cleaned(False, lines))
+            used = target.numpy() != b""
+            found += map(list, zip(*(plain(raw[column.key].numpy()[used]) for column in self.features), strict=True))
+            if len(found) >= count:
+                break
+        keys = [column.key for column in self.features]
+        is_list = self._encoder.rows_are_lists
+        return [row if is_list else dict(zip(keys, row, strict=True)) for row in found[:count]]
 
-    def _lines(self, files: list[str], batch_size: int) -> tf.data.Dataset:
-        # Lines are batched before files are interleaved: a third faster than the other way round.
-        return self._interleaved(files, lambda lines: lines.batch(batch_size), tf.data.AUTOTUNE)
-
-    def _ordered(self, training: bool, batch_size: int) -> tf.data.Dataset:
-        return self._decoded(self._lines(self._files[training], batch_size), training, batch_size)
-
-    def _shuffled(self, batch_size: int, seed: tf.Tensor | int) -> tf.data.Dataset:
-        # A shuffle needs single lines; handing those from thread to thread costs more than it gains.
-        read = self._interleaved(self._files[True], lambda lines: lines, None).shuffle(SHUFFLE_BUFFER, seed=seed)
-        return self._decoded(read.repeat().batch(batch_size), True, batch_size)
-
-    def _decoded(self, lines: tf.data.Dataset, training: bool, batch_size: int) -> tf.data.Dataset:
-        has_blank = self._has_blank[training]
-        read = lines.map(
-            lambda batch: self._decode(without_blank(self.table, batch) if has_blank else batch),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        # Rows without a target were left out: without full batches again, an epoch would see too few rows.
-        return read.rebatch(batch_size) if self.table.target.drop_missing or has_blank else read
-
-    def _interleaved(
-        self, files: list[str], each: Callable[[tf.data.Dataset], tf.data.Dataset], parallel: int | None
-    ) -> tf.data.Dataset:
-        header = int(self.table.header)
-        return tf.data.Dataset.from_tensor_slices(files).interleave(
-            lambda file: each(tf.data.TextLineDataset(file).skip(header)),
-            cycle_length=min(PARALLEL_FILES, len(files)),
-            num_parallel_calls=parallel,
+    def _lines(self, training: bool, some: list[str], size: int = BLOCK) -> tf.data.Dataset:
+        """The lines, or serialized examples, of files one after the other, `size` at a time."""
+        return tf.data.Dataset.from_tensor_slices(some).flat_map(
+            files.as_written(lambda file: self._open(training, file).batch(size))
         )
 
-    def _decode(self, lines: tf.Tensor) -> Batch:
-        # Dropped columns too: with its select_cols, decode_csv would accept a row with a field too many.
-        fields = tf.io.decode_csv(
-            lines,
-            [_record_default(column) for column in self._columns],
-            field_delim=self.table.delimiter,
-            na_value=self.table.missing_text,
-        )
-        raw = {column.key: value for column, value in zip(self._columns, fields, strict=True) if column.dtype}
-        text = raw.pop(self.table.target.key)
-        weight = raw.pop(self.table.weight.key) if self.table.weight else tf.ones_like(text, tf.float32)
-        if self.table.target.drop_missing:
-            present = text != ""
-            raw, text, weight = tf.nest.map_structure(
-                lambda value: tf.boolean_mask(value, present), (raw, text, weight)
+    def _open(self, training: bool, file: tf.Tensor) -> tf.data.Dataset:
+        joined = training in self._first and self._first[training].joined
+        return files.lines(file, self.table, self._records[training], joined)
+
+    def _again(self, training: bool, seed: tf.Tensor | int) -> tf.data.Dataset:
+        """Rows decoded from the files once more, in blocks; in training endless, and shuffled."""
+        lines = self._lines(training, self._files[training])
+        if training:
+            # A shuffle needs single lines, and of all files some.
+            some, apart = (
+                tf.data.Dataset.from_tensor_slices(self._files[True]),
+                min(PARALLEL_FILES, len(self._files[True])),
             )
+            lines = some.interleave(files.as_written(lambda file: self._open(True, file)), cycle_length=apart)
+            lines = lines.shuffle(SHUFFLE_BUFFER, seed=seed).repeat().batch(BLOCK)
+        blank = self._first[training].has_blank
+        clean = lambda block: self._cleaned(training, block) if blank or self.table.encoding != "utf-8" else block
+        decode = files.as_written(lambda block: self._decode(training, clean(block)))
+        return lines.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _cleaned(self, training: bool, lines: tf.Tensor) -> tf.Tensor:
+        return lines if self._records[training] else files.without_blank(self.table, lines)
+
+    def _used(self, training: bool, lines: tf.Tensor) -> list[bool]:
+        """Whether each line is a row of the data."""
+        alone = (self._parsed(training, self._cleaned(training, line[tf.newaxis]))[1] for line in lines)
+        return [bool(tf.reduce_any(target != "")) for target in alone]
+
+    def _decode(self, training: bool, lines: tf.Tensor) -> tf.Tensor:
+        return self._scan.pack(*self._with_target(*self._parsed(training, lines)))
+
+    def _with_target(self, raw: Tensors, text: tf.Tensor, weight: tf.Tensor) -> Batch:
+        """Rows with their target, those without left out."""
+        if self.table.target.drop_missing:
+            mask = lambda value: tf.boolean_mask(value, text != "")
+            raw, text, weight = tf.nest.map_structure(mask, (raw, text, weight))
         return raw, self._encoder.target(text), weight
 
-    def _scan(self, training: bool, totals: list[tuple[int, int]]) -> Seen:
-        """Read every row once: refuse a bad one, see what is odd, learn mean and deviation of the training columns."""
-        files, scan = self._files[training], Scan(self.table, self._encoder, self._decode)
-        try:
-            normal = scan.run(self._lines(files, SCAN_BATCH), _CHANNEL[training])
-        except (tf.errors.InvalidArgumentError, BadRowError) as error:
-            problem = rows.find_problem(self.table, files, _lines) or self._find_refused(files)
-            raise DataError(problem or str(error)) from error
-        if not scan.seen.rows:
-            raise DataError(f"{', '.join(files)}: no row has a value for {self.table.target.name!r}")
-        scan.seen.refuse_unknown()
-        if training:
-            self._encoder.normal = normal
-        self._has_blank[training] = scan.has_blank
-        self._encoder.large |= scan.large
-        totals.append((scan.seen.rows, scan.total))
-        return scan.seen
+    def _encoded(self, packed: tf.Tensor) -> Batch:
+        numbers, weight, target, indices = self._scan.unpack(packed)
+        return self._encoder.encode(numbers, indices), target, weight
 
-    def _find_refused(self, files: list[str]) -> str | None:
+    def _parsed(self, training: bool, lines: tf.Tensor) -> Batch:
+        """Raw features, the target as a text, "" where there is none, and the weight."""
+        if self._records[training]:
+            kinds = {column.name: _feature(column) for column in self.table.columns if column.dtype}
+            values = tf.io.parse_example(lines, kinds)
+            raw = {column.key: values[column.name] for column in self.table.columns if column.dtype}
+        else:
+            # Dropped columns too: with its select_cols, decode_csv would accept a row with a field too many.
+            defaults = [_record_default(column) for column in self._columns]
+            empty = self.table.missing_text
+            fields = tf.io.decode_csv(lines, defaults, field_delim=self.table.delimiter, na_value=empty)
+            raw = {column.key: value for column, value in zip(self._columns, fields, strict=True) if column.dtype}
+        text = _as_text(raw.pop(self.table.target.key))
+        weight = raw.pop(self.table.weight.key) if self.table.weight else tf.ones_like(text, tf.float32)
+        return raw, text, weight
+
+    def _look(self, training: bool, lines: tf.Tensor) -> dict:
+        rows = self._cleaned(training, lines)
+        return self._scan.look(lines, rows, *self._with_target(*self._parsed(training, rows)))
+
+    def _read_first(self, training: bool, budget: int) -> FirstPass:
+        """Read every row once: refuse a bad one, see what is odd, learn mean and deviation of the columns."""
+        some, channel = self._files[training], _CHANNEL[training]
+        kept = kept_place(self._keep_in, some, f"{FORMAT} {channel} {self.table}")
+        first, store = self._begin(training, budget, kept)
+        if kept and store.load(first.take):
+            print(f"{channel}: {first.seen.rows} rows, as they were read the last time", flush=True)
+            return first
+        try:
+            first = self._read_all(training, *self._begin(training, budget, kept))
+        except (tf.errors.OpError, BadRowError) as error:
+            parsed = isinstance(error, (tf.errors.InvalidArgumentError, BadRowError))
+            if self._records[training] or not parsed or not files.has_line_ends(some, self.table):
+                raise DataError(self._why_refused(training, error)) from error
+            try:
+                first = self._read_all(training, *self._begin(training, budget, kept, joined=True))
+            except (tf.errors.OpError, BadRowError) as error:
+                raise DataError(self._why_refused(training, error)) from error
+        if not first.seen.rows:
+            raise DataError(f"{', '.join(some)}: no row has a value for {self.table.target.name!r}")
+        first.seen.refuse_unknown()
+        return first
+
+    def _begin(self, training: bool, budget: int, kept: str | None, joined: bool = False) -> tuple[FirstPass, Store]:
+        self._first[training] = FirstPass(Seen(self.table, _CHANNEL[training]), joined=joined)
+        self._stores[training] = Store(self._scan.width, budget, kept)
+        return self._first[training], self._stores[training]
+
+    def _read_all(self, training: bool, first: FirstPass, store: Store) -> FirstPass:
+        lines = self._lines(training, self._files[training])
+        look = files.as_written(lambda block: self._look(training, block))
+        self._scan.run(lines.map(look, num_parallel_calls=tf.data.AUTOTUNE), first, store)
+        store.finish(first.as_json())
+        return first
+
+    def _why_refused(self, training: bool, error: Exception) -> str:
+        problem = None
+        if not self._records[training]:
+            problem = rows.find_problem(self.table, self._files[training], files.text_lines)
+        return problem or self._find_refused(training) or str(error)
+
+    def _find_refused(self, training: bool) -> str | None:
         """The first row that TensorFlow's parser refuses, such as one with a stray quote, and what it says."""
-        for file in files:
-            row = int(self.table.header)
-            for lines in tf.data.TextLineDataset(file).skip(row).batch(SCAN_BATCH):
-                if self._refusal(lines):
-                    refusals = ((number, self._refusal(line[tf.newaxis])) for number, line in enumerate(lines, row + 1))
-                    return next(f"{file}, row {number}: {refusal}" for number, refusal in refusals if refusal)
-                row += len(lines)
+        for file in self._files[training]:
+            row = 1 + (self.table.header and not self._records[training])
+            try:
+                for lines in self._lines(training, [file]):
+                    if self._refusal(training, lines):
+                        for line in lines:
+                            if refusal := self._refusal(training, line[tf.newaxis]):
+                                return f"{file}, row {row}: {refusal}"
+                            row += 1 + line.numpy().count(b"\n") * (not self._records[training])
+                    row += len(lines)
+            except tf.errors.OpError as error:
+                return f"{file} cannot be read beyond row {row - 1}: {_reason(error)}"
         return None
 
-    def _refusal(self, lines: tf.Tensor) -> str | None:
+    def _refusal(self, training: bool, lines: tf.Tensor) -> str | None:
         try:
-            self._decode(without_blank(self.table, lines))
+            self._scan.check({name: value.numpy() for name, value in self._look(training, lines).items()})
         except tf.errors.InvalidArgumentError as error:
-            return error.message.partition(" [Op:")[0].rpartition("} ")[2]
+            return _reason(error)
+        except BadRowError as error:
+            return str(error)
         return None
 
-    def _check_start(self, file: str) -> None:
-        with tf.io.gfile.GFile(file, "rb") as content:
-            # Lines have lost their CR.
-            start = content.read(START_BYTES).decode("utf-8", "surrogateescape")
+    def _check_start(self, training: bool, file: str) -> None:
+        # Lines have lost their CR.
+        start = files.start(file).decode("utf-8", "surrogateescape")
+        if self._records[training]:
+            return
         if problem := not_a_text(start[: start.find("\n") + 1] or start):
             raise DataError(f"{file} {problem}")
-        columns = rows.start(self.table, file, _lines(file))
+        columns = rows.start(self.table, file, files.text_lines(file, self.table.encoding))
         if self._columns and columns != self._columns:
             other = self._files[True][0]
             raise DataError(f"{file}, row 1: the columns are in another order than in {other}; reorder one")
         self._columns = columns
 
 
-def find_files(location: str) -> list[str]:
-    """The files of a location: itself, a folder's *.csv, or what a pattern matches. Raises DataError for none."""
-    return _find(location)[0]
-
-
-def _find(location: str) -> tuple[list[str], list[str]]:
-    """The files of a location, and what is left out of a folder."""
-    others: list[str] = []
-    try:
-        # Not by a pattern first: a folder's own name may hold [ or ?.
-        if tf.io.gfile.isdir(location):
-            names = [name for name in tf.io.gfile.listdir(location) if not name.startswith(".")]
-            if "://" not in location:
-                # As object storage lists folders.
-                names = [f"{name}/" if tf.io.gfile.isdir(join(location, name)) else name for name in names]
-            others = left_out(names)
-            files = [join(location, name) for name in names if name.endswith(".csv")]
-            none = f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
-        else:
-            files = [location] if tf.io.gfile.exists(location) else _matching(location)
-            none = f"there is no data at {location}"
-    except tf.errors.OpError as error:
-        raise DataError(f"{location} cannot be read: {error.message.splitlines()[0]}") from error
-    if not files:
-        raise DataError(say_left_out(none, others) if others else none)
-    return sorted(files), others
-
-
-def _matching(pattern: str) -> list[str]:
-    """What a pattern matches. Its folder is none where there is one of that very name, whatever characters it has."""
-    folder, _, name = pattern.rpartition("/")
-    if folder and tf.io.gfile.isdir(folder):
-        return [join(folder, found) for found in tf.io.gfile.listdir(folder) if fnmatchcase(found.rstrip("/"), name)]
-    return tf.io.gfile.glob(pattern)
-
-
-def _lines(file: str) -> Iterator[str]:
-    with tf.io.gfile.GFile(file, "rb") as lines:
-        for line in lines:
-            yield line.decode("utf-8", "surrogateescape")
+def _reason(error: tf.errors.OpError) -> str:
+    return error.message.partition(" [Op:")[0].rpartition("} ")[2]
 
 
 def _record_default(column: Column) -> tf.Tensor:
@@ -274,3 +311,20 @@ def _record_default(column: Column) -> tf.Tensor:
     if isinstance(column, Dropped):
         return tf.constant([""])
     return tf.constant([] if column.default is None else [column.default], column.dtype)
+
+
+def _feature(column: Column) -> tf.io.FixedLenFeature:
+    """How a column stands in a tf.train.Example; a feature that is not there is an empty field."""
+    default = column.default
+    if isinstance(column, Target) and column.drop_missing:
+        default = {"string": "", "int64": _NO_NUMBER}.get(column.dtype, math.nan)
+    return tf.io.FixedLenFeature([], column.dtype, default)
+
+
+def _as_text(target: tf.Tensor) -> tf.Tensor:
+    if target.dtype == tf.string:
+        return target
+    if target.dtype == tf.int64:
+        return tf.where(target == _NO_NUMBER, "", tf.strings.as_string(target))
+    # With as many digits as a float32 has.
+    return tf.where(tf.math.is_nan(target), "", tf.strings.as_string(target, precision=9, scientific=True))

@@ -1,11 +1,15 @@
 # Owned by the template.
-"""From raw columns to what `build_model` sees, and from its output to an endpoint's answer."""
+"""From raw columns to what `build_model` sees, and from its output to an endpoint's answer.
+
+Columns of one kind are computed together, as one tensor: a table may have hundreds.
+"""
 
 import keyword
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Categorical, Classes, Column, Hashed, Identity, Table
@@ -20,18 +24,27 @@ FLOAT_LIMIT = 2**24
 
 
 class Encoder:
-    """Preprocessing and serving signatures of a `Table`; part of the exported graph, so no client has to repeat it."""
+    """Preprocessing and serving signatures of a `Table`; part of the exported graph, so no client has to repeat it.
+
+    In between, a row is numbers, float32 [batch, n], and the indices of all other columns, int64 [batch, m]. `numbers`
+    and `indexed` are their columns, in that order.
+    """
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.features = table.features
-        # Mean and deviation of each float column, learned from the training data.
-        self.normal: dict[str, tuple[float, float]] = {}
+        self.numbers = [column for column in self.features if column.dtype == "float32"]
+        self.categorical = [column for column in self.features if isinstance(column, Categorical)]
+        # Side by side where they are computed by one operation.
+        self.hashed = sorted((c for c in self.features if isinstance(c, Hashed)), key=lambda column: column.size)
+        self.whole = [column for column in self.features if isinstance(column, Identity)]
+        self.indexed = [*self.categorical, *self.hashed, *self.whole]
+        # Mean and deviation of each number, learned from the training data.
+        self.normal = np.float32([(0, 1)] * len(self.numbers)).reshape(-1, 2)
         # The columns with whole numbers that a list of float32 cannot carry: model.py says so, or the data.
         self.large = {column.name for column in self.features if column.largest >= FLOAT_LIMIT}
-        categorical = [column for column in self.features if isinstance(column, Categorical)]
-        self.lookups = {column.key: _lookup(column.vocabulary, unknown=1) for column in categorical}
-        self._labels = _lookup(table.target.labels, unknown=0) if isinstance(table.target, Classes) else None
+        labels = table.target.labels if isinstance(table.target, Classes) else []
+        self._words = _index([*(column.vocabulary for column in self.categorical), labels])
 
     @property
     def rows_are_lists(self) -> bool:
@@ -45,49 +58,86 @@ class Encoder:
         names = ", ".join(column.name for column in self.features if column.name in self.large)
         return f"whole numbers of 2^24 and above in {names}: in a request, a row is an object, not a list"
 
-    def encode(self, raw: Tensors) -> Tensors:
-        """Raw features ([batch] each, nothing missing) to what the model sees ([batch, n], or [batch] for an index)."""
-        return {column.key: self._encode(column, raw[column.key]) for column in self.features}
+    def indices(self, raw: Tensors, size: tf.Tensor) -> tf.Tensor:
+        """The indices of raw features, `size` rows of which nothing is missing; a graph of it refuses bad ones."""
+        parts = [self._words.lookup(self.named_words(raw, size))] if self.categorical else []
+        for buckets in dict.fromkeys(column.size for column in self.hashed):
+            texts = together(raw, [column for column in self.hashed if column.size == buckets], size)
+            parts.append(tf.strings.to_hash_bucket_fast(texts, buckets))
+        if self.whole:
+            values = together(raw, self.whole, size)
+            messages = [f"{column.key} must be between 0 and {column.size - 1}" for column in self.whole]
+            parts.append(_checked(values, self.in_range(values), messages))
+        return tf.concat(parts, axis=1) if parts else tf.zeros([size, 0], tf.int64)
 
-    def _encode(self, column: Column, value: tf.Tensor) -> tf.Tensor:
-        if isinstance(column, Categorical):
-            index = self.lookups[column.key](value)
-        elif isinstance(column, Hashed):
-            index = tf.strings.to_hash_bucket_fast(value, column.size)
-        elif isinstance(column, Identity):
-            message = f"{column.key} must be between 0 and {column.size - 1}"
-            index = _checked(column_in_range(column, value), message, value)
-        else:
-            mean, deviation = self.normal[column.key]
-            return ((value - mean) / deviation)[:, tf.newaxis]
-        return tf.one_hot(index, column.size) if column.encoding == "one_hot" else tf.cast(index, tf.int64)
+    def encode(self, numbers: tf.Tensor, indices: tf.Tensor) -> Tensors:
+        """What the model sees of a row: [batch, n] a column, or [batch] for an index, by key."""
+        found: Tensors = {}
+        if self.numbers:
+            mean, deviation = self.normal[:, 0], self.normal[:, 1]
+            normal = tf.split((numbers - mean) / deviation, len(self.numbers), axis=1)
+            found |= dict(zip((column.key for column in self.numbers), normal, strict=True))
+        for encoding, size in dict.fromkeys((column.encoding, column.size) for column in self.indexed):
+            places = [n for n, c in enumerate(self.indexed) if (c.encoding, c.size) == (encoding, size)]
+            some = _gather(indices, places, len(self.indexed))
+            some = tf.one_hot(some, size) if encoding == "one_hot" else tf.cast(some, tf.int64)
+            found |= {self.indexed[n].key: one for n, one in zip(places, tf.unstack(some, len(places), 1), strict=True)}
+        return {column.key: found[column.key] for column in self.features}
 
     def target(self, text: tf.Tensor) -> tf.Tensor:
-        """The target as the file spells it, [batch], to label indices [batch] or numbers [batch, 1]."""
-        if self._labels is None:
-            return tf.strings.to_number(text)[:, tf.newaxis]
-        return self._labels(tf.strings.to_number(text, tf.int64) if self.table.target.dtype == "int64" else text)
+        """The target as the file spells it, [batch], to label indices, -1 for what is none, or numbers [batch]."""
+        if not isinstance(self.table.target, Classes):
+            return tf.strings.to_number(text)
+        if self.table.target.dtype == "int64":
+            text = tf.strings.as_string(tf.strings.to_number(text, tf.int64))
+        return self._words.lookup(tf.strings.join([f"{len(self.categorical)}:", text])) - 1
 
-    def signatures(self, predict: Predict) -> tuple[Signatures, list[keras.layers.Layer]]:
+    def in_range(self, values: tf.Tensor) -> tf.Tensor:
+        """Which of the values of the `whole` columns, [batch, k], are indices."""
+        sizes = tf.constant([column.size for column in self.whole], tf.int64)
+        return (values >= 0) & (values < sizes)
+
+    def words(self, raw: Tensors, size: tf.Tensor) -> tf.Tensor:
+        """The raw values of the categorical columns as texts, [batch, k]."""
+        texts = {
+            c.key: raw[c.key] if c.dtype == "string" else tf.strings.as_string(raw[c.key]) for c in self.categorical
+        }
+        return together(texts, self.categorical, size, "string")
+
+    def named_words(self, raw: Tensors, size: tf.Tensor) -> tf.Tensor:
+        """The same behind the number of their column and a colon, as the vocabularies have them."""
+        return tf.constant([f"{n}:" for n in range(len(self.categorical))], tf.string) + self.words(raw, size)
+
+    def signatures(self, predict: Predict) -> tuple[Signatures, list]:
         """`named` takes one input a column. `serving_default` is the same, unless every column is a number that a
         float32 holds: then it takes one list a row, in the order of model.py, because SageMaker's text/csv sends lists
         and names no signature.
         """
         dtypes = {column.key: tf.as_dtype(column.dtype) for column in self.features}
+        numbers, others = _split(self.features, "float32")
+        texts, whole = _split(others, "string")
+
+        def answer(values: tf.Tensor, raw: Tensors) -> Tensors:
+            values = _where(tf.math.is_nan(values), numbers, values)
+            wanted = [f"{column.key} must be a finite number" for column in numbers]
+            values = _checked(values, tf.math.is_finite(values), wanted)
+            return self._answer(predict(self.encode(values, self.indices(raw, tf.shape(values)[0]))))
 
         def named(raw: Tensors) -> Tensors:
-            filled = {column.key: _filled(column, raw[column.key]) for column in self.features}
-            return self._answer(predict(self.encode(filled)))
+            size = tf.shape(raw[self.features[0].key])[0]
+            given = together(raw, texts, size)
+            filled = _unstacked(_where(given == "", texts, given), texts) if texts else {}
+            return answer(together(raw, numbers, size), raw | filled)
 
         def packed(features: tf.Tensor) -> Tensors:
-            values = dict(zip(dtypes, tf.unstack(features, axis=1), strict=True))
-            return named({column.key: _cast(column, values[column.key]) for column in self.features})
+            at = lambda columns: _gather(features, [self.features.index(c) for c in columns], len(self.features))
+            return answer(at(numbers), _unstacked(_whole(at(whole), whole), whole) if whole else {})
 
         names = _input_names(dtypes)
         by_name = (named, [{key: tf.TensorSpec([None], dtype, name=names[key]) for key, dtype in dtypes.items()}])
         as_list = (packed, [tf.TensorSpec([None, len(dtypes)], tf.float32, name="features")])
         default = as_list if self.rows_are_lists else by_name
-        return {"serving_default": default, "named": by_name}, list(self.lookups.values())
+        return {"serving_default": default, "named": by_name}, [self._words] if self.categorical else []
 
     def check_output(self, output: tf.Tensor) -> str | None:
         """What is wrong with a model that answers a batch of data with `output`, in words; None where nothing is."""
@@ -118,9 +168,17 @@ class Encoder:
         return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
 
 
-def column_in_range(column: Identity, value: tf.Tensor) -> tf.Tensor:
-    """Whether every value, [batch], is an index of `column`."""
-    return tf.reduce_all((value >= 0) & (value < column.size))
+def together(raw: Tensors, columns: Sequence[Column], size: tf.Tensor, dtype: str = "float32") -> tf.Tensor:
+    """The raw values of columns of one type, [batch, columns]."""
+    return tf.stack([raw[column.key] for column in columns], axis=1) if columns else tf.zeros([size, 0], dtype)
+
+
+def encoded_as(column: Column) -> dict:
+    """Shape, without the batch, and type of what the model sees of a column."""
+    if column.dtype == "float32":
+        return {"shape": (1,), "dtype": "float32"}
+    one_hot = column.encoding == "one_hot"
+    return {"shape": (column.size,) if one_hot else (), "dtype": "float32" if one_hot else "int64"}
 
 
 def reserve_names(keys: Iterable[str]) -> None:
@@ -131,11 +189,6 @@ def reserve_names(keys: Iterable[str]) -> None:
             while keras.backend.get_uid(stem) <= int(number):
                 pass
         keras.backend.get_uid(key)
-
-
-def has_large(value: tf.Tensor) -> tf.Tensor:
-    """Whether one of the whole numbers, [batch], is more than a list of float32 carries."""
-    return tf.reduce_any((value >= FLOAT_LIMIT) | (value <= -FLOAT_LIMIT))
 
 
 def _input_names(keys: Iterable[str]) -> dict[str, str]:
@@ -150,36 +203,50 @@ def _input_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: key for key in keys}
 
 
-def _lookup(values: list, unknown: int) -> keras.layers.Layer:
-    kind = keras.layers.IntegerLookup if isinstance(values[0], int) else keras.layers.StringLookup
-    # Keras takes a first value that is its own word for the unknown, -1 or [UNK], for just that.
-    word = {-1: min(values), "[UNK]": "[UNK]"}.get(values[0])
-    other = {} if word is None else {"oov_token": word - 1 if isinstance(word, int) else "".join(values) + "?"}
-    return kind(vocabulary=list(values), num_oov_indices=unknown, **other)
+def _index(vocabularies: Sequence[Sequence]) -> tf.lookup.StaticHashTable:
+    """The place of every word, from 1 on, by the number of its vocabulary, a colon and the word; 0 for any other."""
+    places = {f"{n}:{word}": place for n, words in enumerate(vocabularies) for place, word in enumerate(words, start=1)}
+    words, numbers = list(places) or [""], list(places.values()) or [0]
+    initializer = tf.lookup.KeyValueTensorInitializer(words, numbers, tf.string, tf.int64)
+    return tf.lookup.StaticHashTable(initializer, 0)
 
 
-def _filled(column: Column, value: tf.Tensor) -> tf.Tensor:
-    if column.dtype == "float32":
-        if column.default is not None:
-            value = tf.where(tf.math.is_nan(value), tf.constant(column.default, value.dtype), value)
-        return tf.debugging.assert_all_finite(value, f"{column.key} must be a finite number")
-    if column.dtype == "string" and column.default is not None:
-        return tf.where(value == "", tf.constant(column.default), value)
-    return value
+def _split(columns: Sequence[Column], dtype: str) -> tuple[list[Column], list[Column]]:
+    return [column for column in columns if column.dtype == dtype], [c for c in columns if c.dtype != dtype]
 
 
-def _cast(column: Column, value: tf.Tensor) -> tf.Tensor:
-    if column.dtype == "float32":
-        return value
-    if column.default is not None:
-        value = tf.where(tf.math.is_nan(value), tf.constant(column.default, tf.float32), value)
-    whole = tf.reduce_all((tf.floor(value) == value) & (tf.abs(value) < FLOAT_LIMIT))
-    message = f"{column.key} must be a whole number below 2^24; use the signature named for a larger one"
-    return tf.cast(_checked(whole, message, value), column.dtype)
+def _unstacked(values: tf.Tensor, columns: Sequence[Column]) -> Tensors:
+    return dict(zip((column.key for column in columns), tf.unstack(values, len(columns), 1), strict=True))
 
 
-def _checked(condition: tf.Tensor, message: str, value: tf.Tensor) -> tf.Tensor:
-    # Bound to the value by a control dependency, so that pruning an exported graph cannot lose the check.
-    assertion = tf.debugging.Assert(condition, [message])
+def _gather(values: tf.Tensor, places: list[int], size: int) -> tf.Tensor:
+    return values if places == list(range(size)) else tf.gather(values, tf.constant(places, tf.int32), axis=1)
+
+
+def _where(empty: tf.Tensor, columns: Sequence[Column], values: tf.Tensor) -> tf.Tensor:
+    """`values`, [batch, columns], with what model.py has for an empty field where one is empty."""
+    if all(column.default is None for column in columns):
+        return values
+    nothing = {"string": "", "float32": np.nan}
+    filled = [nothing[column.dtype] if column.default is None else column.default for column in columns]
+    return tf.where(empty, tf.constant(filled, values.dtype), values)
+
+
+def _whole(values: tf.Tensor, columns: Sequence[Column]) -> tf.Tensor:
+    """Whole numbers that came as float32, [batch, columns]."""
+    filled = [np.nan if column.default is None else column.default for column in columns]
+    values = tf.where(tf.math.is_nan(values), tf.constant(filled, tf.float32), values)
+    whole = (tf.floor(values) == values) & (tf.abs(values) < FLOAT_LIMIT)
+    advice = "must be a whole number below 2^24; use the signature named for a larger one"
+    return tf.cast(_checked(values, whole, [f"{column.key} {advice}" for column in columns]), tf.int64)
+
+
+def _checked(values: tf.Tensor, good: tf.Tensor, messages: list[str]) -> tf.Tensor:
+    """`values`, bound to a check that all are `good`, [batch, columns], so that pruning a graph cannot lose it."""
+    if not messages:
+        return values
+    bad = tf.reduce_any(~good, axis=0)
+    said = tf.strings.reduce_join(tf.boolean_mask(tf.constant(messages), bad), separator="; ")
+    assertion = tf.debugging.Assert(~tf.reduce_any(bad), [said])
     with tf.control_dependencies([assertion] if assertion is not None else []):
-        return tf.identity(value)
+        return tf.identity(values)

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from trainer.data import Reader
+from trainer.files import as_written
 from trainer.run import UserError, explaining_model
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
@@ -29,7 +30,9 @@ class Loop:
         batch_size = hyperparameters.batch_size
         self.steps = math.ceil(reader.train_rows / batch_size)
         evaluation = reader.batches(False, batch_size)
-        self.eval_steps = int(evaluation.reduce(0, lambda count, _: count + 1))
+        self.eval_steps = int(evaluation.cardinality())
+        if self.eval_steps < 0:
+            self.eval_steps = int(evaluation.reduce(0, as_written(lambda count, _: count + 1)))
         # One iterator for all epochs: creating one costs more than an epoch over a small table.
         self._evaluation = iter(evaluation.repeat())
         self._eval_loss = keras.metrics.Mean(name="val_loss")
@@ -80,9 +83,8 @@ class Loop:
         # Each epoch has its own seed, so that a resumed job sees the same rows in the same order as an uninterrupted
         # one.
         seeds = tf.data.Dataset.range(self.hyperparameters.seed + start, self.hyperparameters.seed + total)
-        return seeds.flat_map(lambda seed: self.reader.batches(True, batch_size, seed).take(steps)).prefetch(
-            tf.data.AUTOTUNE
-        )
+        epoch = as_written(lambda seed: self.reader.batches(True, batch_size, seed).take(steps))
+        return seeds.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
 
     def _in_graph(self, function: Callable, jit: bool | None = None) -> Callable:
         if self.network.run_eagerly or jit is False:

@@ -1,19 +1,23 @@
 # Owned by the template: edit `model.py` instead.
-"""Builds the network, and refuses by name what this training would leave out in silence."""
+"""Builds the network, refuses by name what this training would leave out in silence, and finds what makes NaN."""
 
+import functools
 import inspect
+import math
 import re
+import time
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainer.data import Reader
+from trainer.data import CsvReader, Reader
 from trainer.export import answers_alike
-from trainer.not_finite import find_not_finite, is_finite
 from trainer.run import UserError, explaining_model
 
+SECONDS_TO_LOOK = 30
 # What `fit`, `evaluate` and `predict` call, and the loop of this training does not.
 _NOT_CALLED = [
     "train_step",
@@ -29,7 +33,7 @@ _NOT_CALLED = [
 
 def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[keras.Model, bool]:
     """The network of `build_model`, and whether it was compiled with jit_compile=True; "auto" is no wish."""
-    for training in (True, False):
+    for training in (False,) if isinstance(reader, CsvReader) else (True, False):
         batches = reader.batches(training, hyperparameters.batch_size)
         if not isinstance(batches, tf.data.Dataset):
             kind = "a function that nobody called: add ()" if callable(batches) else f"a {type(batches).__name__}"
@@ -41,7 +45,7 @@ def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[kera
     if not isinstance(network, keras.Model):
         raise UserError(f"model.py: build_model must return a keras.Model, not {type(network).__name__}")
     refuse_what_is_not_run(network, model)
-    features, _, _ = next(iter(reader.batches(False, hyperparameters.batch_size)))
+    features, _, _ = next(iter(batches))
     with explaining_model(hint):
         output = network(features, training=False)
     if not getattr(network, "optimizer", None) or not _has_loss(network):
@@ -95,3 +99,58 @@ def _has_loss(network: keras.Model) -> bool:
     # Beside compile's, a loss is what compute_loss was overridden for, or add_loss was called with.
     added = len(network.losses) - len([one for one in network.trainable_variables if one.regularizer])
     return bool(network.loss) or type(network).compute_loss is not keras.Model.compute_loss or added > 0
+
+
+def find_not_finite(network: keras.Model, reader: Reader, training: bool, batch_size: int) -> str | None:
+    """A sentence about the first such row and layer; None where there is none, or none is found in time."""
+    stop = time.monotonic() + SECONDS_TO_LOOK
+    for places, batch in _placed(reader, training, batch_size):
+        if time.monotonic() > stop:
+            return None
+        if _guilty(network, *batch):
+            for row, place in enumerate(places):
+                if who := _guilty(network, *tf.nest.map_structure(lambda value, row=row: value[row : row + 1], batch)):
+                    return f"{who} is not finite for {place}"
+    return None
+
+
+def is_finite(values: Any) -> bool:
+    """Whether every number of a tensor, or of several, is."""
+    floats = [value for value in tf.nest.flatten(values) if tf.is_tensor(value) and value.dtype.is_floating]
+    return all(bool(tf.reduce_all(tf.math.is_finite(value))) for value in floats)
+
+
+def _placed(reader: Reader, training: bool, batch_size: int) -> Iterator[tuple[list[str], Any]]:
+    if isinstance(reader, CsvReader):
+        yield from reader.placed(training)
+        return
+    count = math.ceil((reader.train_rows if training else reader.eval_rows) / batch_size)
+    for number, batch in enumerate(reader.batches(training, batch_size).take(count), start=1):
+        end = f"of batch {number} of the {'shuffled training' if training else 'evaluation'} data"
+        yield [f"row {row + 1} {end}" for row in range(len(tf.nest.flatten(batch)[0]))], batch
+
+
+def _guilty(network: keras.Model, features: Any, target: Any, weight: tf.Tensor) -> str | None:
+    """What first answers with a value that is not finite, in words, if the output or the loss is not."""
+    found = [f"the input {name!r}" for name, value in features.items() if not is_finite(value)]
+    watched = list(network._flatten_layers(include_self=False))
+    watched += [one for function in [network, *watched] for one in getattr(function, "operations", ())]
+    for one in watched:
+        vars(one)["call"] = functools.partial(_call, one, found)
+    try:
+        output = network(features, training=False)
+    finally:
+        for one in watched:
+            vars(one).pop("call", None)
+    if not is_finite(output):
+        return found[0] if found else "the output"
+    target = tf.reshape(target, [-1, 1]) if tf.is_tensor(target) and output.shape[1:] == [1] else target
+    return None if is_finite(network.compute_loss(features, target, output, weight)) else "the loss"
+
+
+def _call(one: Any, found: list[str], *arguments: Any, **named: Any) -> Any:
+    # Whoever answers first is at the origin.
+    output = type(one).call(one, *arguments, **named)
+    if not is_finite(output):
+        found.append(f"the output of the layer {one.name!r} ({type(one).__name__})")
+    return output

@@ -104,21 +104,36 @@ def find_notes(train: Seen, evaluation: Seen) -> list[str]:
 SAME_ROWS = "eval has the very rows of train: its metrics will say what the model remembers, not what it has learned"
 
 
-def left_out(names: Iterable[str]) -> list[str]:
-    """Which of the names in a channel's folder are not read, those about the data aside; a folder ends in a slash."""
+def is_records(name: str) -> bool:
+    """Whether a file is a TFRecord shard, by its name."""
+    return ".tfrecord" in name.rpartition("/")[2].lower()
+
+
+def is_data(name: str, delimiter: str) -> bool:
+    """Whether a file in a channel's folder is read, by its name: CSV files and TFRecord shards."""
+    kinds = (".csv", ".tsv", ".tab") if delimiter == "\t" else (".csv",)
+    return is_records(name) or name.lower().removesuffix(".gz").endswith(kinds)
+
+
+def left_out(names: Iterable[str], delimiter: str) -> list[str]:
+    """Which of the names in and below a channel's folder are not read, those about the data aside."""
     shown = [name for name in names if not any(part.startswith((".", "_")) for part in name.split("/"))]
-    tops = {name.partition("/")[0] + "/" * ("/" in name) for name in shown}
-    return sorted(top for top in tops if not (top.endswith((".csv", ".md", ".rst", ".pdf", ".html")) or _about(top)))
+    about = ("readme", "license", "licence", "notice", "changelog")
+    return sorted(
+        name
+        for name in shown
+        if not (
+            is_data(name, delimiter)
+            or name.endswith((".md", ".rst", ".pdf", ".html"))
+            or name.rpartition("/")[2].lower().startswith(about)
+        )
+    )
 
 
 def say_left_out(place: str, names: Sequence[str]) -> str:
     """One sentence about all that a place has and the reader does not take."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{place}: only *.csv is read, and this is left out: {', '.join(names[:5])}{more}"
-
-
-def _about(name: str) -> bool:
-    return name.lower().startswith(("readme", "license", "licence", "notice", "changelog")) and not name.endswith("/")
+    return f"{place}: only *.csv and TFRecord shards are read, and this is left out: {', '.join(names[:5])}{more}"
 
 
 def _shown(value: Any) -> str:

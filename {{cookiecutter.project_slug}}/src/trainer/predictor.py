@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.paths import plain_path
+from trainer.files import plain_path
 from trainer.run import UserError
 
 

@@ -2,6 +2,7 @@
 """Whether text files hold a `Table`, and what is wrong where. Standard library only, as in `columns.py`."""
 
 import csv
+import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -9,11 +10,40 @@ from typing import Any
 from trainer import fields
 from trainer.columns import Column, DataError, Table, Target
 
+# Fields are as long as they like.
+csv.field_size_limit(2**31 - 1)
 
-def local_lines(file: str) -> Iterator[str]:
-    """The lines of a local file, as TensorFlow splits them; bytes that are not UTF-8 become surrogates."""
-    with open(file, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+
+def local_lines(file: str, encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of a local file, as TensorFlow splits them; bytes that are not of the encoding become surrogates."""
+    opened = gzip.open if str(file).lower().endswith(".gz") else open
+    with opened(file, "rt", encoding=encoding, errors="surrogateescape", newline="\n") as lines:
         yield from lines
+
+
+def _pieces(table: Table, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The number, as an editor counts it, and the text of each row: a quoted field may go on in the next line."""
+    inside, begun, text = re.compile(inside_quotes(table)), 0, ""
+    for number, line in enumerate(lines, start=1):
+        if begun:
+            text, goes_on = text + line, line.count('"') % 2 == 0
+        else:
+            begun, text = number, line
+            goes_on = '"' in line and bool(inside.fullmatch(line.rstrip("\r\n")))
+        if not goes_on:
+            yield begun, text
+            begun = 0
+    if begun:
+        yield begun, text
+
+
+def _field(table: Table) -> str:
+    return rf'("([^"]|"")*"|[^"{re.escape(table.delimiter)}]*)'
+
+
+def inside_quotes(table: Table) -> str:
+    """The pattern of a line that ends inside of a quoted field."""
+    return rf'({_field(table)}{re.escape(table.delimiter)})*"([^"]|"")*'
 
 
 def start(table: Table, file: str, lines: Iterable[str]) -> list[Column]:
@@ -40,9 +70,8 @@ def read(table: Table, file: str, lines: Iterable[str]) -> Iterator[tuple[list[s
     Problems are sentences with file, row as an editor counts it, and column. Blank lines are no rows.
     """
     columns = list(table.columns)
-    one = rf'("([^"]|"")*"|[^"{re.escape(table.delimiter)}]*)'
-    whole = re.compile(rf"{one}({re.escape(table.delimiter)}{one})*")
-    for row, line in enumerate(lines, start=1):
+    whole = re.compile(rf"{_field(table)}({re.escape(table.delimiter)}{_field(table)})*")
+    for row, line in _pieces(table, lines):
         if table.header and row == 1:
             columns = _columns(table, line)
         elif not is_blank(table, line):
@@ -65,9 +94,12 @@ def read(table: Table, file: str, lines: Iterable[str]) -> Iterator[tuple[list[s
             yield texts, wrong
 
 
-def find_problem(table: Table, files: Iterable[str], lines: Callable[[str], Iterable[str]] = local_lines) -> str | None:
+def find_problem(
+    table: Table, files: Iterable[str], lines: Callable[[str, str], Iterable[str]] = local_lines
+) -> str | None:
     """The first thing that is wrong in the rows of `files`; None where nothing is."""
-    found = (problem for file in files for _, wrong in read(table, file, lines(file)) for problem in wrong.values())
+    read_one = lambda file: read(table, file, lines(file, table.encoding))
+    found = (problem for file in files for _, wrong in read_one(file) for problem in wrong.values())
     return next(found, None)
 
 
@@ -77,11 +109,14 @@ def is_blank(table: Table, line: str) -> bool:
 
 
 def split(table: Table, line: str) -> list[str]:
-    """The fields of one line. As TensorFlow's reader does, it leaves out every CR."""
+    """The fields of one row. As TensorFlow's reader does, it leaves out every CR."""
     try:
-        return next(csv.reader([line.rstrip("\n").replace("\r", "")], delimiter=table.delimiter), [])
+        text = line.rstrip("\n").replace("\r", "")
+        return next(
+            csv.reader(text.splitlines(keepends=True) if "\n" in text else [text], delimiter=table.delimiter), []
+        )
     except csv.Error:
-        # A field of more than 131,072 characters; in Python 3.10, a zero byte.
+        # In Python 3.10, a zero byte.
         return []
 
 
@@ -114,7 +149,7 @@ def _problem(table: Table, column: Column, text: str) -> str | None:
 
 def _why_so_many(table: Table, line: str, count: int) -> str:
     if line.count('"') % 2:
-        return "; a line break inside quotes is not read"
+        return "; quotes that nobody closes"
     more = count > len(table.columns) and table.delimiter == ","
     return "; write a field that has a comma in quotes, and 0,5 as 0.5" if more else ""
 

@@ -90,6 +90,8 @@ class Run:
     # Where the objective is written for Vertex AI's tuning service, and the trial it belongs to.
     metric_file: str | None = None
     trial: str = "0"
+    # Where decoded rows are kept for another training on the same files; nowhere for "".
+    rows_dir: str = ""
     # How to export the trained model again, should that fail: a sentence for people.
     export_again: str = ""
 

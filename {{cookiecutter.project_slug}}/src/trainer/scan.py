@@ -1,123 +1,179 @@
 # Owned by the template.
 """The first pass over all rows: counts them, learns what numbers are normalised by, and sees what is odd."""
 
-from collections.abc import Callable
+import time
+from dataclasses import dataclass, field
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.columns import Categorical, Classes, Identity, Table
-from trainer.encoding import Encoder, column_in_range, has_large
-from trainer.notes import Seen
+from trainer.columns import Classes, Table
+from trainer.encoding import FLOAT_LIMIT, Encoder, together
+from trainer.notes import EXAMPLES, Seen
+from trainer.store import Store
+
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 10
+MOST_UNKNOWN = 10_000
+_KEPT = ("rows", "known", "unknown", "first_unknown", "only")
 
 
 class BadRowError(Exception):
     """Some row of a batch cannot be used; which one is for a slower reader to find."""
 
 
+@dataclass
+class FirstPass:
+    """What is known of a channel once all of its rows were read."""
+
+    seen: Seen
+    # Whether some fields have line ends in them.
+    joined: bool = False
+    # Mean and deviation of each number, [n, 2].
+    normal: Any = None
+    # The names of the columns with a whole number that a list of float32 cannot carry.
+    large: set[str] = field(default_factory=set)
+    has_blank: bool = False
+    # What all lines add up to, in whatever order they stand.
+    total: int = 0
+
+    def as_json(self) -> dict:
+        """All of it, for another time."""
+        kept = {name: getattr(self.seen, name) for name in _KEPT}
+        labels = list(self.seen.labels.values())
+        others = {"large": sorted(self.large), "normal": self.normal.tolist(), "labels": labels}
+        return others | {name: getattr(self, name) for name in ("joined", "has_blank", "total")} | {"seen": kept}
+
+    def take(self, found: dict) -> None:
+        """Become what `as_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        self.large, self.normal = set(found["large"]), np.float32(found["normal"]).reshape(-1, 2)
+        self.joined, self.has_blank, self.total = found["joined"], found["has_blank"], found["total"]
+        target = self.seen.table.target
+        if isinstance(target, Classes):
+            self.seen.labels.update(dict(zip(target.labels, found["labels"], strict=True)))
+        for name in _KEPT:
+            setattr(self.seen, name, type(getattr(self.seen, name))(found["seen"][name]))
+
+
 class Scan:
-    """One pass over batches of lines; `decode` makes columns, target and weight of one."""
+    """What a first pass looks at, and how rows are packed.
 
-    def __init__(self, table: Table, encoder: Encoder, decode: Callable[[tf.Tensor], tuple]) -> None:
-        self.seen: Seen
-        self._table, self._encoder, self._decode = table, encoder, decode
-        self._numeric = [column for column in table.features if column.dtype == "float32"]
-        self._others = [column for column in table.features if column.dtype != "float32"]
-        # Whether there are blank lines; what all lines add up to, in whatever order they stand.
-        self.has_blank, self.total = False, 0
-        # The names of the columns with a whole number that a list of float32 cannot carry.
-        self.large: set[str] = set()
+    A row is kept as int32: the bits of its numbers, of the weight and of a target that is a number; then the indices.
+    """
 
-    def run(self, lines: tf.data.Dataset, channel: str) -> dict[str, tuple[float, float]]:
-        """Mean and deviation of each numeric column by its key; `seen` has the rest. Raises BadRowError."""
-        self.seen, moments, target = Seen(self._table, channel), _Moments(len(self._numeric)), self._table.target
-        for found in lines.map(self._look, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE):
-            if not found["good"]:
-                raise BadRowError("a number is not finite, out of range, or a negative weight; or a text is not UTF-8")
-            self.has_blank |= bool(found["blank"])
-            self.total += int(found["total"])
-            if not (rows := int(found["rows"])):
-                continue
-            first = self.seen.rows == 0
-            self.seen.rows += rows
-            moments.add(found["numbers"].numpy())
-            for column in self._others:
-                (value,), same = (part.numpy() for part in found["values"][column.key])
-                self.seen.add_values(column.name, _plain(value), first, bool(same))
-                if column.key in found["large"] and found["large"][column.key]:
-                    self.large.add(column.name)
-                if isinstance(column, Categorical):
-                    known, unknown, examples = (part.numpy() for part in found["categories"][column.key])
-                    self.seen.add_categories(column.name, int(known), int(unknown), map(_plain, examples))
-            if isinstance(target, Classes):
-                self.seen.labels.update(dict(zip(target.labels, found["target"].numpy().tolist(), strict=True)))
-            else:
-                low, high = found["target"].numpy().tolist()
-                self.seen.add_values(target.name, low, first, low == high)
-        for column, value in zip(self._numeric, moments.constants(), strict=True):
-            if value is not None:
-                self.seen.only[column.name] = value
-        return dict(zip((column.key for column in self._numeric), moments.normal(), strict=True))
+    def __init__(self, table: Table, encoder: Encoder) -> None:
+        self._table, self._encoder = table, encoder
+        self._texts = [column for column in table.features if column.dtype == "string"]
+        self._whole = [column for column in table.features if column.dtype == "int64"]
+        # No field of a file is this text.
+        missing = ["\0" if column.default is None else str(column.default) for column in encoder.categorical]
+        self._missing = tf.constant(missing, tf.string)
 
-    def _look(self, lines: tf.Tensor) -> dict:
-        rows = without_blank(self._table, lines)
-        raw, target, weight = self._decode(rows)
-        numbers = [raw[column.key] for column in self._numeric]
-        values = tf.stack(numbers, axis=1) if numbers else tf.zeros([tf.shape(weight)[0], 0])
-        good = [tf.reduce_all(tf.math.is_finite(value)) for value in (values, weight)] + [tf.reduce_all(weight >= 0)]
-        good += [column_in_range(column, raw[column.key]) for column in self._others if isinstance(column, Identity)]
-        good += [_is_utf8(raw[column.key]) for column in self._others if column.dtype == "string"]
+    @property
+    def width(self) -> int:
+        """Of a packed row."""
+        return len(self._table.features) + 2
+
+    def pack(self, raw: dict, target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """Decoded rows as int32 [rows, width]."""
+        size = tf.shape(weight)[0]
+        indices = tf.cast(self._encoder.indices(raw, size), tf.int32)
+        target = tf.bitcast(target, tf.int32) if target.dtype == tf.float32 else tf.cast(target, tf.int32)
+        floats = tf.concat([together(raw, self._encoder.numbers, size), weight[:, tf.newaxis]], axis=1)
+        return tf.concat([tf.bitcast(floats, tf.int32), target[:, tf.newaxis], indices], axis=1)
+
+    def unpack(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Numbers [rows, n], weight [rows], target (indices [rows] or numbers [rows, 1]) and indices [rows, m]."""
+        count = len(self._encoder.numbers)
+        floats = tf.bitcast(rows[:, : count + 1], tf.float32)
+        target = rows[:, count + 1]
         if isinstance(self._table.target, Classes):
-            summary = tf.math.bincount(tf.cast(target, tf.int32), minlength=len(self._table.target.labels))
+            target = tf.cast(target, tf.int64)
         else:
-            good.append(tf.reduce_all(tf.math.is_finite(target)))
-            summary = tf.stack([tf.reduce_min(target), tf.reduce_max(target)])
+            target = tf.bitcast(target, tf.float32)[:, tf.newaxis]
+        return floats[:, :count], floats[:, count], target, rows[:, count + 2 :]
+
+    def run(self, looks: tf.data.Dataset, found: FirstPass, store: Store) -> None:
+        """Complete `found` by what `look` saw in all blocks, and put their rows into `store`. Raises BadRowError."""
+        seen, moments, told = found.seen, _Moments(len(self._encoder.numbers)), time.monotonic()
+        large, same, first, counts, unknown = False, None, None, 0, {}
+        for tensors in looks.prefetch(tf.data.AUTOTUNE):
+            look = {name: value.numpy() for name, value in tensors.items()}
+            found.has_blank |= bool(look["blank"])
+            found.total += int(look["total"])
+            packed = look["packed"]
+            if not len(packed):
+                continue
+            self.check(look)
+            store.add(packed)
+            seen.rows += len(packed)
+            moments.add(packed[:, : len(self._encoder.numbers)].view(np.float32))
+            self._add_target(seen, packed, seen.rows == len(packed))
+            large = large | look["large"]
+            first = look["first"] if same is None else first
+            same = look["same"] if same is None else same & look["same"] & (first == look["first"])
+            counts = counts + look["counts"]
+            for place, _, word in (one.decode("utf-8", "replace").partition(":") for one in look["unknown"].tolist()):
+                if len(unknown.setdefault(int(place), {})) < EXAMPLES:
+                    unknown[int(place)][word] = None
+            if time.monotonic() - told > SECONDS_BETWEEN_SIGNS_OF_LIFE:
+                told = time.monotonic()
+                print(f"{seen.channel}: {seen.rows} rows read for the first time", flush=True)
+        found.normal = moments.normal()
+        if not seen.rows:
+            return
+        found.large = {column.name for column, is_large in zip(self._whole, large, strict=True) if is_large}
+        for column, value in zip(self._encoder.numbers, moments.constants(), strict=True):
+            if value is not None:
+                seen.only[column.name] = value
+        for column, value, is_same in zip([*self._texts, *self._whole], first.tolist(), same, strict=True):
+            if is_same:
+                seen.only[column.name] = int(value) if column.dtype == "int64" else value.decode("utf-8", "replace")
+        for number, column in enumerate(self._encoder.categorical):
+            words = [int(word) if column.dtype == "int64" else word for word in unknown.get(number, {})]
+            seen.add_categories(column.name, *counts[:, number].tolist(), words)
+
+    def look(self, lines: tf.Tensor, rows: tf.Tensor, raw: dict, target: tf.Tensor, weight: tf.Tensor) -> dict:
+        """What `run` needs of a block: `lines`, `rows`, those that are not blank, and what is decoded of them."""
+        size, packed = tf.shape(weight)[0], self.pack(raw, target, weight)
+        words, names = (part(raw, size) for part in (self._encoder.words, self._encoder.named_words))
+        known, given = self.unpack(packed)[3][:, : len(self._encoder.categorical)] != 0, words != self._missing
+        unknown = ~known & given
+        texts = together(raw, self._texts, size, "string")
+        whole = together(raw, self._whole, size, "int64")
+        others = tf.concat([texts, tf.strings.as_string(whole)], axis=1)
         return {
-            "good": tf.reduce_all(tf.stack(good)),
-            "rows": tf.shape(weight)[0],
+            "packed": packed,
+            # A dot stands for a whole character, and matches no byte that is part of none.
+            "is_utf8": tf.reduce_all(tf.strings.regex_full_match(texts, "(?s).*")),
             "blank": tf.size(rows) < tf.size(lines),
             "total": tf.reduce_sum(tf.strings.to_hash_bucket_fast(rows, 2**31 - 1)),
-            "numbers": values,
-            "target": summary,
-            "large": {column.key: has_large(raw[column.key]) for column in self._others if column.dtype == "int64"},
-            "values": {column.key: _only(raw[column.key]) for column in self._others},
-            "categories": {
-                column.key: _categories(column, self._encoder.lookups[column.key], raw[column.key])
-                for column in self._others
-                if isinstance(column, Categorical)
-            },
+            "large": tf.reduce_any((whole >= FLOAT_LIMIT) | (whole <= -FLOAT_LIMIT), axis=0),
+            "first": tf.reshape(others[:1], [-1]),
+            "same": tf.reduce_all(others == others[:1], axis=0),
+            "counts": tf.stack([tf.math.count_nonzero(known & given, axis=0), tf.math.count_nonzero(unknown, axis=0)]),
+            "unknown": tf.unique(tf.boolean_mask(names, unknown))[0][:MOST_UNKNOWN],
         }
 
+    def check(self, look: dict[str, np.ndarray]) -> None:
+        """Raise BadRowError for a block with a row that cannot be used."""
+        packed, is_utf8 = look["packed"], look["is_utf8"]
+        count = len(self._encoder.numbers)
+        floats = packed[:, : count + 1].view(np.float32)
+        is_number = not isinstance(self._table.target, Classes)
+        target = packed[:, count + 1].view(np.float32) if is_number else packed[:, count + 1]
+        wrong = (target < 0).any() if not is_number else not np.isfinite(target).all()
+        if wrong or not is_utf8 or not np.isfinite(floats).all() or (floats[:, count] < 0).any():
+            raise BadRowError("a number is not finite, out of range, or a negative weight; or a text is not UTF-8")
 
-def without_blank(table: Table, lines: tf.Tensor) -> tf.Tensor:
-    """The lines that `rows.is_blank` does not leave out."""
-    return tf.boolean_mask(lines, ~tf.strings.regex_full_match(lines, "" if table.delimiter == " " else " *"))
-
-
-def _only(value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first value, [1] or [0], and whether all are the same."""
-    return value[:1], tf.reduce_all(value == value[:1])
-
-
-def _categories(column: Categorical, lookup: keras.layers.Layer, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """How many values are known, how many are not, and those; what stands for an empty field is neither."""
-    known = lookup(value) != 0
-    unknown = ~known
-    if column.missing is not None:
-        given = value != tf.constant(column.missing, value.dtype)
-        known, unknown = known & given, unknown & given
-    count = [tf.math.count_nonzero(mask) for mask in (known, unknown)]
-    return *count, tf.unique(tf.boolean_mask(value, unknown))[0]
-
-
-def _is_utf8(text: tf.Tensor) -> tf.Tensor:
-    # A dot stands for a whole character, and matches no byte that is part of none.
-    return tf.reduce_all(tf.strings.regex_full_match(text, "(?s).*"))
-
-
-def _plain(value: bytes | np.integer) -> str | int:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else int(value)
+    def _add_target(self, seen: Seen, packed: np.ndarray, first: bool) -> None:
+        column, target = packed[:, len(self._encoder.numbers) + 1], self._table.target
+        if isinstance(target, Classes):
+            counts = np.bincount(column, minlength=len(target.labels)).tolist()
+            seen.labels.update(dict(zip(target.labels, counts, strict=True)))
+        else:
+            values = column.view(np.float32)
+            seen.add_values(target.name, float(values.min()), first, values.min() == values.max())
 
 
 class _Moments:
@@ -143,8 +199,9 @@ class _Moments:
         """The value of each column that never changes, None for the others."""
         return [low if low == high else None for low, high in zip(self._low.tolist(), self._high.tolist(), strict=True)]
 
-    def normal(self) -> list[tuple[float, float]]:
-        """Mean and deviation of each column; the value and 1 where it never changes, which would divide by zero."""
+    def normal(self) -> np.ndarray:
+        """Mean and deviation of each column, [n, 2]; the value and 1 where it never changes: not to divide by zero."""
         deviations = np.sqrt(self._squares / max(self.count, 1))
         normal = zip(self.constants(), self._mean.tolist(), deviations.tolist(), strict=True)
-        return [(mean, deviation or 1.0) if value is None else (value, 1.0) for value, mean, deviation in normal]
+        found = [(mean, deviation or 1.0) if value is None else (value, 1.0) for value, mean, deviation in normal]
+        return np.float32(found).reshape(-1, 2)

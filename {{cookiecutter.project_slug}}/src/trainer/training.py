@@ -14,8 +14,7 @@ from trainer.columns import Table
 from trainer.data import CsvReader, Reader
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop
-from trainer.networks import build
-from trainer.not_finite import find_not_finite
+from trainer.networks import build, find_not_finite
 from trainer.reporting import Reporter
 from trainer.run import Run, UserError, explaining_model
 
@@ -46,7 +45,7 @@ def _train(run: Run) -> Result:
     keras.utils.set_random_seed(hyperparameters.seed + 1)
     # Before any other operation, which tf.distribute's strategies for several workers demand.
     strategy = _strategy(hyperparameters.batch_size)
-    reader: Reader = CsvReader(model.DATA) if isinstance(model.DATA, Table) else model.DATA
+    reader: Reader = CsvReader(model.DATA, run.rows_dir) if isinstance(model.DATA, Table) else model.DATA
     reader.prepare(run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
 
@@ -55,7 +54,7 @@ def _train(run: Run) -> Result:
         loop = Loop(network, reader, strategy, hyperparameters, jit=jit)
     _check_objective(loop.metric_names)
 
-    checkpoints = Checkpoints(run, network)
+    checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
     reporter = Reporter(run, model.OBJECTIVE)
     metrics: dict[str, float] = {}
     for epoch, metrics in loop.epochs(start=checkpoints.restore()):

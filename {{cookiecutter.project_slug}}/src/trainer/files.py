@@ -1,0 +1,174 @@
+# Owned by the template.
+"""The files of a location, and the lines or serialized examples in them."""
+
+import atexit
+import gzip
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import tensorflow as tf
+
+from trainer import rows
+from trainer.columns import DataError, Table
+from trainer.notes import is_data, is_records, left_out, say_left_out
+from trainer.run import UserError, join
+
+START_BYTES = 4096
+CHUNK_BYTES = 1 << 20
+BLOCK = 1024
+# AutoGraph, which translates conditions on tensors, takes seconds, and nothing here has one.
+as_written = tf.autograph.experimental.do_not_convert
+_PATTERN = set("[]*?") if os.name == "nt" else set("[]*?\\")
+
+
+def find(location: str, table: Table) -> tuple[list[str], list[str]]:
+    """The files of a location (itself, those of a folder and of all below, or what a pattern matches), and what is left
+    out of a folder. Raises DataError for none, and for text and TFRecord shards side by side.
+    """
+    others: list[str] = []
+    try:
+        # Not by a pattern first: a folder's own name may hold [ or ?.
+        if tf.io.gfile.isdir(location):
+            names = list(_below(location))
+            others = left_out(names, table.delimiter)
+            found = [join(location, name) for name in names if is_data(name, table.delimiter)]
+            none = f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
+        else:
+            found = [location] if tf.io.gfile.exists(location) else _matching(location)
+            none = f"there is no data at {location}"
+    except tf.errors.OpError as error:
+        raise DataError(f"{location} cannot be read: {error.message.splitlines()[0]}") from error
+    if not found:
+        raise DataError(say_left_out(none, others) if others else none)
+    found.sort()
+    if len({is_records(name) for name in found}) > 1:
+        one, other = (next(name for name in found if is_records(name) is kind) for kind in (False, True))
+        raise DataError(
+            f"{location} has text ({one}) and TFRecord shards ({other}), the same rows twice? Name one kind"
+        )
+    return found, others
+
+
+def _below(folder: str, inside: str = "") -> Iterator[str]:
+    for name in sorted(tf.io.gfile.listdir(join(folder, inside) if inside else folder)):
+        path = f"{inside}{name}"
+        if name.startswith((".", "_")):
+            continue
+        # Object storage lists folders with the slash.
+        if tf.io.gfile.isdir(join(folder, path)):
+            yield from _below(folder, f"{path.rstrip('/')}/")
+        else:
+            yield path
+
+
+def _matching(pattern: str) -> list[str]:
+    """What a pattern matches. Its folder is none where there is one of that very name, whatever characters it has."""
+    folder, _, name = pattern.rpartition("/")
+    if folder and tf.io.gfile.isdir(folder):
+        return [join(folder, found) for found in tf.io.gfile.listdir(folder) if fnmatchcase(found.rstrip("/"), name)]
+    return tf.io.gfile.glob(pattern)
+
+
+def lines(file: tf.Tensor, table: Table, records: bool, joined: bool) -> tf.data.Dataset:
+    """The lines below a header, or the serialized examples. `joined`: some fields have line ends in quotes."""
+    kind = tf.where(tf.strings.regex_full_match(file, r"(?i).*\.gz"), "GZIP", "")
+    if records:
+        return tf.data.TFRecordDataset(file, compression_type=kind)
+    found = tf.data.TextLineDataset(file, compression_type=kind).skip(int(table.header))
+    return _joined(found) if joined else found
+
+
+def _joined(found: tf.data.Dataset) -> tf.data.Dataset:
+    """Lines put together again where a quoted field goes on in the next."""
+
+    def step(open_line: tf.Tensor, block: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        some, is_last = tf.concat([open_line, block[0]], axis=0), block[1]
+        quotes = tf.strings.length(some) - tf.strings.length(tf.strings.regex_replace(some, '"', ""))
+        ends = tf.cumsum(quotes) % 2 == 0
+        group = tf.cumsum(tf.cast(ends, tf.int32), exclusive=True)
+        whole = tf.strings.unsorted_segment_join(some, group, tf.reduce_max(tf.concat([[-1], group], 0)) + 1, "\n")
+        # What is still open at the end of a file is for the decoder to refuse.
+        is_open = tf.cast(~is_last & tf.reduce_any(~ends[-1:]), tf.int32)
+        count = tf.size(whole) - is_open
+        return whole[count:], whole[:count]
+
+    blocks = tf.data.Dataset.zip(found.batch(BLOCK), tf.data.Dataset.from_tensors(False).repeat())
+    end = tf.data.Dataset.from_tensors((tf.constant([], tf.string), True))
+    return blocks.concatenate(end).scan(tf.constant([], tf.string), as_written(step)).unbatch()
+
+
+def has_line_ends(some: list[str], table: Table) -> bool:
+    """Whether a line of the text files ends inside of a quoted field."""
+    inside = rows.inside_quotes(table)
+    found = tf.data.Dataset.from_tensor_slices(some).flat_map(as_written(lambda file: lines(file, table, False, False)))
+    matches = as_written(lambda block: tf.reduce_any(tf.strings.regex_full_match(block, inside)))
+    return any(map(bool, found.batch(BLOCK).map(matches)))
+
+
+def without_blank(table: Table, block: tf.Tensor) -> tf.Tensor:
+    """The lines, [n], that `rows.is_blank` does not leave out, in UTF-8."""
+    if table.encoding != "utf-8":
+        block = tf.strings.unicode_transcode(block, table.encoding, "UTF-8")
+    return tf.boolean_mask(block, ~tf.strings.regex_full_match(block, "" if table.delimiter == " " else " *"))
+
+
+def text_lines(file: str, encoding: str) -> Iterator[str]:
+    """The lines of a text file, wherever it is."""
+    if "://" not in file:
+        yield from rows.local_lines(file, encoding)
+        return
+    with tf.io.gfile.GFile(file, "rb") as content:
+        for line in gzip.GzipFile(fileobj=content) if file.lower().endswith(".gz") else content:
+            yield line.decode(encoding, "surrogateescape")
+
+
+def start(file: str) -> bytes:
+    """The first bytes of a file, unpacked. Raises DataError for one that gzip cannot have written, or not to the end:
+    TensorFlow reads a broken one up to the break, without an error.
+    """
+    first = b""
+    try:
+        with tf.io.gfile.GFile(file, "rb") as content:
+            if not file.lower().endswith(".gz"):
+                return content.read(START_BYTES)
+            unpack = zlib.decompressobj(31)
+            while chunk := content.read(CHUNK_BYTES):
+                while chunk:
+                    # Several may be put together.
+                    unpack = zlib.decompressobj(31) if unpack.eof else unpack
+                    first += unpack.decompress(chunk)[: max(START_BYTES - len(first), 0)]
+                    chunk = unpack.unused_data
+        if not unpack.eof:
+            raise zlib.error("it is cut")
+    except zlib.error as error:
+        raise DataError(f"{file} is no whole gzip file: {error}") from error
+    except tf.errors.OpError as error:
+        raise DataError(f"{file} cannot be read: {error.message.splitlines()[0]}") from error
+    return first
+
+
+def plain_path(folder: str) -> str:
+    """A path of `folder` that TensorFlow can read: what lies below `old [1]/` is a pattern to it, and not found.
+
+    Where the name needs it, that is a link in a temporary folder. Raises UserError where no link can be made.
+    """
+    if "://" in folder or not _PATTERN & set(os.path.abspath(folder)):
+        return folder
+    place = tempfile.mkdtemp(prefix="trainer-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    link = join(place, "link")
+    try:
+        os.symlink(os.path.abspath(folder), link, target_is_directory=True)
+    except OSError as error:
+        raise UserError(_refusal(folder)) from error
+    if _PATTERN & set(link):
+        raise UserError(_refusal(link))
+    return link
+
+
+def _refusal(folder: str) -> str:
+    return f"TensorFlow takes [, ], * and ? in {folder} for a pattern; use a folder without them"
