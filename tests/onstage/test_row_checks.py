@@ -16,26 +16,9 @@ from onstage.report import Finding
 from onstage.sections import Data
 from onstage.tables.sample import Sample, whole
 from tests.conftest import Bake
+from tests.onstage import every_column
+from tests.onstage.every_column import HEADER
 
-DATA = """\
-from trainer.columns import Categorical, Classes, Dropped, Hashed, Identity, Numeric, Table, Weight
-
-DATA = Table(
-    [
-        Numeric("size"),
-        Numeric("age", missing=0.0),
-        Categorical("colour", ["blue", "red"], missing="?"),
-        Categorical("door", [1, 2, 3]),
-        Identity("floor", 9),
-        Hashed("name", 100, missing=""),
-        Dropped("note"),
-        Weight("weight"),
-        Classes("kind", ["a", "b", "c"], drop_missing=True),
-    ],
-    missing_text="NA",
-)
-"""
-HEADER = "size,age,colour,door,floor,name,note,weight,kind"
 RIGHT = [
     "1.5,2,blue,1,0,Ann,x,1,a", "-1e3,NA,red,3,8,,,0,b", "+.5,,NA,2,5,Zoë,\xe4,2.5,c", '1,2,"blue",1,0,"A, B",x,1,a',
     '7,2,green,9,0,"say ""so""",x,1,b', " 1 ,2,blue, 1,0,Ann,x,1,a", "3,3,,3,3,n,,1,", "3,3,red,3,3,n,,1,NA",
@@ -53,17 +36,7 @@ WRONG = [
 
 @pytest.fixture
 def page(bake: Bake, tmp_path: Path) -> ModelPage:
-    """A page with a column of each kind."""
-    import shutil
-
-    root = tmp_path / "project"
-    shutil.copytree(bake(platform="sagemaker"), root, ignore=shutil.ignore_patterns("__pycache__", "data"))
-    model = root / "src" / "trainer" / "model.py"
-    text = model.read_text(encoding="utf-8")
-    rest = text[text.index("OBJECTIVE =") :]
-    imports = "import keras\nfrom dataclasses import dataclass\nfrom trainer.run import Objective, tunable\n"
-    model.write_text(imports + DATA + rest, encoding="utf-8")
-    return read_model(Project(root))
+    return read_model(Project(every_column.project(bake, tmp_path / "project")))
 
 
 def write(file: Path, lines: Sequence[str], end: str = "\n") -> Path:
