@@ -49,6 +49,7 @@ _JOB = {
     "model": "the job left a model where the cloud collects it, in the layout that will be served",
 }
 _ENDPOINT = {
+    "operations": "the server's version of TensorFlow has every operation and attribute that the model uses",
     "load": "TensorFlow's C++ loader takes the model",
     "predictions": "the endpoint answers every form of a request, as the trainer's own model does",
     "refusals": "the endpoint refuses wrong requests with a message",
@@ -96,6 +97,7 @@ _NEEDS = {
     "model": ("train",),
     "archive": ("model",),
     "artifact": ("model",),
+    "operations": ("model",),
     "load": ("model",),
     **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals"), ("load",)),
 }

@@ -6,6 +6,7 @@ from importlib import metadata
 from typing import Any
 
 from onstage.checks import table_checks
+from onstage.rehearsal.operation_checks import Server
 from onstage.report import Report
 from onstage.settings import Settings
 
@@ -42,6 +43,21 @@ def libraries(platform: str, image: str, known: Any) -> str:
         return f"{platform}: the image's own libraries; {_joined([*there])} have the same versions here"
     differences = "; ".join(f"{name} {there[name]} there, {here[name] or 'none'} here" for name in others)
     return f"{platform}: the image's own libraries: {differences}"
+
+
+def kernels(platform: str, server: Server | None) -> list[str]:
+    """What the server's version of TensorFlow computes with; no line for the version that is here."""
+    here = _installed(_LIBRARIES["tensorflow"]) or "none"
+    if server is None:
+        return [
+            f"{platform}: the TensorFlow that will serve the model, which the request does not name; here is {here}"
+        ]
+    if not server.tensorflow:
+        return [f"{platform}: the TensorFlow of {server.image}, which will serve the model; here is {here}"]
+    if _is_same(server.tensorflow, here):
+        return []
+    there = f"TensorFlow {server.tensorflow} there, {here} here"
+    return [f"{platform}: whether the server computes with every type that the model has: {there}"]
 
 
 def _there(known: Any) -> dict[str, str]:

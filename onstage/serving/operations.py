@@ -41,11 +41,12 @@ class Need:
     `kind` is operation, attribute, type (an attribute's) or value (that an attribute cannot have in an older version).
     `what` is it in words. `place` is the node's path in the graph, by the names of layers; `layer` the innermost of
     these, without the number that TensorFlow gives it, empty if there is none. `name` is the operation's or attribute's
-    own. `is_hint` says that the answers are the same without it.
+    own, `operation` the operation's. `is_hint` says that the answers are the same without it.
     """
 
     kind: str
     name: str
+    operation: str
     what: str
     place: str
     layer: str
@@ -122,7 +123,7 @@ def _functions(attribute: memoryview) -> Iterator[str]:
 
 def _needs_of(path: str, node: _Node) -> Iterator[Need]:
     def need(kind: str, name: str, what: str, since: Version, is_hint: bool = False) -> Need:
-        return Need(kind, name, what, place, layer, since, is_hint)
+        return Need(kind, name, node.op, what, place, layer, since, is_hint)
 
     place, layer = _place(path)
     for since, step in _steps():

@@ -9,6 +9,7 @@ from typing import Any
 from onstage.rehearsal import endpoint_checks, model_checks, pip_words, processes
 from onstage.rehearsal.archives import unpack
 from onstage.rehearsal.both import Served
+from onstage.rehearsal.operation_checks import Server, check_operations
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
@@ -31,11 +32,13 @@ def rehearse_job(
     folder: Path,
     terms: Terms,
     inputs: list[str],
+    container: Server | None,
     stack: ExitStack,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
-    `inputs` are the names of the model's inputs in the order of model.py, where that is known.
+    `inputs` are the names of the model's inputs in the order of model.py, where that is known. `container` will serve
+    the model; a request from elsewhere does not name it.
     """
     if not report.wants(PLATFORM, "train"):
         return None
@@ -59,6 +62,7 @@ def rehearse_job(
     if not report.run(PLATFORM, "model", lambda: _check_model(results[0], model, terms)):
         return None
     report.run(PLATFORM, "archive", lambda: _check_archive(results[0], model, [*terms.places, folder]))
+    report.run(PLATFORM, "operations", lambda: check_operations(model, container))
     if not report.run(PLATFORM, "load", lambda: served.append(server.load(model))):
         return None
     report.run(PLATFORM, "ping", lambda: endpoint_checks.check_health(f"{server.url}/ping", UNHEALTHY))

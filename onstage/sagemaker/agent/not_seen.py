@@ -5,19 +5,21 @@ from typing import Any
 
 from onstage.errors import UserError
 from onstage.rehearsal import unseen
+from onstage.rehearsal.operation_checks import Server
 from onstage.sagemaker.requests import images
 
 _PLATFORM = "sagemaker"
 
 
-def not_seen(body: Mapping[str, Any]) -> list[str]:
-    """Short lines about a CreateTrainingJob or CreateHyperParameterTuningJob body."""
+def not_seen(body: Mapping[str, Any], server: Server | None) -> list[str]:
+    """Short lines about a CreateTrainingJob or CreateHyperParameterTuningJob body, and what will serve its model."""
     definitions = body.get("TrainingJobDefinitions") or [body.get("TrainingJobDefinition") or body]
     job: Mapping[str, Any] = definitions[0]
     image = job.get("AlgorithmSpecification", {}).get("TrainingImage", "")
     lines = [unseen.account(_PLATFORM, _things(job))]
     if image:
         lines.append(unseen.libraries(_PLATFORM, image, images.known_image(image)))
+    lines += unseen.kernels(_PLATFORM, server)
     resources = job.get("ResourceConfig", {})
     groups = resources.get("InstanceGroups") or [resources]
     kinds = sorted({group["InstanceType"] for group in groups if "InstanceType" in group})

@@ -78,10 +78,10 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
         _check(report, code, known, describe(job, "algo-1", ["algo-1"], folder / "host"))
         if not (recorded.check_framework(report, PLATFORM, image) and report.passed):
             return
-        report.not_seen += not_seen(request.body)
+        report.not_seen += not_seen(request.body, None)
         store = LocalStore(folder / "store", mounts)
         _copy_checkpoints(job, given, store)
-        run_all(report, [lambda inner: rehearse_job(report, job, store, folder, terms, [], inner)])
+        run_all(report, [lambda inner: rehearse_job(report, job, store, folder, terms, [], None, inner)])
 
 
 def _changed(hyperparameters: Mapping[str, str], given: Given) -> dict[str, str]:

@@ -12,6 +12,7 @@ from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
+from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
@@ -80,14 +81,21 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Run the job, then the endpoint of its model until `stack` ends."""
-    report.not_seen += not_seen(body)
+    server = _server(settings)
+    report.not_seen += not_seen(body, server)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
     archive.write_bytes(source.archive(settings.project.source))
     mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
-    return rehearse_job(report, body, store, folder, Terms.of(settings, PLATFORM), page.inputs, stack)
+    return rehearse_job(report, body, store, folder, Terms.of(settings, PLATFORM), page.inputs, server, stack)
+
+
+def _server(settings: Settings) -> Server:
+    image = bodies.inference_image(settings.cloud(SageMaker))
+    how, code = "remove inference_image from [sagemaker] in settings.toml", Source.of(settings.project)
+    return Server(image, images.serving_version(image), images.newest_serving(), how, code)
 
 
 def _check_images(cloud: SageMaker, found: dict[str, Any]) -> list[Finding]:

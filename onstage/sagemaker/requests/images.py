@@ -89,6 +89,17 @@ def known_image(uri: str) -> Image | None:
     return None
 
 
+def serving_version(uri: str) -> str:
+    """The TensorFlow version, such as 2.20, that serves in an image, by its name, in any registry; empty: not known."""
+    found = re.search(r"/tensorflow-inference:(?P<version>\d+\.\d+)[.-]", uri)
+    return found["version"] if found else ""
+
+
+def newest_serving() -> str:
+    """The newest TensorFlow version that serves."""
+    return _row("inference", None)["tensorflow"]
+
+
 def patch_problem(uri: str, today: date) -> str | None:
     """What to say about an image that is no longer patched; None for one that is, and for an unknown image."""
     image = known_image(uri)

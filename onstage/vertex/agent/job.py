@@ -11,6 +11,7 @@ from typing import Any
 from onstage.rehearsal import endpoint_checks, model_checks, pip_words, processes
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.model_files import model_files
+from onstage.rehearsal.operation_checks import Server, check_operations
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
@@ -42,7 +43,8 @@ class Task:
 
     `metrics` are those that it should print, `objective` the one that tuning looks at. `container` is the model's
     containerSpec; of a job from elsewhere, which has none, it follows from the layout of the model. `dedicated` is the
-    kind of the endpoint. `trial` is the number of a tuning job's trial.
+    kind of the endpoint. `trial` is the number of a tuning job's trial. `server` is the container's version of
+    TensorFlow; a job from elsewhere names none.
     """
 
     body: Mapping[str, Any]
@@ -51,6 +53,7 @@ class Task:
     metrics: Sequence[str]
     objective: str
     trial: str | None = None
+    server: Server | None = None
 
     @property
     def health(self) -> str:
@@ -118,6 +121,7 @@ def rehearse_job(
         return None
     server = server or stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
     report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, [*terms.places, folder]))
+    report.run(PLATFORM, "operations", lambda: _check_operations(result, task))
     if not report.run(PLATFORM, "load", lambda: served.append(server.load_answering({_name(task): versions}))):
         return None
     report.run(PLATFORM, "health", lambda: endpoint_checks.check_health(f"{server.url}{task.health}", UNHEALTHY))
@@ -258,6 +262,10 @@ def _check_artifact(result: JobResult, is_flat: bool, places: Sequence[Path]) ->
         ),
         *(model_checks.check_export(result.model, places) if result.model else ()),
     ]
+
+
+def _check_operations(result: JobResult, task: Task) -> list[Finding] | str:
+    return check_operations(result.model, task.server) if result.model else ""
 
 
 def _check_limits(task: Task, forms: Sequence[endpoint_checks.Form], rows: int) -> list[Finding] | str:

@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from onstage.rehearsal import unseen
+from onstage.rehearsal.operation_checks import Server
 from onstage.vertex.requests import images
 
 _PLATFORM = "vertex"
 
 
-def not_seen(body: Mapping[str, Any]) -> list[str]:
-    """Short lines about a CustomJob or HyperparameterTuningJob body."""
+def not_seen(body: Mapping[str, Any], server: Server | None) -> list[str]:
+    """Short lines about a CustomJob or HyperparameterTuningJob body, and what will serve its model."""
     spec: Mapping[str, Any] = body.get("trialJobSpec") or body.get("jobSpec") or {}
     pools = [pool for pool in spec.get("workerPoolSpecs") or () if pool]
     uris = list(dict.fromkeys(filter(None, map(_image, pools))))
     lines = [unseen.account(_PLATFORM, _things(body, spec))]
     lines += [unseen.libraries(_PLATFORM, uri, images.known_image(uri)) for uri in uris]
+    lines += unseen.kernels(_PLATFORM, server)
     machines = [pool.get("machineSpec") or {} for pool in pools]
     kinds = _named(machines, "machineType")
     # int64 may be a text in JSON.

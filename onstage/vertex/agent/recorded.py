@@ -86,7 +86,7 @@ def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> N
         recorded_package.check(report, packages, known, task(pool), variables)
         if not (recorded.check_framework(report, PLATFORM, image) and report.passed):
             return
-        report.not_seen += not_seen(request.body)
+        report.not_seen += not_seen(request.body, None)
         job_task = Task(job, {}, True, [], metric, "1" if metric else None)
         run_all(report, [lambda inner: rehearse_job(report, job_task, store, folder / "job", terms, inner)])
 

@@ -12,6 +12,7 @@ from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
+from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
@@ -74,8 +75,8 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
-    report.not_seen += not_seen(body)
     cloud, objective = settings.cloud(Vertex), page.objective.metric
+    report.not_seen += not_seen(body, _server(settings))
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
@@ -124,7 +125,18 @@ def _task(
 ) -> Task:
     cloud = settings.cloud(Vertex)
     container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
-    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number)
+    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number, _server(settings))
+
+
+def _server(settings: Settings) -> Server:
+    cloud, how = settings.cloud(Vertex), []
+    image, newest = bodies.serving_image(cloud), images.newest_serving()
+    if cloud.serving_image:
+        how.append("remove serving_image from")
+    if cloud.serving == "prebuilt":
+        how.append('write serving = "container" in')
+    said = f"{' and '.join(how)} [vertex] of settings.toml"
+    return Server(image, images.serving_version(image), newest, said, Source.of(settings.project))
 
 
 def _upload(store: LocalStore, settings: Settings, report: Report, name: str, sdist: Path) -> None:

@@ -68,6 +68,17 @@ def known_image(uri: str) -> Image | None:
     return None
 
 
+def serving_version(uri: str) -> str:
+    """The TensorFlow version, such as 2.20, that serves in an image, by its name, in any registry; empty: not known."""
+    found = re.search(r"tensorflow/serving:(\d+)\.(\d+)|/tf2-[cg]pu\.(\d+)-(\d+)", uri)
+    return ".".join(filter(None, found.groups())) if found else ""
+
+
+def newest_serving() -> str:
+    """The newest TensorFlow version that serves."""
+    return next(row["tensorflow"] for row in _table()["images"] if row["role"] == "serving")
+
+
 def availability_problem(uri: str, today: date) -> str | None:
     """What to say about an image that can no longer be pulled, so that a job with it fails; None for others."""
     image = known_image(uri)
