@@ -34,6 +34,46 @@ def export_all(folder: Path) -> None:
     )
     save("versions", 1, 2, 10, serving_default=(lambda x: {"y": x}, {"x": ([None], "float32")}))
 
+    # What newer versions of TensorFlow added; a branch is not taken, a function that no signature reaches does no harm.
+    def read(decode: Callable) -> tuple[Callable, dict[str, Any]]:
+        def choose(x: Any) -> dict[str, Any]:
+            with tf.name_scope("reader_1"):
+                size = tf.cond(x[0] > 1e9, lambda: tf.reduce_sum(tf.cast(decode(b""), tf.float32)), lambda: 0.0)
+            return {"y": x + size}
+
+        return choose, {"x": ([None], "float32")}
+
+    def pick(policy: str) -> tuple[Callable, dict[str, Any]]:
+        at = [[0], [7]]
+        return lambda x: {"y": tf.gather_nd(x, at, bad_indices_policy=policy)}, {"x": ([None], "float32")}
+
+    def mapped(x: Any) -> dict[str, Any]:
+        rows = tf.data.Dataset.from_tensors(x).map(pick("IGNORE")[0], synchronous=True)
+        return {"y": rows.reduce(x, lambda _, row: row["y"])}
+
+    def gradient(x: Any) -> dict[str, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            product = tf.matmul(x[None], tf.ones([3, 2]))
+        return {"y": tape.gradient(product, x)}
+
+    parse = tf.raw_ops.StringToNumber
+    save("jxl", serving_default=read(tf.io.decode_jxl))
+    save("webp", serving_default=read(tf.io.decode_webp))
+    save("policy", serving_default=pick("IGNORE"))
+    save("default_policy", serving_default=pick(""))
+    save("mapped", serving_default=(mapped, {"x": ([None], "float32")}))
+    save("gradient", serving_default=(gradient, {"x": ([3], "float32")}))
+    save("uint32", serving_default=(
+        lambda x: {"y": x + tf.cast(parse(string_tensor="7", out_type=tf.uint32), tf.float32)},
+        {"x": ([None], "float32")}))  # fmt: skip
+    unreached = tf.Module()
+    unreached.read = tf.function(tf.io.decode_webp, input_signature=[tf.TensorSpec([], tf.string)])
+    unreached.double = tf.function(
+        lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")]
+    )
+    tf.saved_model.save(unreached, str(folder / "unreached" / "1"), signatures=unreached.double)
+
     def in_python(x: Any) -> dict[str, Any]:
         return {"y": tf.ensure_shape(tf.py_function(lambda value: value + 1, [x], tf.float32), [None])}
 

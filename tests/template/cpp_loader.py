@@ -4,7 +4,6 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 FLOAT32 = 1
 
@@ -15,8 +14,12 @@ class Output(ctypes.Structure):
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
 
 
-def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(next(Path(tf.__file__).parent.glob("libtensorflow_cc.so*"))))
+def _library(folder: Path | None) -> ctypes.CDLL:
+    if folder is None:
+        import tensorflow as tf
+
+        folder = Path(tf.__file__).parent
+    library = ctypes.CDLL(str(next(folder.glob("libtensorflow_cc.so*"))))
     pointers = ("NewStatus", "NewGraph", "NewSessionOptions", "LoadSessionFromSavedModel", "GraphOperationByName")
     for name in (*pointers, "AllocateTensor", "TensorData"):
         getattr(library, f"TF_{name}").restype = ctypes.c_void_p
@@ -26,12 +29,15 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def error_of(folder: str, feed: tuple[str, np.ndarray] | None = None, fetch: str = "") -> str:
+def error_of(
+    folder: str, feed: tuple[str, np.ndarray] | None = None, fetch: str = "", library_folder: Path | None = None
+) -> str:
     """What the C++ runtime says of the SavedModel in `folder`, empty when it loads.
 
     With `feed` (tensor name and float32 values) and `fetch` (float32 tensor name), also when it then answers.
+    `library_folder` has another version's library than the one here; a process can have one of them.
     """
-    library = _library()
+    library = _library(library_folder)
     status, graph, options = (
         ctypes.c_void_p(make()) for make in (library.TF_NewStatus, library.TF_NewGraph, library.TF_NewSessionOptions)
     )

@@ -81,7 +81,7 @@ def run(
     report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
 ) -> Served | None:
     """Run the job, then the endpoint of its model until `stack` ends."""
-    server = _server(settings)
+    server = server_of(settings)
     report.not_seen += not_seen(body, server)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
@@ -92,7 +92,8 @@ def run(
     return rehearse_job(report, body, store, folder, Terms.of(settings, PLATFORM), page.inputs, server, stack)
 
 
-def _server(settings: Settings) -> Server:
+def server_of(settings: Settings) -> Server:
+    """What will serve the model of a project's job."""
     image = bodies.inference_image(settings.cloud(SageMaker))
     how, code = "remove inference_image from [sagemaker] in settings.toml", Source.of(settings.project)
     return Server(image, images.serving_version(image), images.newest_serving(), how, code)

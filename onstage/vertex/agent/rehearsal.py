@@ -76,7 +76,7 @@ def run(
 ) -> Served | None:
     """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
     cloud, objective = settings.cloud(Vertex), page.objective.metric
-    report.not_seen += not_seen(body, _server(settings))
+    report.not_seen += not_seen(body, server_of(settings))
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
@@ -125,10 +125,11 @@ def _task(
 ) -> Task:
     cloud = settings.cloud(Vertex)
     container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
-    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number, _server(settings))
+    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number, server_of(settings))
 
 
-def _server(settings: Settings) -> Server:
+def server_of(settings: Settings) -> Server:
+    """What will serve the model of a project's job."""
     cloud, how = settings.cloud(Vertex), []
     image, newest = bodies.serving_image(cloud), images.newest_serving()
     if cloud.serving_image:

@@ -1,17 +1,22 @@
 """What the last section of a report says: only what is true for the request, with the versions here and there."""
 
 import importlib
+from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onstage.checks.source_checks import Source
 from onstage.rehearsal import unseen
+from onstage.rehearsal.operation_checks import Server
 from onstage.sagemaker.agent.not_seen import not_seen as not_seen_by_sagemaker
 from onstage.sagemaker.requests.images import image_uri
 from onstage.vertex.agent.not_seen import not_seen as not_seen_by_vertex
 
 HERE = {"tensorflow": "2.21.0", "tensorflow-cpu": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}
+SERVER = Server("serving:2.21", "2.21", "2.21", "", Source(Path(__file__).parent, Path()))
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +42,12 @@ def custom_job(image: str = "docker.io/tensorflow/tensorflow:2.21.0", **members:
 
 
 def test_a_plain_job_has_a_few_short_lines() -> None:
-    assert not_seen_by_sagemaker(training_job()) == [
+    assert not_seen_by_sagemaker(training_job(), SERVER) == [
         "sagemaker: quotas and permissions, and whether buckets and the role exist",
         "sagemaker: the image's own libraries: Python 3.12 there, 3.11 here",
         "sagemaker: ml.m5.xlarge: its memory and disk",
     ]
-    assert not_seen_by_vertex(custom_job()) == [
+    assert not_seen_by_vertex(custom_job(), SERVER) == [
         "vertex: quotas and permissions, and whether the project and buckets exist",
         "vertex: the image's own libraries; Python, tensorflow, keras and numpy have the same versions here",
         "vertex: n1-standard-4: its memory and disk",
@@ -83,10 +88,25 @@ def test_a_plain_job_has_a_few_short_lines() -> None:
     ],
 )  # fmt: skip
 def test_what_a_request_asks_for_is_a_line(body: dict[str, Any], line: str) -> None:
-    found = not_seen_by_sagemaker(body) if line.startswith("sagemaker") else not_seen_by_vertex(body)
+    found = not_seen_by_sagemaker(body, SERVER) if line.startswith("sagemaker") else not_seen_by_vertex(body, SERVER)
     assert line in found
-    plain = [*not_seen_by_sagemaker(training_job()), *not_seen_by_vertex(custom_job())]
+    plain = [*not_seen_by_sagemaker(training_job(), SERVER), *not_seen_by_vertex(custom_job(), SERVER)]
     assert line not in plain
+
+
+SERVERS = [
+    (replace(SERVER, tensorflow="2.20"),
+     "whether the server computes with every type that the model has: TensorFlow 2.20 there, 2.21.0 here"),
+    (replace(SERVER, image="mine", tensorflow=""),
+     "the TensorFlow of mine, which will serve the model; here is 2.21.0"),
+    (None, "the TensorFlow that will serve the model, which the request does not name; here is 2.21.0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("server", "line"), SERVERS)
+def test_a_server_of_another_version_is_a_line(server: Server | None, line: str) -> None:
+    assert f"sagemaker: {line}" in not_seen_by_sagemaker(training_job(), server)
+    assert f"vertex: {line}" in not_seen_by_vertex(custom_job(), server)
 
 
 def test_a_library_that_is_not_installed_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,12 +116,12 @@ def test_a_library_that_is_not_installed_here_is_said(monkeypatch: pytest.Monkey
         return HERE[name]
 
     monkeypatch.setattr(metadata, "version", version)
-    assert "tensorflow 2.21.0 there, none here" in not_seen_by_vertex(custom_job())[1]
+    assert "tensorflow 2.21.0 there, none here" in not_seen_by_vertex(custom_job(), SERVER)[1]
 
 
 @pytest.mark.parametrize("body", [{}, {"jobSpec": {}}, {"jobSpec": {"workerPoolSpecs": [{}]}}, {"trialJobSpec": {}}])
 def test_a_request_that_lacks_everything_has_lines(body: dict[str, Any]) -> None:
     for platform in ("sagemaker", "vertex"):
-        lines = importlib.import_module(f"onstage.{platform}.agent.not_seen").not_seen(body)
+        lines = importlib.import_module(f"onstage.{platform}.agent.not_seen").not_seen(body, None)
         assert all(line.startswith(f"{platform}: ") for line in lines)
         assert lines

@@ -65,7 +65,14 @@ MODELS = {
     "keras": ("load", ["Could not find variable", "ExportArchive"]),
     "python": ("archive", ["the model's graph holds Python code, which TensorFlow Serving has not: EagerPyFunc",
                            "replace tf.py_function"]),
+    "jxl": ("operations", [("the layer reader uses the operation DecodeJxl (reader_1/cond/DecodeJxl), which TensorFlow "
+                           "has from 2.21 on; the server,"), "tensorflow-inference:2.20-cpu-py312, has 2.20",
+                           "requests fail: Op type not registered 'DecodeJxl' in binary",
+                           "serve with an image of TensorFlow 2.21 or newer; or replace it in the layer reader"]),
 }  # fmt: skip
+# What TensorFlow 2.20, which serves by default, has, and older ones have not; and what is no need, or a hint only.
+NEWER = ["webp", "policy", "uint32", "gradient", "default_policy", "unreached"]
+OLD_IMAGE = 'inference_image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.19-cpu"'
 
 
 @pytest.fixture
@@ -107,6 +114,53 @@ def test_a_model_that_can_be_served_passes(little: Path, exports: dict[str, Path
     assert ended.code == 0, ended.said
     assert "working directory" not in ended.out
     assert "in this shell" not in ended.out
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_a_model_that_the_servers_version_has_all_of_passes(name: str, little: Path, exports: dict[str, Path]) -> None:
+    leave(little, exports[name])
+    ended = onstage("rehearse", "--select", "sagemaker.operations", cwd=little)
+    assert ended.code == 0, ended.said
+    assert "TensorFlow 2.20, which will serve, has what the model uses" in ended.out
+    assert (
+        "sagemaker: whether the server computes with every type that the model has: TensorFlow 2.20 there" in ended.out
+    )
+
+
+def test_a_server_that_is_too_old_is_named_with_the_line_and_the_setting(
+    little: Path, exports: dict[str, Path]
+) -> None:
+    leave(little, exports["webp"])
+
+    def plant(project: Path) -> None:
+        change("settings.toml", "[sagemaker]\n", f"[sagemaker]\n{OLD_IMAGE}\n")(project)
+        change(MODEL, "def build_model(", "def read(tf, x):\n    return tf.io.decode_webp(x)\n\n\ndef build_model(")(
+            project
+        )
+
+    said = ["DecodeWebP", "from 2.20 on; the server,", "tensorflow-inference:2.19-cpu, has 2.19",
+            ("remove inference_image from [sagemaker] in settings.toml: TensorFlow 2.20 serves then; or replace it in "
+            "the layer reader by what TensorFlow 2.19 has")]  # fmt: skip
+    mistake = Mistake("an old server", "operations", plant, said, ("--select", "sagemaker.operations"))
+    report, printed = rehearse(mistake, little)
+    (found,) = [check for check in report["checks"] if check["status"] == "failed"]
+    assert (found["id"], found["file"], found["line"]) == ("sagemaker.operations", MODEL, 16), printed
+
+
+def test_a_server_of_an_unknown_version_is_a_warning_if_it_matters(little: Path, exports: dict[str, Path]) -> None:
+    change("settings.toml", "[sagemaker]\n", '[sagemaker]\ninference_image = "mine/serve:1"\n')(little)
+    leave(little, exports["unreached"])
+    ended = onstage("rehearse", "--select", "sagemaker.operations", cwd=little)
+    assert ended.code == 0, ended.said
+    unknown = "which TensorFlow mine/serve:1 has is not known"
+    assert f"passed   {unknown}; every version from 2.15 on has what the model uses" in ended.out
+    shutil.rmtree(little / "src" / "trainer" / "ready")
+    leave(little, exports["webp"])
+    ended = onstage("rehearse", "--select", "sagemaker.operations", cwd=little)
+    assert ended.code == 0, ended.said
+    assert f"DecodeWebP (reader_1/cond/DecodeWebP), which TensorFlow has from 2.20 on; {unknown}" in ended.out
+    assert "-> serve it with TensorFlow 2.20 or newer" in ended.out
+    assert "sagemaker: the TensorFlow of mine/serve:1, which will serve the model; here is 2.21" in ended.out
 
 
 def test_what_the_cloud_would_do_differently_is_a_warning(little: Path, exports: dict[str, Path]) -> None:

@@ -10,10 +10,14 @@ import httpx
 import pytest
 from rich.console import Console
 
+from onstage.project import Project
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Report
+from onstage.sections import Vertex
 from onstage.serving.process import ServingProcess
+from onstage.settings import load
+from onstage.vertex.agent import rehearsal
 from onstage.vertex.agent.job import Task, rehearse_job
 
 
@@ -92,6 +96,39 @@ def test_what_does_not_belong_to_a_model_and_a_silent_log_are_named(jobs: Jobs) 
     assert "dedicated_endpoint = true" in found["limits"]
     assert "Request payload size exceeds the limit: 1572864 bytes." in found["predictions"]
     assert found["load"] == "passed: " and found["health"].startswith("passed")
+
+
+PREBUILT, CONTAINER = {"serving": "prebuilt"}, {"serving": "container"}
+TOO_OLD = {"serving_image": "us-docker.pkg.dev/mine/tensorflow/serving:2.13.0"}
+SERVERS = [
+    ("policy", PREBUILT, ("FAILED: the model's graph uses bad_indices_policy='IGNORE' of GatherNd (GatherNd), which "
+     "TensorFlow has from 2.17 on; the server, us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest, has 2.15\n"
+     "the endpoint is in service and leaves bad_indices_policy out: its answers are others, or requests fail\n"
+     '-> write serving = "container" in [vertex] of settings.toml: TensorFlow 2.20 serves then; or replace it in that '
+     "place by what TensorFlow 2.15 has")),
+    ("policy", CONTAINER, "passed: TensorFlow 2.20, which will serve, has what the model uses"),
+    ("default_policy", PREBUILT, "passed: TensorFlow 2.15, which will serve, has what the model uses"),
+    ("gradient", PREBUILT, ("passed: TensorFlow 2.15, which will serve, has what the model uses; it leaves out "
+     "grad_a=True of MatMul, which changes no answer")),
+    ("webp", None, ("warning: the layer reader uses the operation DecodeWebP (reader_1/cond/DecodeWebP), which "
+     "TensorFlow has from 2.20 on; the request names no server\nwith an older one: the endpoint is in service, and "
+     "requests fail: Op type not registered 'DecodeWebP' in binary\n-> serve it with TensorFlow 2.20 or newer")),
+    ("default_policy", TOO_OLD, ("warning: the model is of TensorFlow 2.21, its server of 2.13; of what versions "
+     "added, those up to 2.15 and from 2.21 on are not known here\n-> ask the endpoint before you rely on it")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "how", "said"), SERVERS)
+def test_what_the_servers_version_has_not_is_named(
+    name: str, how: dict[str, str] | None, said: str, exports: dict[str, Path], project: Path, tmp_path: Path
+) -> None:
+    server = None
+    if how:
+        given = rehearsal.filled(load(Project(project)))
+        changed = given.cloud(Vertex).model_copy(update=how)
+        server = rehearsal.server_of(given.model_copy(update={"vertex": changed}))
+    found = Jobs(tmp_path, exports[name] / "1")("echo loss=1; COPY MODEL/1", server=server)
+    assert said in found["operations"]
 
 
 def test_a_trial_that_reports_nothing_is_named_and_one_that_does_passes(jobs: Jobs) -> None:
