@@ -348,3 +348,36 @@ def test_a_resumed_training_says_that_the_order_of_rows_differs(project: Path, t
     run(1024, 1)
     assert "order" not in run(1024, 2)
     assert "rows come from files now, not from memory: their order differs from here on" in run(0, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file.unlink(), "is gone: somebody took it away while it was read"),
+        (lambda file: file.write_text(file.read_text() + "1,a,no\n"), "somebody writes to it while it is read"),
+        (lambda file: file.touch(), None),
+    ],
+)
+def test_a_file_that_changes_while_epochs_read_it_ends_the_training(
+    change: Callable,
+    said: str | None,
+    table: Callable,
+    prepare: Prepare,
+    without_room: None,
+    columns: Any,
+    tmp_path: Path,
+) -> None:
+    import contextlib
+
+    import tensorflow as tf
+
+    from trainer.training import _checked
+
+    reader = prepare(table(memory_mb=0), numbered(100), numbered(10, 1))
+    epochs = ((number, len(list(reader.batches(True, 10, number).take(10)))) for number in range(3))
+    checked = _checked(epochs, reader)
+    assert next(checked) == (0, 10)
+    change(tmp_path / "train.csv")
+    with pytest.raises(columns.DataError, match=said) if said else contextlib.nullcontext():
+        assert list(checked) == [(1, 10), (2, 10)]
+    assert issubclass(tf.errors.NotFoundError, tf.errors.OpError)

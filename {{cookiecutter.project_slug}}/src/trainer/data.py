@@ -70,6 +70,7 @@ class CsvReader:
         self.features = table.features
         self._files: dict[bool, list[str]] = {}
         self._columns: list[Column] = []
+        self._sizes: dict[str, int | None] = {}
         self._records = {True: False, False: False}
         self._stores: dict[bool, Store] = {}
         self._first: dict[bool, FirstPass] = {}
@@ -87,6 +88,7 @@ class CsvReader:
             self._files[training], left = files.find(location, self.table)
             self._records[training] = is_records(self._files[training][0])
             notes += [say_left_out(_CHANNEL[training], left)] if left else []
+            self._sizes |= files.sizes(self._files[training])
             for file in self._files[training]:
                 self._check_start(training, file)
         for training in (True, False):
@@ -94,6 +96,7 @@ class CsvReader:
             budget -= self._stores[training].memory
             if why := self._stores[training].why:
                 print(f"{_CHANNEL[training]}: {why}", flush=True)
+        self._refuse_changes()
         seen = [self._first[training].seen for training in (True, False)]
         self._encoder.normal = self._first[True].normal
         self.train_rows, self.eval_rows = (channel.rows for channel in seen)
@@ -108,6 +111,21 @@ class CsvReader:
     def order(self) -> str:
         """Where epochs get their rows from, which decides on their order: `memory`, `files`, or the data `again`."""
         return self._stores[True].way
+
+    def check_again(self) -> None:
+        """Raise DataError where epochs read the files again, and these are not what they were."""
+        if any(store.way == "again" for store in self._stores.values()):
+            self._refuse_changes()
+
+    def _refuse_changes(self) -> None:
+        for file, size in files.sizes(list(self._sizes)).items():
+            if size is None:
+                raise DataError(f"{file} is gone: somebody took it away while it was read")
+            if size != self._sizes[file]:
+                said = (
+                    f"{file} has {size} bytes now, and had {self._sizes[file]}: somebody writes to it while it is read"
+                )
+                raise DataError(f"{said}. Train on files that nobody changes")
 
     def inputs(self) -> dict[str, keras.KerasTensor]:
         reserve_names(column.key for column in self.features)

@@ -116,6 +116,11 @@ def without_blank(table: Table, block: tf.Tensor) -> tf.Tensor:
     return tf.boolean_mask(block, ~tf.strings.regex_full_match(block, "" if table.delimiter == " " else " *"))
 
 
+def sizes(some: list[str]) -> dict[str, int | None]:
+    """How many bytes each file has; None for one that is not there."""
+    return {file: tf.io.gfile.stat(file).length if tf.io.gfile.exists(file) else None for file in some}
+
+
 def text_lines(file: str, encoding: str) -> Iterator[str]:
     """The lines of a text file, wherever it is."""
     if "://" not in file:

@@ -2,6 +2,7 @@
 """The one training story, the same on a laptop, on SageMaker and on Vertex AI."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ def _train(run: Run) -> Result:
     checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
     reporter = Reporter(run, model.OBJECTIVE)
     metrics: dict[str, float] = {}
-    for epoch, metrics in loop.epochs(start=checkpoints.restore()):
+    for epoch, metrics in _checked(loop.epochs(start=checkpoints.restore()), reader):
         if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
             with strategy.scope():
                 raise UserError(_why_not_finite(epoch, metrics, loop))
@@ -79,6 +80,19 @@ def _train(run: Run) -> Result:
         request, response = export(network, reader, run.export_dir)
     print(f"model: {run.export_dir}", flush=True)
     return Result(metrics, run.export_dir, request, response)
+
+
+def _checked(epochs: Iterator[tuple[int, dict[str, float]]], reader: Reader) -> Iterator[tuple[int, dict[str, float]]]:
+    """`epochs`, of which each has seen the files that the first pass has."""
+    check = reader.check_again if isinstance(reader, CsvReader) else lambda: None
+    try:
+        for epoch in epochs:
+            check()
+            yield epoch
+    except tf.errors.OpError:
+        # It may be why.
+        check()
+        raise
 
 
 def _check(hyperparameters: Any) -> None:

@@ -1,0 +1,182 @@
+"""Reading big tables: `.venv/bin/python benchmarks/big_tables.py [--before REVISION] [--sizes 75 150 300]`.
+
+Every line is a process of its own: seconds of the first pass and of five epochs, without a model step, thousand rows a
+second in an epoch that is not the first, and MiB of peak memory above a process with an empty table. Ratios are to the
+first line of a size: this template as of `--before`, else pandas. Then whole trainings of 600 rows with 20 and with 784
+columns. Nothing is asserted: a machine's speed is not a test.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES, COLUMNS, BATCH, EPOCHS = 16, 20, 256, 5
+MEASURE = """
+import json, os, resource, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+way, source, data, columns, batch, epochs = sys.argv[1:4] + [int(one) for one in sys.argv[4:]]
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+names = [f"x{number}" for number in range(columns)]
+rates = []
+
+if way == "pandas":
+    import glob
+    import pandas
+    before, started, rows = peak(), time.perf_counter(), 0
+    kept = [pandas.read_csv(file) for file in sorted(glob.glob(f"{data}/*"))]
+    rows = sum(map(len, kept))
+    first = time.perf_counter() - started
+    rates = [rows / first / 1000]
+    total = first
+else:
+    sys.path.insert(0, source)
+    import tensorflow as tf
+
+    @tf.function
+    def walk(iterator, count):
+        total = 0.0
+        for _ in tf.range(count):
+            total += tf.reduce_sum(tf.cast(tf.nest.flatten(next(iterator))[0][:1], tf.float32))
+        return total
+
+    if way == "make_csv_dataset":
+        before, started, rows = peak(), time.perf_counter(), 100 * batch
+        defaults = [[0.0]] * columns + [[""]]
+        read = tf.data.experimental.make_csv_dataset(f"{data}/*", batch, column_defaults=defaults, num_epochs=9)
+        iterator = iter(read)
+        walk(iterator, tf.constant(5))
+        first = time.perf_counter() - started
+        started = time.perf_counter()
+        walk(iterator, tf.constant(100))
+        total = time.perf_counter() - started
+        rates = [rows / total / 1000]
+    else:
+        from trainer.columns import Classes, Numeric, Table
+        from trainer.data import CsvReader
+
+        settings = {"before": {}, "files": {"memory_mb": 0}}.get(way, {"memory_mb": 1024})
+        table = Table([*map(Numeric, names), Classes("y", ["a", "b"])], **settings)
+        def run(location, epochs):
+            reader = CsvReader(table)
+            started = time.perf_counter()
+            reader.prepare(location, f"{data}/../empty")
+            first, rows = time.perf_counter() - started, reader.train_rows
+            for epoch in range(epochs):
+                begun = time.perf_counter()
+                walk(iter(reader.batches(True, batch, epoch)), tf.constant(-(-rows // batch)))
+                rates.append(rows / (time.perf_counter() - begun) / 1000)
+            return first, time.perf_counter() - started
+        run(f"{data}/../empty", 1)
+        rates.clear()
+        before = peak()
+        first, total = run(data, epochs)
+print(json.dumps({"first": first, "total": total, "rate": max(rates[1:] or rates), "memory": peak() - before}))
+"""
+TRAIN = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+source, data, columns = sys.argv[1], sys.argv[2], int(sys.argv[3])
+sys.path.insert(0, source)
+import keras
+from trainer import model
+from trainer.columns import Classes, Numeric, Table
+from trainer.run import Run
+from trainer.training import train
+
+def build(hyperparameters, inputs):
+    joined = keras.layers.Concatenate()(list(inputs.values()))
+    output = keras.layers.Dense(2, "softmax")(keras.layers.Dense(16, "relu")(joined))
+    network = keras.Model(inputs, output)
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return network
+
+model.DATA = Table([*(Numeric(f"x{number}") for number in range(columns)), Classes("y", ["a", "b"])])
+model.build_model = build
+places = [f"{data}/{name}" for name in ("train", "train", "model/1", "checkpoints", "logs")]
+train(Run(model.Hyperparameters(epochs=1), *places))
+"""
+
+
+def write(folder: Path, megabytes: float, files: int = FILES, columns: int = COLUMNS, rows: int = 20_000) -> Path:
+    """CSV files of normal numbers and a label of two; the same rows again and again."""
+    values = np.random.default_rng(0).normal(size=(rows, columns))
+    lines = [",".join([*(f"{value:.4f}" for value in row), "ab"[int(row[0] > 0)]]) for row in values]
+    chunk = "\n".join(lines) + "\n"
+    folder.mkdir(parents=True)
+    for number in range(files):
+        with (folder / f"part-{number:02}.csv").open("w") as file:
+            file.write(",".join([*(f"x{column}" for column in range(columns)), "y"]) + "\n" + chunk)
+            while file.tell() < megabytes * 1e6 / files:
+                file.write(chunk)
+    return folder
+
+
+def rendered(template: str | Path, folder: Path, revision: str | None = None) -> str:
+    """The `src/` of a project of the template."""
+    project = cookiecutter(str(template), checkout=revision, no_input=True, default_config=True, output_dir=str(folder))
+    return str(Path(project) / "src")
+
+
+def measure(way: str, source: str, data: Path) -> dict[str, float]:
+    """One line of the table, by a process of its own."""
+    words = [way, source, str(data), str(COLUMNS), str(BATCH), str(EPOCHS)]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def show(size: int, ways: dict[str, str], sources: dict[str, str], folder: Path) -> None:
+    """All ways to read one size."""
+    print(
+        f"\n{size} MB in {FILES} files       first pass  and {EPOCHS} epochs  ratio  thousand rows/s  ratio  MiB above"
+    )
+    base: dict[str, float] = {}
+    for way, data in ways.items():
+        found = measure(way, sources["before" if way == "before" else "now"], folder / data)
+        base = base or found
+        times = f"{found['first']:>10.2f}  {found['total']:>11.2f}  {base['total'] / found['total']:>7.2f}"
+        print(
+            f"  {way:<24}{times}  {found['rate']:>14.0f}  {found['rate'] / base['rate']:>6.2f} {found['memory']:>9.0f}"
+        )
+
+
+def main() -> None:
+    """Write, convert, measure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--before", help="a revision of this repository")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[75, 150, 300])
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        sources = {"now": rendered(ROOT, folder / "now")}
+        if asked.before:
+            sources["before"] = rendered(f"file://{ROOT}", folder / "before", asked.before)
+        write(folder / "empty", 0, files=1, rows=2)
+        for size in asked.sizes:
+            write(folder / str(size), size)
+            ways = {"before": str(size)} if asked.before else {}
+            ways |= {"pandas": str(size), "make_csv_dataset": str(size), "memory": str(size), "files": str(size)}
+            show(size, ways, sources, folder)
+        print("\n600 rows, one epoch, export: seconds of a process")
+        for columns in (20, 784):
+            write(folder / f"wide-{columns}" / "train", 0, files=1, columns=columns, rows=600)
+            for name, source in sources.items():
+                words = [source, str(folder / f"wide-{columns}"), str(columns)]
+                done = subprocess.run(
+                    ["bash", "-c", 'rm -rf "$1"/model "$1"/checkpoints; shift; time "$@"', "_", words[1], sys.executable,
+                     "-c", TRAIN, *words], capture_output=True, text=True, check=True,
+                )  # fmt: skip
+                print(f"  {columns:>4} columns, {name:<7} {' '.join(done.stderr.split()[-6:])}")
+
+
+if __name__ == "__main__":
+    main()
