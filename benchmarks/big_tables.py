@@ -8,9 +8,12 @@ columns. Nothing is asserted: a machine's speed is not a test.
 
 import argparse
 import json
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,22 +42,20 @@ else:
     sys.path.insert(0, source)
     import tensorflow as tf
 
-    @tf.function
-    def walk(iterator, count):
-        total = 0.0
-        for _ in tf.range(count):
-            total += tf.reduce_sum(tf.cast(tf.nest.flatten(next(iterator))[0][:1], tf.float32))
-        return total
+    @tf.autograph.experimental.do_not_convert
+    def add(total, *batch):
+        return total + tf.reduce_sum(tf.cast(tf.nest.flatten(batch)[0][:1], tf.float32))
+
+    walk = lambda dataset, count: dataset.take(count).reduce(0.0, add)
 
     if way == "make_csv_dataset":
         before, started, rows = peak(), time.perf_counter(), 100 * batch
         defaults = [[0.0]] * columns + [[""]]
         read = tf.data.experimental.make_csv_dataset(f"{data}/*", batch, column_defaults=defaults, num_epochs=9)
-        iterator = iter(read)
-        walk(iterator, tf.constant(5))
+        walk(read, 5)
         first = time.perf_counter() - started
         started = time.perf_counter()
-        walk(iterator, tf.constant(100))
+        walk(read, 100)
         total = time.perf_counter() - started
         rates = [rows / total / 1000]
     else:
@@ -70,7 +71,7 @@ else:
             first, rows = time.perf_counter() - started, reader.train_rows
             for epoch in range(epochs):
                 begun = time.perf_counter()
-                walk(iter(reader.batches(True, batch, epoch)), tf.constant(-(-rows // batch)))
+                walk(reader.batches(True, batch, epoch), -(-rows // batch))
                 rates.append(rows / (time.perf_counter() - begun) / 1000)
             return first, time.perf_counter() - started
         run(f"{data}/../empty", 1)
@@ -118,10 +119,14 @@ def write(folder: Path, megabytes: float, files: int = FILES, columns: int = COL
     return folder
 
 
-def rendered(template: str | Path, folder: Path, revision: str | None = None) -> str:
-    """The `src/` of a project of the template."""
-    project = cookiecutter(str(template), checkout=revision, no_input=True, default_config=True, output_dir=str(folder))
-    return str(Path(project) / "src")
+def rendered(folder: Path, revision: str | None = None) -> str:
+    """The `src/` of a project of this template, or of what it was at a revision."""
+    template = ROOT
+    if revision:
+        template = folder / "template"
+        subprocess.run(["git", "clone", "--quiet", ROOT, template], check=True)
+        subprocess.run(["git", "checkout", "--quiet", revision], cwd=template, check=True)
+    return str(Path(cookiecutter(str(template), no_input=True, default_config=True, output_dir=str(folder))) / "src")
 
 
 def measure(way: str, source: str, data: Path) -> dict[str, float]:
@@ -157,9 +162,9 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        sources = {"now": rendered(ROOT, folder / "now")}
+        sources = {"now": rendered(folder / "now")}
         if asked.before:
-            sources["before"] = rendered(f"file://{ROOT}", folder / "before", asked.before)
+            sources["before"] = rendered(folder / "before", asked.before)
         write(folder / "empty", 0, files=1, rows=2)
         for size in asked.sizes:
             write(folder / str(size), size)
@@ -170,12 +175,18 @@ def main() -> None:
         for columns in (20, 784):
             write(folder / f"wide-{columns}" / "train", 0, files=1, columns=columns, rows=600)
             for name, source in sources.items():
-                words = [source, str(folder / f"wide-{columns}"), str(columns)]
-                done = subprocess.run(
-                    ["bash", "-c", 'rm -rf "$1"/model "$1"/checkpoints; shift; time "$@"', "_", words[1], sys.executable,
-                     "-c", TRAIN, *words], capture_output=True, text=True, check=True,
-                )  # fmt: skip
-                print(f"  {columns:>4} columns, {name:<7} {' '.join(done.stderr.split()[-6:])}")
+                started, used = time.perf_counter(), cpu()
+                command = [sys.executable, "-c", TRAIN, source, str(folder / f"wide-{columns}"), str(columns)]
+                subprocess.run(command, capture_output=True, check=True)
+                shutil.rmtree(folder / f"wide-{columns}" / "checkpoints")
+                taken = f"{time.perf_counter() - started:>6.1f} s, of processor {cpu() - used:>6.1f} s"
+                print(f"  {columns:>4} columns, {name:<7} {taken}")
+
+
+def cpu() -> float:
+    """Seconds of a processor that ended child processes took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tensorflow as tf
 from trainer.files import as_written
 
 # What a block takes in a file, and how many are shuffled together.
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 19
 BLOCKS_TOGETHER = 8
 ROWS_TOGETHER = 8192
 # Left free on the disk, for checkpoints and the export.
