@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onstage.errors import UserError
 from onstage.rehearsal import amounts, sampled
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
@@ -103,6 +104,22 @@ def check_files(names: Iterable[str], expected: str, holder: str, fix: str, othe
     junk = [name for name in names if not re.fullmatch(expected, name)]
     shown = ", ".join(junk[:5]) + (f" and {len(junk) - 5} more" if len(junk) > 5 else "")
     return [Finding(f"{holder} holds what is no model: {shown}", fix, otherwise)] if junk else []
+
+
+def check_readable(model: Path) -> None:
+    """Raise UserError for an export below `model` that was not written to its end, or is no SavedModel."""
+    for file in model.rglob("saved_model.pb"):
+        try:
+            python_only_ops(file.parent)
+            why = "" if file.stat().st_size else "it is empty"
+        except ValueError as error:
+            why = str(error)
+        if why:
+            raise UserError(
+                f"{file.relative_to(model).as_posix()} cannot be loaded: {why}\n"
+                "the endpoint never is in service: Read less bytes than requested\n"
+                "-> let keras.export.ExportArchive or tf.saved_model.save write it, to its end, before the job ends"
+            )
 
 
 def check_export(model: Path, places: Iterable[Path]) -> list[Finding]:

@@ -145,6 +145,7 @@ def _check_model(result: JobResult, model: Path, terms: Terms) -> list[Finding] 
         ]
     unpack(result.model_archive, model)
     find_models(model)
+    model_checks.check_readable(model)
     return f"model.tar.gz, {result.model_archive.stat().st_size / 1000:.0f} kB: {len(result.model_files)} files"
 
 

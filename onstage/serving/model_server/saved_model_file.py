@@ -9,6 +9,7 @@ from pathlib import Path
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 # Fields of tensorflow/core/protobuf/{saved_model,meta_graph}.proto and core/framework/{graph,function,node_def}.proto.
 _META_GRAPHS, _META_INFO, _TAGS, _VERSION, _GRAPH_DEF, _NODES, _LIBRARY = 2, 1, 4, 5, 2, 1, 2
+_CUT_OFF = "it is cut off"
 _FUNCTIONS, _SIGNATURE, _BODY, _NAME, _OP = 1, 1, 3, 1, 2
 
 
@@ -44,7 +45,7 @@ class Graph:
         """Name and nodes of each function in the library."""
         for library in contents(self.content, _LIBRARY):
             for function in contents(library, _FUNCTIONS):
-                yield text(next(contents(function, _SIGNATURE)), _NAME), contents(function, _BODY)
+                yield text(next(contents(function, _SIGNATURE), b""), _NAME), contents(function, _BODY)
 
 
 def graphs(folder: Path) -> Iterator[Graph]:
@@ -84,7 +85,9 @@ def fields(message: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]
         elif wire_type in (1, 5):
             length = 8 if wire_type == 1 else 4
         else:
-            raise ValueError("saved_model.pb is not a SavedModel")
+            raise ValueError("it is no SavedModel")
+        if position + length > len(message):
+            raise ValueError(_CUT_OFF)
         yield tag >> 3, message[position : position + length]
         position += length
 
@@ -104,4 +107,4 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         position, shift = position + 1, shift + 7
         if byte < 128:
             return value, position
-    raise ValueError("saved_model.pb is cut off")
+    raise ValueError(_CUT_OFF)

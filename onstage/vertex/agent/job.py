@@ -233,6 +233,7 @@ def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path], te
         numbered = find_versions(result.model)
         versions.update({number: place for number, place in numbered.items() if (place / "saved_model.pb").is_file()})
     if versions:
+        model_checks.check_readable(result.model)
         place = f" in {result.elsewhere}, not in AIP_MODEL_DIR" if result.elsewhere else ""
         return f"{', '.join(found)}: {len(result.model_files)} files{place}"
     wanted = "saved_model.pb itself" if is_flat else "a numbered folder, such as 1/saved_model.pb,"

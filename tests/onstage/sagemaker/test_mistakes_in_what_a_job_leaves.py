@@ -101,6 +101,19 @@ def test_what_a_job_leaves_in_the_wrong_place_is_named(
     assert failed(report) == {mistake.check}, said
 
 
+@pytest.mark.parametrize(("kept", "said"), [(0, "it is empty"), (300, "it is cut off"), (-1, "it is no SavedModel")])
+def test_a_model_that_was_not_written_to_its_end_is_named(
+    kept: int, said: str, little: Path, exports: dict[str, Path]
+) -> None:
+    def plant(project: Path) -> None:
+        leave(project, exports["versions"])
+        file = project / "src" / "trainer" / "ready" / "saved_model.pb"
+        file.write_bytes(file.read_bytes()[:kept] if kept >= 0 else b"no model")
+
+    report, printed = rehearse(Mistake("", "model", plant, ["model/1/saved_model.pb cannot be loaded", said]), little)
+    assert failed(report) == {"model"}, printed
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_no_endpoint_can_serve_is_named(name: str, little: Path, exports: dict[str, Path]) -> None:
     check, said = MODELS[name]
