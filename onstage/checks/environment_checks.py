@@ -2,15 +2,18 @@
 
 import ast
 from collections.abc import Collection, Iterator
+from typing import TypeGuard
 
-from onstage.checks.names import names_of
+from onstage.checks.names import Names, names_of
 from onstage.checks.source_checks import Source
 from onstage.report import Finding
 
 # What the services and their containers set; other variables may come from anywhere.
 _PREFIXES = ("SM_", "SAGEMAKER_", "AIP_", "CLOUD_ML_")
 _ENVIRONMENT = "os.environ"
-_GETTERS = ("os.environ.get", "os.getenv")
+_SETDEFAULT = "os.environ.setdefault"
+_GETTERS = ("os.environ.get", "os.getenv", _SETDEFAULT)
+_CAUGHT = ("KeyError", "LookupError", "Exception", "BaseException")
 # A job has these, too, or they are nothing to a model.
 _OF_BOTH = (*_PREFIXES, "PATH", "HOME", "USER", "LANG", "LC_", "TMP", "TEMP", "PYTHON", "PWD", "TZ", "HOSTNAME", "TF_")
 
@@ -60,27 +63,60 @@ def _asked(tree: ast.Module) -> Iterator[tuple[str, int]]:
                 continue
         else:
             continue
-        if isinstance(name, ast.Constant) and isinstance(name.value, str):
-            yield name.value, node.lineno
+        if _text(name):
+            yield _text(name), node.lineno
 
 
 def _reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Names and lines of the variables that are read, and neither written nor asked for in the same file."""
-    known = {
-        node.left.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant) and isinstance(node.ops[0], ast.In)
-    }
-    found, names = [], names_of(tree)
+    """Names and lines of the variables that are read where nobody is prepared that they are missing.
+
+    A file that writes one, gives it a default or asks for it is prepared, as is a read that catches its KeyError.
+    """
+    names = names_of(tree)
+    known, guarded = set(), set()
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Subscript) and names.of(node.value) == _ENVIRONMENT):
-            continue
-        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-            if isinstance(node.ctx, ast.Load):
-                found.append((node.slice.value, node.lineno))
-            else:
-                known.add(node.slice.value)
-    yield from ((name, line) for name, line in found if name not in known and name.startswith(_PREFIXES))
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            known.add(_text(node.left))
+        elif isinstance(node, ast.Call) and names.of(node.func) == _SETDEFAULT and node.args:
+            known.add(_text(node.args[0]))
+        elif _is_variable(node, names) and not isinstance(node.ctx, ast.Load):
+            known.add(_text(node.slice))
+        elif _catches(node, names):
+            guarded |= {id(inner) for statement in node.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if _is_variable(node, names) and isinstance(node.ctx, ast.Load) and id(node) not in guarded:
+            name = _text(node.slice)
+            if name and name not in known and name.startswith(_PREFIXES):
+                yield name, node.lineno
+
+
+def _is_variable(node: ast.AST, names: Names) -> TypeGuard[ast.Subscript]:
+    return isinstance(node, ast.Subscript) and names.of(node.value) == _ENVIRONMENT
+
+
+def _catches(node: ast.AST, names: Names) -> TypeGuard[ast.Try | ast.With]:
+    """Whether what is in `node` may raise KeyError, and nothing ends by it."""
+    if isinstance(node, ast.With):
+        calls = [item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call)]
+        return any(
+            names.of(call.func) == "contextlib.suppress" and any(names.of(one) in _CAUGHT for one in call.args)
+            for call in calls
+        )
+    if not isinstance(node, ast.Try):
+        return False
+    kinds = [kind for handler in node.handlers for kind in _kinds(handler)]
+    return any(kind is None or names.of(kind) in _CAUGHT for kind in kinds)
+
+
+def _kinds(handler: ast.ExceptHandler) -> list[ast.expr] | list[None]:
+    """The exceptions that a handler names; None for one that catches all."""
+    if handler.type is None:
+        return [None]
+    return handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+
+
+def _text(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _near(name: str, variables: Collection[str]) -> str:

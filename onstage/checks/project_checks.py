@@ -1,7 +1,7 @@
 """The cheap checks that every platform shares, in the order in which a mistake is best understood."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from onstage.checks import (
@@ -46,10 +46,12 @@ def check_source(report: Report, platform: str, code: Source, image: Image | Non
     )
 
 
-def check_elsewhere(report: Report, platform: str, code: Source, image: Image | None) -> None:
-    """Check code that is no project of the template's."""
+def check_elsewhere(
+    report: Report, platform: str, code: Source, image: Image | None, variables: Collection[str]
+) -> None:
+    """Check code that is no project of the template's; `variables` are the names of those that its job has."""
     check_source(report, platform, code, image, ": --image-python 3.12, such as, says which Python it has")
-    _check_files(report, code)
+    _check_files(report, code, variables)
     check_resolution(report, platform, code, image)
     _check_secrets(report, code)
 
@@ -82,11 +84,11 @@ def _check_secrets(report: Report, code: Source) -> None:
         report.run(PROJECT, "secrets", lambda: secret_checks.check_secrets(code))
 
 
-def _check_files(report: Report, code: Source) -> None:
+def _check_files(report: Report, code: Source, variables: Collection[str] = ()) -> None:
     report.run(PROJECT, "files", lambda: [*source_checks.check_travelling(code), *check_amounts(code)])
     report.run(PROJECT, "calls", lambda: name_checks.check_calls(code))
     report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
-    report.run(PROJECT, "environment", lambda: environment_checks.check_shell(code, os.environ))
+    report.run(PROJECT, "environment", lambda: environment_checks.check_shell(code, os.environ, variables))
 
 
 def _check_project(report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage | None, dict[str, Any]]:

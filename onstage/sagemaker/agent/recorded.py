@@ -160,14 +160,14 @@ def _check(report: Report, code: Source, known: Image | None, host: Host) -> Non
     program = str(
         host.environment.get("SAGEMAKER_PROGRAM") or toolkit.decoded(host.hyperparameters).get("sagemaker_program", "")
     )
-    project_checks.check_elsewhere(report, PLATFORM, code, known)
+    variables = {*host.environment, *toolkit.variables(host)}
+    project_checks.check_elsewhere(report, PLATFORM, code, known, variables)
     file = code.folder / program
     if not program:
         why = "the request starts its command itself: it has no sagemaker_program"
         for name in ("entry", "flags", "environment"):
             report.skip(PLATFORM, name, why)
         return
-    variables = {*host.environment, *toolkit.variables(host)}
     report.run(PLATFORM, "environment", lambda: environment_checks.check_environment(code, variables))
     if not report.run(PLATFORM, "entry", lambda: _check_entry(code, file)):
         return

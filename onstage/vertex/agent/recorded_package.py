@@ -99,7 +99,7 @@ def check(
     report.run(PLATFORM, "modules", lambda: package_checks.check_modules(code))
     if report.run(PLATFORM, "package", check_package):
         code.required = package_checks.required(folder)
-    project_checks.check_elsewhere(report, PLATFORM, code, image)
+    project_checks.check_elsewhere(report, PLATFORM, code, image, variables)
     report.run(PLATFORM, "package-imports", lambda: package_checks.check_imports_inside(code))
     report.run(PLATFORM, "gcs", lambda: check_gcs(code))
     report.run(PLATFORM, "environment", lambda: environment_checks.check_environment(code, variables))

@@ -160,6 +160,17 @@ def test_a_variable_that_the_job_lacks_is_a_warning_and_one_with_a_default_is_no
     assert "KeyError: 'SM_CHANNEL_TEST'" in checks["sagemaker.train"][1]
 
 
+def test_a_variable_that_the_request_sets_itself_is_no_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNITS", "32")
+    change(TRAIN, "args = parser", 'print("units", os.environ.get("UNITS", "16"))\n    args = parser')(folder)
+    _, checks = body(folder, "--select", "project.environment")
+    status, text = checks["project.environment"]
+    assert status == "warning" and "UNITS is set in this shell and not in the job" in text
+    edit(folder, lambda content: content.update(Environment={"UNITS": "64"}))
+    ended, checks = body(folder, "--select", "project.environment")
+    assert checks["project.environment"][0] == "passed", ended.said
+
+
 def test_an_image_that_is_not_known_is_run_and_its_python_can_be_told(folder: Path) -> None:
     edit(
         folder,
