@@ -183,11 +183,18 @@ def _check(report: Report, code: Source, known: Image | None, host: Host) -> Non
 def _check_entry(code: Source, file: Path) -> list[Finding] | str:
     if file.is_file():
         return code.name(file)
-    there = ", ".join(sorted(one.name for one in code.files if one.parent == code.folder)) or "no file"
+    inside = [one for one in code.files if one.name == file.name]
+    if inside:
+        folder = inside[0].parent
+        what = f"it stands in a folder of the source, as {code.name(inside[0])}, and is looked for at the top"
+        how = f"pack what is in that folder, not the folder: tar -czf sourcedir.tar.gz -C {folder.name} ."
+    else:
+        there = ", ".join(sorted(one.name for one in code.files if one.parent == code.folder)) or "no file"
+        what, how = f"at the top of the source there is {there}", "correct the name, or add the file"
     return [
         Finding(
-            f"sagemaker_program is {file.name}; at the top of the source there is {there}",
-            "correct the name, or add the file",
+            f"sagemaker_program is {file.name}; {what}",
+            how,
             f"python: can't open file '/opt/ml/code/{file.name}': [Errno 2] No such file or directory",
         )
     ]

@@ -98,6 +98,14 @@ def test_an_archive_in_a_store_passes_as_an_answer_of_describe_in_yaml(folder: P
     assert not list(store.rglob("model.tar.gz"))
 
 
+def packed(folder: Path, name: str) -> None:
+    """Make the request's code an archive, in which the script has this name; the command names it as it did."""
+    with tarfile.open(folder / "packed", "w:gz") as archive:
+        archive.add(folder / TRAIN, name)
+    shutil.rmtree(folder / "code")
+    (folder / "packed").rename(folder / "code")
+
+
 MISTAKES = {
     "a flag that the script does not have": (
         lambda folder: edit(folder, hyperparameters(optimizer="adam")),
@@ -110,6 +118,11 @@ MISTAKES = {
     "a file that is not in the source": (
         lambda folder: edit(folder, hyperparameters(sagemaker_program="trian.py")),
         "sagemaker.entry", ["sagemaker_program is trian.py", "there is train.py", "can't open file"],
+    ),
+    "an archive of a folder in place of what is in it": (
+        lambda folder: packed(folder, "houses/train.py"),
+        "sagemaker.entry", ["train.py; it stands in a folder of the source, as code/houses/train.py, and is looked for",
+                            "can't open file '/opt/ml/code/train.py'"],
     ),
     "a package that the image lacks": (
         change(TRAIN, "import numpy as np", "import numpy as np\nimport polars"),
@@ -141,6 +154,13 @@ def test_a_mistake_is_named_before_the_job_runs(folder: Path, case: str) -> None
     for words in said:
         assert words in failed[check], ended.out
     assert "sagemaker.metrics" not in checks
+
+
+def test_an_archive_of_what_is_in_the_folder_is_right(folder: Path) -> None:
+    packed(folder, "train.py")
+    ended, checks = body(folder, "--select", "sagemaker.entry")
+    assert ended.code == 0, ended.said
+    assert checks["sagemaker.entry"] == ("passed", "code/train.py\n")
 
 
 def test_a_variable_that_the_job_lacks_is_a_warning_and_one_with_a_default_is_none(folder: Path) -> None:
