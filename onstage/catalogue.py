@@ -11,7 +11,7 @@ from onstage.errors import StartError
 _PROJECT = {
     "settings": "settings.toml has keys that are known, with values of their types",
     "files": "no secret and no large file lies in what travels",
-    "calls": "no call in the code waits for a keyboard, a screen or a debugger",
+    "calls": "no call in the code waits for a keyboard, a screen or a debugger, or (a warning) is os._exit",
     "paths": "no text in the code is a path of this machine",
     "environment": "no variable of this shell that the code reads is missing in the job",
     "model": "model.py can be read: its columns, hyperparameters and objective",

@@ -72,10 +72,38 @@ def check_calls(code: Source) -> list[Finding]:
             line=call.lineno,
         )
         for file, tree in code.trees.items()
-        for names, alone in [(names_of(tree), set(_alone(tree)))]
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and (called := names.of(call.func)) in ENDLESS and not _goes_on(call)
+        for alone in [set(_alone(tree))]
+        for call, called in _calls(tree)
+        if called in ENDLESS and not _goes_on(call)
     ]
+
+
+EXITS = "ends the program where it stands"
+
+
+def check_exits(code: Source) -> list[Finding]:
+    """Calls that end the program where it stands, with an exit code that says nothing; a forked child needs one."""
+    return [
+        Finding(
+            f"{ast.unparse(call)} {EXITS}: no model is exported, no handler runs, and no "
+            "message is written; with 0 the job is Completed all the same",
+            "raise an exception for what is wrong; where all is well, let the function return",
+            warning=True,
+            file=code.name(file),
+            line=call.lineno,
+        )
+        for file, tree in code.trees.items()
+        for called in [list(_calls(tree))]
+        if not any(name == "os.fork" for _, name in called)
+        for call, name in called
+        if name == "os._exit"
+    ]
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
+    """Every call, and the full name of what it calls."""
+    names = names_of(tree)
+    return ((call, names.of(call.func)) for call in ast.walk(tree) if isinstance(call, ast.Call))
 
 
 def _alone(tree: ast.Module) -> Iterator[ast.AST]:

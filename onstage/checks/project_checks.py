@@ -86,7 +86,7 @@ def _check_secrets(report: Report, code: Source) -> None:
 
 def _check_files(report: Report, code: Source, variables: Collection[str] = ()) -> None:
     report.run(PROJECT, "files", lambda: [*source_checks.check_travelling(code), *check_amounts(code)])
-    report.run(PROJECT, "calls", lambda: name_checks.check_calls(code))
+    report.run(PROJECT, "calls", lambda: [*name_checks.check_calls(code), *name_checks.check_exits(code)])
     report.run(PROJECT, "paths", lambda: source_checks.check_paths(code))
     report.run(PROJECT, "environment", lambda: environment_checks.check_shell(code, os.environ, variables))
 

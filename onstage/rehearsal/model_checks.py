@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onstage.checks import name_checks
 from onstage.errors import UserError
 from onstage.rehearsal import amounts, sampled
 from onstage.rehearsal.terms import Terms
@@ -45,6 +46,18 @@ def never_ended(log: str, lingered: bool, otherwise: str, longer: str) -> Findin
         f"the program had not ended when the rehearsal's time_limit was over{place}",
         f"look for a loop without an end; if it only needs longer, {longer}",
         otherwise,
+    )
+
+
+def ended_itself(report: Report, otherwise: str) -> Finding:
+    """About a project's program that ended with 0 and has trained nothing; `otherwise` is what the cloud says of it."""
+    calls = [check for check in report.checks if check.id == "project.calls" and name_checks.EXITS in check.detail]
+    return Finding(
+        "the program ended with exit code 0 before its training was over",
+        "look for os._exit, or a signal to itself; raise an exception for what is wrong",
+        otherwise,
+        file=calls[0].file if calls else "",
+        line=calls[0].line if calls else None,
     )
 
 

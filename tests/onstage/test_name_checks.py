@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onstage.checks.import_checks import import_names
-from onstage.checks.name_checks import check_calls, check_names
+from onstage.checks.name_checks import check_calls, check_exits, check_names
 from onstage.checks.source_checks import Image, Source
 
 UNKNOWN = Image("an image that nobody knows", (3, 12), None)
@@ -35,6 +35,22 @@ def test_calls_that_wait_are_failures_and_warnings_where_only_a_program_does_the
     tmp_path: Path, text: str, found: list[bool]
 ) -> None:
     assert [one.warning for one in check_calls(code(tmp_path, text))] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import os\nos._exit(0)", "src/model.py, line 2: os._exit(0) ends the program where it stands"),
+        ("from os import _exit as leave\n\nleave(1)", "src/model.py, line 3: leave(1) ends the program where it"),
+        ("import os\nif not os.fork():\n    os._exit(0)", ""),
+        ("import sys\nsys.exit(0)", ""),
+        ("def _exit(code):\n    return code\n\n_exit(0)", ""),
+    ],
+)
+def test_a_call_that_ends_the_program_where_it_stands_is_a_warning(tmp_path: Path, text: str, said: str) -> None:
+    found = check_exits(code(tmp_path, text))
+    assert [one.warning for one in found] == ([True] if said else [])
+    assert all(one.text.startswith(said) and "the job is Completed all the same" in one.text for one in found)
 
 
 @pytest.mark.parametrize(("name", "is_named"), [("tensorflow.py", True), ("json.py", True), ("yaml.py", False)])

@@ -49,7 +49,7 @@ def rehearse_job(
     def train() -> list[Finding] | str:
         limit, line = terms.time_limit, partial(report.line, PLATFORM)
         results.append(run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line))
-        return model_checks.at_home(_check_end(results[0], body, terms), results[0].log, terms, report)
+        return model_checks.at_home(_check_end(results[0], body, terms, report), results[0].log, terms, report)
 
     # The server imports TensorFlow while the job trains.
     server = stack.enter_context(ServingProcess(PLATFORM))
@@ -74,8 +74,10 @@ def rehearse_job(
     return Served(PLATFORM, server, url, versions[max(versions)], example["request"])
 
 
-def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms) -> list[Finding] | str:
+def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report: Report) -> list[Finding] | str:
     if result.status == "Completed":
+        if terms.of_project and not result.model_files and not any(result.metrics.values()):
+            return [model_checks.ended_itself(report, "the job is Completed all the same, without a model")]
         clashes = [note for note in result.notes if not note.startswith("metric ")]
         done = f"Completed; {result.overhead_seconds:.1f} s of it were the agent's"
         left = model_checks.left_behind(result.stray_files, "SM_OUTPUT_DATA_DIR, which becomes output.tar.gz")

@@ -101,7 +101,7 @@ def rehearse_job(
         results.append(
             run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2, on_line=line)
         )
-        return model_checks.at_home(_check_end(results[0], task, terms), results[0].log, terms, report)
+        return model_checks.at_home(_check_end(results[0], task, terms, report), results[0].log, terms, report)
 
     server, before = None, model_files(store.root)
     if terms.of_project:
@@ -155,8 +155,11 @@ def _name(task: Task) -> str:
     return next((match[1] for match in told if match), "model")
 
 
-def _check_end(result: JobResult, task: Task, terms: Terms) -> list[Finding] | str:
+def _check_end(result: JobResult, task: Task, terms: Terms, report: Report) -> list[Finding] | str:
     if result.state == "JOB_STATE_SUCCEEDED":
+        has_metrics = any(f"{name}=" in result.log for name in task.metrics)
+        if terms.of_project and not result.model_files and not has_metrics and not result.stray_places:
+            return [model_checks.ended_itself(report, f"the job is {result.state} all the same, without a model")]
         left = model_checks.left_behind(result.stray_files, "AIP_TENSORBOARD_LOG_DIR or a place in Cloud Storage")
         return left or f"{result.state}; {result.overhead_seconds:.1f} s of it were the agent's"
     tail = model_checks.log_end(result.log)

@@ -44,6 +44,10 @@ def train(run):
 MISTAKES = [
     Mistake("no model", "model", change(TRAINING, "run.export_dir", 'Path(run.log_dir, "model")'),
             ["the job completed without a model in SM_MODEL_DIR", "no SavedModel bundles found!"]),
+    Mistake("a program that ends itself", "train",
+            change(TRAINING, "def train(run):", "def train(run):\n    import os\n\n    os._exit(0)"),
+            ["src/trainer/training.py, line 8: the program ended with exit code 0 before its training was over",
+             "the job is Completed all the same, without a model", "look for os._exit"]),
     Mistake("a model in the wrong place", "model", change(ENTRY, 'join(model_dir, "model", "1")', '"export/1"'),
             ["without a model in SM_MODEL_DIR; it wrote", "export/1/saved_model.pb, which nobody collects"]),
     Mistake("a model without a version folder", "model",

@@ -81,6 +81,13 @@ def test_a_model_that_the_chosen_container_would_not_find_is_named(jobs: Jobs, c
     assert all(words in found["model"] for words in said), found["model"]
 
 
+def test_a_program_that_ends_itself_before_its_training_is_said_as_that(jobs: Jobs) -> None:
+    found = jobs("exit 0")
+    assert found["train"].startswith("FAILED: the program ended with exit code 0 before its training was over")
+    assert "JOB_STATE_SUCCEEDED all the same, without a model" in found["train"]
+    assert "model" not in found
+
+
 def test_what_does_not_belong_to_a_model_and_a_silent_log_are_named(jobs: Jobs) -> None:
     rows = {"request": {"instances": [[4.0, 1.0]] * 150000}, "response": {"predictions": [2.0] * 150000}}
     (jobs.folder / "example.json").write_text(json.dumps(rows), encoding="utf-8")
