@@ -1,5 +1,6 @@
 """What `project.data` says about files, and that it says nothing about those that are right."""
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, add, both, change
 
 TRAIN, EVAL = "data/train/iris.csv", "data/eval/iris.csv"
+PACKED = "data/train/deep/iris.CSV.gz"
 SPECIES = 'Classes("species", ["setosa", "versicolor", "virginica"])'
 # A text column beside the flowers'.
 COLOUR = change(
@@ -157,6 +159,8 @@ FOUND = {
 
 LONGER = add(TRAIN, "5.0,3.0,1.0,0.2,setosa\n" * 1500)
 
+# As TensorFlow writes one byte: length, its checksum, the byte, its checksum.
+RECORD = bytes.fromhex("01000000000000000175de4178503daa61")
 # What is planted, the line about it.
 ACCEPTED = {
     "nothing": (lambda project: None, "train 120 rows of 1 file, eval 30 rows of 1 file"),
@@ -177,6 +181,20 @@ ACCEPTED = {
              add("data/train/README.md", "Flowers."), add("data/train/.hidden", ""), add("data/train/_SUCCESS", "")),
         None,
     ),
+    "packed, and in a folder below": (
+        both(renamed(TRAIN, PACKED),
+             lambda project: (project / PACKED).write_bytes(gzip.compress((project / PACKED).read_bytes()))),
+        "train 120 rows of 1 file"),
+    "an encoding that model.py names": (
+        both(colours("blue", "röt"), recoded("cp1252"), change(MODEL, '"red"', '"röt"'),
+             change(MODEL, "    ]\n)", '    ],\n    encoding="cp1252",\n)')), "train 120 rows of 1 file"),
+    "line ends inside of quotes": (
+        both(colours("blue", '"re\nd"'), change(MODEL, '"red"', '"re\\nd"')), "train 120 rows of 1 file"),
+    "TFRecord shards": (
+        both(renamed(TRAIN, "data/train/a.tfrecord"), renamed(EVAL, "data/eval/b.tfrecord-00000-of-00001"),
+             *(lambda project, file=file: (project / file).write_bytes(RECORD)
+               for file in ("data/train/a.tfrecord", "data/eval/b.tfrecord-00000-of-00001"))),
+        "train 1 file, eval 1 file; TFRecord shards, which are not looked at before the job"),
     "many rows": (LONGER, "train 1,620 rows of 1 file, eval 30 rows of 1 file"),
     "many rows and blank lines": (both(LONGER, add(TRAIN, "\n\n5.0,3.0,1.0,0.2,setosa")), "train 1,621 rows of 1 file"),
 }  # fmt: skip

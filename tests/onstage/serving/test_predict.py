@@ -122,7 +122,7 @@ def test_bytes_come_back_as_base64_where_the_outputs_name_says_so(ask: Ask) -> N
         ("iris", '{"signature_name": "__saved_model_init_op", "inputs": 1}', "input map for signature: __saved"),
         ("iris", '{"instances": [[1, 2, 3, 4], [1, 2]]}', "Expecting tensor size: 4 but got: 2"),
         ("iris", '{"instances": [[1, 2, 3, "a"]]}', "element: 0 of 'instances' list. Error: INVALID"),
-        ("iris", '{"instances": [[1, 2, 3]]}', "Input shape axis 1 must equal 4, got shape [1,3]"),
+        ("iris", '{"instances": [[1, 2, 3]]}', "[1,3] is not compatible with expected shape [?,4]"),
         ("iris", '{"instances": [[1, 2, 3, 4], {"features": [1, 2, 3, 4]}]}', "value/list but got object at item 1"),
         ("iris", '{"instances": [{"feature": [1, 2, 3, 4]}]}', "JSON object: does not have named input: feature"),
         ("iris", '{"inputs": {"feature": [[1, 2, 3, 4]]}}', "Missing named input: features in 'inputs' object."),

@@ -130,6 +130,8 @@ class Encoder:
             return answer(together(raw, numbers, size), raw | filled)
 
         def packed(features: tf.Tensor) -> Tensors:
+            # One value a row would be taken for all columns.
+            features = tf.ensure_shape(features, [None, len(self.features)])
             at = lambda columns: _gather(features, [self.features.index(c) for c in columns], len(self.features))
             return answer(at(numbers), _unstacked(_whole(at(whole), whole), whole) if whole else {})
 

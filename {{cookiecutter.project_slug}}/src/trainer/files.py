@@ -58,8 +58,8 @@ def _below(folder: str, inside: str = "") -> Iterator[str]:
         path = f"{inside}{name}"
         if name.startswith((".", "_")):
             continue
-        # Object storage lists folders with the slash.
-        if tf.io.gfile.isdir(join(folder, path)):
+        # Object storage lists folders with the slash, and is slow to ask.
+        if name.endswith("/") or ("://" not in folder and tf.io.gfile.isdir(join(folder, path))):
             yield from _below(folder, f"{path.rstrip('/')}/")
         else:
             yield path
