@@ -114,7 +114,10 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
         return [*findings, Finding(str(error), CORRECT)]
     notes += _same_rows(page, looks, *(list(files.values()) for files in read.values()))
     findings += [Finding(note, UNLESS_MEANT, warning=True) for note in notes]
-    counts = {channel: _rows(page, look.seen, list(read[channel].values())) for channel, look in looks.items()}
+    counts = {
+        channel: _rows(page, look.seen, list(read[channel].values()), samples[channel])
+        for channel, look in looks.items()
+    }
     samples.update({channel: look.sample.with_count(look.looked, counts[channel]) for channel, look in looks.items()})
     if findings:
         findings[0].cloud = "a job reads " + ", ".join(
@@ -175,13 +178,13 @@ def _files(count: int) -> str:
     return f"{count} file{'s' * (count != 1)}"
 
 
-def _rows(page: ModelPage, seen: Any, files: Sequence[Path]) -> str:
+def _rows(page: ModelPage, seen: Any, files: Sequence[Path], taken: Sample) -> str:
     """How many rows there are, counted by lines where not all were looked at, and estimated where that takes long."""
     left_out = f" ({seen.without_target} more without {page.target})" if seen.without_target else ""
     if seen.whole:
         return f"{seen.rows:,} row{'s' * (seen.rows != 1)}{left_out}"
     if any(kinds.is_packed(file.name) for file in files):
-        return f"more than {seen.rows:,} rows"
+        return taken.in_round_numbers
     size, lines, read = sum(file.stat().st_size for file in files), 0, 0
     for file in files:
         with file.open("rb") as content:
@@ -210,7 +213,7 @@ def _same_rows(
         return []
     known, asked = (
         Counter(
-            line.strip() for file in files for line in file.read_bytes().splitlines()[page.has_header :] if line.strip()
+            line.strip() for file in files for line in _content(file).splitlines()[page.has_header :] if line.strip()
         )
         for files in (train, evaluation)
     )
@@ -218,3 +221,8 @@ def _same_rows(
     if total >= ENOUGH_ROWS and asked.keys() <= known.keys():
         return [f"each of the {total} eval rows is a row of train, too: the metrics will say what the model remembers"]
     return []
+
+
+def _content(file: Path) -> bytes:
+    with kinds.unpacked(file, file.name) as content:
+        return content.read()

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from onstage.checks.table_checks import sample_of
+from onstage.errors import UserError
 from onstage.report import Report
 from onstage.settings import Settings
 from onstage.source import find_data
-from onstage.tables.sample import Sample
+from onstage.tables.sample import Sample, whole
 
 # As `trainer.rows` writes a place; the channel is a folder of the job.
 _PLACE = re.compile(r"(/data/([\w-]+)/([^\n]+?), row )(\d+)")
@@ -19,7 +20,11 @@ def complete(report: Report, settings: Settings) -> None:
     for channel, location in settings.data:
         if page is not None and channel not in report.samples:
             files = find_data(settings.project, location)
-            report.samples[channel] = sample_of(page, files, settings.rehearsal.rows)
+            try:
+                report.samples[channel] = sample_of(page, files, settings.rehearsal.rows)
+            except UserError:
+                # A damaged file is for the job to name.
+                report.samples[channel] = whole(files)
 
 
 def notes(found: Sequence[str], samples: Mapping[str, Sample]) -> list[str]:

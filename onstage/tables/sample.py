@@ -94,8 +94,13 @@ class Sample:
         files = f"{self.files} file{'s' * (self.files != 1)}"
         if len(self._tables) < self.files:
             files = f"{len(self._tables)} of {files}"
-        total = self.counted or f"about {float(f'{self.all_rows:.3g}'):,.0f} rows"
+        total = self.counted or self.in_round_numbers
         return f"{total} of {files}" if self.is_all else f"{self.rows:,} of {total} of {files}"
+
+    @property
+    def in_round_numbers(self) -> str:
+        """How many rows there are, as far as the sample tells."""
+        return f"about {float(f'{self.all_rows:.3g}'):,.0f} rows" if self.all_rows else "all rows"
 
     @property
     def is_all(self) -> bool:

@@ -1,5 +1,6 @@
 """Rows that are read in blocks, at the speed of C: every row is what the trainer's own reader says it is."""
 
+import gzip
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,24 @@ def test_blocks_have_the_rows_and_the_problems_of_the_trainers_reader(
     for column, problem in wrong:
         first.setdefault(column, problem.replace("t.csv", str(file)))
     assert look.problems == list(first.values())
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_the_rest_of_packed_files_is_looked_at_too(name: str, page: ModelPage) -> None:
+    files = {}
+    for channel in ("train", "eval"):
+        file = write(page.project.root / "data" / channel / name, [*rows(20_000), "1,2,blue,1,0,Ann,x,1,c"])
+        files[channel] = file
+        if name.endswith(".gz"):
+            file.write_bytes(gzip.compress(file.read_bytes()))
+    looks = [ChannelRows(page, channel, {name: file}, whole({name: file})) for channel, file in files.items()]
+    for look in looks:
+        look.look_at_starts(2, None)
+        assert look.looked
+        assert look.looked < 20_000
+    row_checks.look_at_rest(looks)
+    assert [(look.looked, look.seen.rows, look.problems) for look in looks] == [(None, 20_001, [])] * 2
+    assert looks[0].seen.labels["c"] == 1
 
 
 def checked(page: ModelPage, most: int) -> tuple[list[Finding] | str, dict[str, Sample]]:
