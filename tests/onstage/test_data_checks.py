@@ -147,6 +147,10 @@ FOUND = {
                  header="species,petal_width,petal_length,sepal_width,sepal_length"),
         "failed", [f"{EVAL}, row 1: the columns are in another order than in {TRAIN}"],
     ),
+    "a bad field far below the first rows": (
+        add(TRAIN, "5.0,3.0,1.0,0.2,setosa\n" * 20_000 + "5.0,wide,1.0,0.2,setosa"), "failed",
+        [f"{TRAIN}, row 20122, column 'sepal_width': 'wide' is not a number"],
+    ),
     "a link to nothing": (
         lambda project: (project / "data" / "train" / "more.csv").symlink_to("nowhere.csv"), "failed",
         ["data/train/more.csv is a link to what is not there"],
