@@ -1,6 +1,7 @@
 """What the rows of a table hold, and what is wrong in them: at the start of every file, then all within a time."""
 
 import csv
+import io
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -154,10 +155,10 @@ class ChannelRows:
         at = self._columns.index(target)
         seen: set[str] = set()
         for name, part in self._sample.parts.items():
-            if kinds.kind(name) == kinds.TEXT:
-                text = b"".join(part.pieces()).decode("utf-8", "surrogateescape").splitlines()
-                rows = csv.reader(text, delimiter=self._page.table.delimiter)
-                seen.update(row[at].replace("\r", "") for row in rows if len(row) > at)
+            if name in self._files:
+                text = b"".join(part.pieces()).decode(self._page.table.encoding, "surrogateescape")
+                rows = csv.reader(io.StringIO(text.replace("\r", "")), delimiter=self._page.table.delimiter)
+                seen.update(row[at] for row in rows if len(row) > at)
         known = {value for text in seen if target.problem(text) is None for value in self._quick.values(target, [text])}
         self.lacking = [label for label in labels if label not in known]
 
@@ -167,7 +168,7 @@ class ChannelRows:
         values = dict(zip(set(fields), self._quick.values(target, set(fields)), strict=True))
         for label in [one for one in self.lacking if one in values.values()]:
             row = next(row for row, text in enumerate(fields) if values[text] == label)
-            line = lines[row].encode("utf-8", "surrogateescape") + b"\n"
+            line = lines[row].encode(self._page.table.encoding, "surrogateescape") + b"\n"
             self._found.setdefault(name, []).append(line)
             self.lacking.remove(label)
 

@@ -69,7 +69,7 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
             samples[channel] = sample_of(page, files, most)
         except UserError as error:
             damaged.append(str(error))
-            samples[channel] = sample.whole(files)
+            samples[channel] = sample.whole(files, tables(page, files))
     if not page.is_table:
         whole = " (whole: DATA is no Table)" if most else ""
         return ", ".join(f"{channel} {_files(len(files))}{whole}" for channel, files in found.items())
@@ -131,7 +131,8 @@ def sample_of(page: ModelPage, files: Mapping[str, Path], most: int) -> Sample:
     """What a rehearsed job has of a channel's files: at most `most` rows of a table's, all where that is 0."""
     if not page.is_table:
         return sample.whole(files)
-    return sample.take(files, most, header=page.has_header, delimiter=page.table.delimiter)
+    own = tables(page, files)
+    return sample.take(files, own, most, header=page.has_header, delimiter=page.table.delimiter)
 
 
 def _line(samples: Mapping[str, Sample], looks: Mapping[str, ChannelRows]) -> str:
@@ -156,7 +157,11 @@ def _problems(looks: Mapping[str, ChannelRows]) -> list[str]:
 
 def tables(page: ModelPage, files: Mapping[str, Path]) -> dict[str, Path]:
     """Those of a channel's files that the trainer reads of a folder, which is what a job gets."""
-    return {name: file for name, file in files.items() if page.notes.is_data(name, page.table.delimiter)}
+    return {
+        name: file
+        for name, file in files.items()
+        if page.notes.is_data(name, page.table.delimiter) and not any(part.startswith("_") for part in name.split("/"))
+    }
 
 
 def _ways_in(names: Sequence[str]) -> str:
@@ -184,7 +189,7 @@ def _rows(page: ModelPage, seen: Any, files: Sequence[Path], taken: Sample) -> s
     if seen.whole:
         return f"{seen.rows:,} row{'s' * (seen.rows != 1)}{left_out}"
     if any(kinds.is_packed(file.name) for file in files):
-        return taken.in_round_numbers
+        return taken.estimated
     size, lines, read = sum(file.stat().st_size for file in files), 0, 0
     for file in files:
         with file.open("rb") as content:

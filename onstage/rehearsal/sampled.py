@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from onstage.checks.table_checks import sample_of
+from onstage.checks.table_checks import sample_of, tables
 from onstage.errors import UserError
 from onstage.report import Report
 from onstage.settings import Settings
@@ -24,7 +24,7 @@ def complete(report: Report, settings: Settings) -> None:
                 report.samples[channel] = sample_of(page, files, settings.rehearsal.rows)
             except UserError:
                 # A damaged file is for the job to name.
-                report.samples[channel] = whole(files)
+                report.samples[channel] = whole(files, tables(page, files))
 
 
 def notes(found: Sequence[str], samples: Mapping[str, Sample]) -> list[str]:

@@ -12,9 +12,8 @@ from typing import IO, Any
 from onstage.errors import UserError
 
 TEXT, RECORDS = "text", "records"
-_TEXT = re.compile(r".+\.(csv|tsv)(\.gz)?", re.IGNORECASE)
-_RECORDS = re.compile(r".+\.tfrecords?(\.gz)?(-\d+-of-\d+)?(\.gz)?", re.IGNORECASE)
-_PACKED = re.compile(r".+\.gz(-\d+-of-\d+)?", re.IGNORECASE)
+_TEXT = re.compile(r".+\.(csv|tsv|tab)(\.gz)?", re.IGNORECASE)
+_RECORDS = re.compile(r".*\.tfrecord.*", re.IGNORECASE)
 # A line that is longer is in one of many files that are no table; read whole, it would fill the memory.
 _LONGEST_LINE = 16 * 2**20
 
@@ -27,7 +26,7 @@ def kind(name: str) -> str:
 
 def is_packed(name: str) -> bool:
     """Whether a name says that gzip has packed the file."""
-    return bool(_PACKED.fullmatch(name.rpartition("/")[2]))
+    return name.lower().endswith(".gz")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ class Part:
     """What a job gets of one file: all of it, or `ranges` (start and end in its unpacked bytes) and the lines `more`.
 
     `rows` are so many; of a file that is taken whole without counting, None. `all_rows` are the file's own, estimated
-    where it is not taken whole.
+    where it is not taken whole. `is_table` is false of a file beside the table's.
     """
 
     file: Path
@@ -30,6 +30,7 @@ class Part:
     all_rows: float = 0
     ranges: tuple[tuple[int, int], ...] | None = None
     more: tuple[bytes, ...] = ()
+    is_table: bool = True
 
     def write(self, target: Path, *, link: bool) -> None:
         """Make the file of a job; one that is taken whole is copied, or linked to. Its folder is made, too."""
@@ -94,13 +95,15 @@ class Sample:
         files = f"{self.files} file{'s' * (self.files != 1)}"
         if len(self._tables) < self.files:
             files = f"{len(self._tables)} of {files}"
-        total = self.counted or self.in_round_numbers
+        total = self.counted or self.estimated
         return f"{total} of {files}" if self.is_all else f"{self.rows:,} of {total} of {files}"
 
     @property
-    def in_round_numbers(self) -> str:
+    def estimated(self) -> str:
         """How many rows there are, as far as the sample tells."""
-        return f"about {float(f'{self.all_rows:.3g}'):,.0f} rows" if self.all_rows else "all rows"
+        if self.is_all:
+            return f"{self.rows:,} row{'s' * (self.rows != 1)}" if self.rows else "all rows"
+        return f"about {float(f'{self.all_rows:.3g}'):,.0f} rows"
 
     @property
     def is_all(self) -> bool:
@@ -132,42 +135,45 @@ class Sample:
 
     @property
     def _tables(self) -> list[Part]:
-        return [part for name, part in self.parts.items() if kinds.kind(name)]
+        return [part for part in self.parts.values() if part.is_table]
 
 
-def whole(files: Mapping[str, Path]) -> Sample:
-    """All of a channel."""
-    return Sample({name: Part(file) for name, file in files.items()}, sum(1 for name in files if kinds.kind(name)))
+def whole(files: Mapping[str, Path], tables: Collection[str] = ()) -> Sample:
+    """All of a channel, of which `tables` are the files that have rows."""
+    return Sample({name: Part(file, is_table=name in tables) for name, file in files.items()}, len(tables))
 
 
-def take(files: Mapping[str, Path], most: int, *, header: bool, delimiter: str) -> Sample:
-    """At most `most` rows of a channel's `files`, which have names of their own; all of its files that have no rows.
+def take(files: Mapping[str, Path], tables: Collection[str], most: int, *, header: bool, delimiter: str) -> Sample:
+    """At most `most` rows of those of a channel's `files` that are `tables`, and all of the others. 0 takes all rows.
 
-    0 takes all. Raises UserError for a damaged file.
+    Raises UserError for a damaged file.
     """
-    tables = {name: file for name, file in files.items() if kinds.kind(name)}
-    if not most or _is_within(tables, most, header):
-        return whole(files)
-    chosen = _even(sorted(tables), min(MOST_FILES, most))
-    parts = {name: Part(file) for name, file in files.items() if name not in tables}
-    left = most
+    if not most or not tables:
+        return whole(files, tables)
+    parts = {name: Part(file, is_table=False) for name, file in files.items() if name not in tables}
+    names = sorted(tables)
+    if counts := _counts(files, names, most, header):
+        parts |= {name: Part(files[name], count, count) for name, count in counts.items()}
+        return Sample(dict(sorted(parts.items())), len(names))
+    chosen, left = _even(names, min(MOST_FILES, most)), most
     # What a small file does not need of its share is for the larger ones.
-    for done, name in enumerate(sorted(chosen, key=lambda name: (tables[name].stat().st_size, name))):
-        part = _take_of(name, tables[name], left // (len(chosen) - done), header, delimiter)
+    for done, name in enumerate(sorted(chosen, key=lambda name: (files[name].stat().st_size, name))):
+        part = _take_of(name, files[name], left // (len(chosen) - done), header, delimiter)
         parts[name], left = part, left - (part.rows or 0)
-    return Sample(dict(sorted(parts.items())), len(tables))
+    return Sample(dict(sorted(parts.items())), len(names))
 
 
-def _is_within(tables: Mapping[str, Path], most: int, header: bool) -> bool:
-    """Whether all files together have at most so many rows; reads no more than those."""
-    left = most
-    for name, file in tables.items():
-        with kinds.unpacked(file, name) as content:
+def _counts(files: Mapping[str, Path], names: Sequence[str], most: int, header: bool) -> dict[str, int]:
+    """How many rows each file has; nothing where they are more than `most`, of which no more are read."""
+    found: dict[str, int] = {}
+    for name in names:
+        left = most - sum(found.values())
+        with kinds.unpacked(files[name], name) as content:
             _skip_header(name, content, header)
-            left -= sum(1 for _ in islice(kinds.ends(content, name), left + 1))
-        if left < 0:
-            return False
-    return True
+            found[name] = sum(1 for _ in islice(kinds.ends(content, name), left + 1))
+        if found[name] > left:
+            return {}
+    return found
 
 
 def _take_of(name: str, file: Path, share: int, header: bool, delimiter: str) -> Part:

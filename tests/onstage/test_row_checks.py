@@ -81,7 +81,7 @@ def test_blocks_have_the_rows_and_the_problems_of_the_trainers_reader(
         line for line, texts in ((line, line) for line in lines) if texts.strip() and line not in WRONG
     ]
     assert bool(wrong) == bool(seed % 2)
-    look = ChannelRows(page, "train", {"t.csv": file}, whole({"t.csv": file}))
+    look = ChannelRows(page, "train", {"t.csv": file}, whole({"t.csv": file}, ["t.csv"]))
     look.look_at_starts(1, None)
     for name in ("rows", "without_target", "known", "unknown", "first_unknown", "labels", "only", "whole"):
         assert getattr(look.seen, name) == getattr(seen, name), name
@@ -99,7 +99,7 @@ def test_the_rest_of_packed_files_is_looked_at_too(name: str, page: ModelPage) -
         files[channel] = file
         if name.endswith(".gz"):
             file.write_bytes(gzip.compress(file.read_bytes()))
-    looks = [ChannelRows(page, channel, {name: file}, whole({name: file})) for channel, file in files.items()]
+    looks = [ChannelRows(page, channel, {name: file}, whole({name: file}, [name])) for channel, file in files.items()]
     for look in looks:
         look.look_at_starts(2, None)
         assert look.looked

@@ -18,7 +18,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def sample(files: dict[str, Path]) -> Sample:
-    return take(files, 100, header=True, delimiter=",")
+    return take(files, files, 100, header=True, delimiter=",")
 
 
 @pytest.mark.parametrize("folder", ["/tmp/x/opt/ml/input/data/train", "gs://bucket/name/data/train"])
@@ -33,7 +33,9 @@ def test_a_row_is_the_one_of_the_researchers_file(folder: str, sample: Sample, t
 def test_other_rows_keep_their_numbers(files: dict[str, Path], sample: Sample) -> None:
     for text in ("/data/eval/t.csv, row 60", "/data/train/u.csv, row 60", "/elsewhere/t.csv, row 60"):
         assert sampled.rows_at_home(text, {"train": sample}) == text
-    assert sampled.rows_at_home("/data/train/t.csv, row 60", {"train": whole(files)}) == "/data/train/t.csv, row 60"
+    assert (
+        sampled.rows_at_home("/data/train/t.csv, row 60", {"train": whole(files, files)}) == "/data/train/t.csv, row 60"
+    )
 
 
 def test_a_row_that_was_looked_for_is_said_to_be_of_the_sample(files: dict[str, Path], sample: Sample) -> None:
@@ -43,7 +45,7 @@ def test_a_row_that_was_looked_for_is_said_to_be_of_the_sample(files: dict[str, 
 
 def test_what_a_job_notices_of_a_sample_is_said_to_be_of_it(files: dict[str, Path], sample: Sample) -> None:
     said = ["every train row has 1"]
-    assert sampled.notes(said, {"train": whole(files)}) == said
+    assert sampled.notes(said, {"train": whole(files, files)}) == said
     part = replace(sample, looked=500, counted="1,000 rows")
     assert sampled.notes(said, {"train": part}) == ["every train row has 1 (of the sample that the job got)"]
     assert sampled.notes(said, {"train": sample}) == ["every train row has 1 (of the sample that the job got)"]
