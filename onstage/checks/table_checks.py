@@ -101,6 +101,11 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
         findings[-1].detail += f"\nand {len(problems) - MOST_PROBLEMS} more in these files"
     if problems or damaged or not all(read.values()):
         return findings
+    counts = {
+        channel: _rows(page, look.seen, list(read[channel].values()), samples[channel])
+        for channel, look in looks.items()
+    }
+    samples.update({channel: look.sample.with_count(look.looked, counts[channel]) for channel, look in looks.items()})
     if shards:
         # Which takes TensorFlow: the job's first pass does it.
         said = ", ".join(
@@ -114,11 +119,6 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
         return [*findings, Finding(str(error), CORRECT)]
     notes += _same_rows(page, looks, *(list(files.values()) for files in read.values()))
     findings += [Finding(note, UNLESS_MEANT, warning=True) for note in notes]
-    counts = {
-        channel: _rows(page, look.seen, list(read[channel].values()), samples[channel])
-        for channel, look in looks.items()
-    }
-    samples.update({channel: look.sample.with_count(look.looked, counts[channel]) for channel, look in looks.items()})
     if findings:
         findings[0].cloud = "a job reads " + ", ".join(
             f"{channel} {rows} of {_files(len(read[channel]))}" for channel, rows in counts.items()

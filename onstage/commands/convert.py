@@ -104,7 +104,7 @@ def _made_of(page: ModelPage, file: Path, columns: Sequence[Any], rows: int, *, 
         "size": found.st_size,
         "time": found.st_mtime_ns,
         "columns": [[column.name, column.dtype] for column in columns],
-        "table": [table.header, table.delimiter, table.missing_text],
+        "table": [table.header, table.delimiter, table.missing_text, table.encoding],
         "rows": rows,
         "packed": packed,
     }

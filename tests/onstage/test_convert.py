@@ -15,6 +15,7 @@ from tests.conftest import Bake
 from tests.onstage import every_column
 from tests.onstage.commands import Ended, onstage, stop_when
 from tests.onstage.every_column import HEADER
+from tests.onstage.mistakes import change
 
 ROWS = [
     '1.5,2,blue,1,0,"Ann, B.",x,1,a',
@@ -96,6 +97,16 @@ def test_tensorflow_reads_back_every_field(name: str, words: tuple[str, ...], pr
     assert ended.code == 0, ended.said
     assert ended.out.endswith("3 rows in 1 shard in shards\n")
     assert read(project / "shards" / "deep" / f"t-00000.tfrecord{'.gz' * bool(words)}") == VALUES
+
+
+def test_other_encodings_become_utf_8_and_line_ends_in_quotes_stay(project: Path, convert: Convert) -> None:
+    change("src/trainer/model.py", 'missing_text="NA"', 'missing_text="NA", encoding="cp1252"')(project)
+    table(project / "t.csv", [ROWS[0], '.25,,violet,99,5,"Zoë\nor not",y,2,c', ROWS[0]])
+    (project / "t.csv").write_bytes((project / "t.csv").read_bytes().decode().encode("cp1252"))
+    ended = convert("t.csv", "--to", "shards")
+    assert ended.code == 0, ended.said
+    found = read(project / "shards" / "t-00000.tfrecord")
+    assert found == [VALUES[0], {**VALUES[2], "name": "Zoë\nor not".encode()}, VALUES[0]]
 
 
 def test_shards_have_as_many_rows_as_asked_for_in_the_files_order(project: Path, convert: Convert) -> None:

@@ -1,5 +1,6 @@
 """`onstage rehearse` as its user sees it: what it needs, what it leaves, what it accepts, how it ends."""
 
+import gzip
 import json
 import os
 import shutil
@@ -186,3 +187,24 @@ def test_all_rows_are_for_the_job_when_asked_for(copy: Path) -> None:
     assert ended.code == 0, ended.said
     assert "train: 3000 rows, eval: 3000 rows" in ended.out
     assert "a training in full" not in ended.out
+
+
+def test_shards_and_packed_files_in_folders_are_converted_sampled_and_trained_on(bake: Bake, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(bake(problem="regression"), project, ignore=shutil.ignore_patterns("__pycache__"))
+    assert (
+        onstage("convert", "data/train", "--to", "shards/a", "--rows-per-shard", "100", "--gzip", cwd=project).code == 0
+    )
+    file = project / "packed" / "deep" / "penguins.csv.gz"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(gzip.compress((project / "data" / "eval" / "penguins.csv").read_bytes()))
+    change("settings.toml", '"data/train"', '"shards"')(project)
+    change("settings.toml", '"data/eval"', '"packed"')(project)
+    change("settings.toml", "time_limit = 300", "time_limit = 300\nrows = 60")(project)
+    ended = onstage("rehearse", "--verbose", "--epochs", "1", cwd=project)
+    assert ended.code == 0, ended.said
+    assert "rows of 3 files, eval 60 of 69 rows of 1 file (a sample; --all-rows takes all)" in ended.out
+    assert "not looked at before the job: TFRecord shards" in ended.out
+    # One of the sixty has no target.
+    for platform in ("sagemaker", "vertex"):
+        assert f"{platform}: train: 59 rows, eval: 60 rows" in ended.out
