@@ -45,7 +45,7 @@ _SENT = {
 _BUILT = {"package": "the source distribution builds, installs in an empty place, and leaves nothing out"}
 _JOB = {
     "train": "the job ends well, run as the cloud runs it",
-    "metrics": "the metrics of the request are found in the log",
+    "metrics": "the metrics of the request are found in the log, with the values that the trainer reported",
     "model": "the job left a model where the cloud collects it, in the layout that will be served",
 }
 _ENDPOINT = {

@@ -9,6 +9,7 @@ from typing import Any
 from onstage.checks import name_checks
 from onstage.errors import UserError
 from onstage.rehearsal import amounts, sampled
+from onstage.rehearsal.metric_checks import Log
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.serving.export_checks import machine_paths, python_only_ops
@@ -96,12 +97,14 @@ def left_behind(files: Sequence[str], where: str) -> list[Finding]:
 
 
 def check_metrics(
-    patterns: Mapping[str, str], found: Mapping[str, float], otherwise: str, terms: Terms
+    patterns: Mapping[str, str], found: Mapping[str, float], otherwise: str, terms: Terms, log: Log
 ) -> list[Finding] | str:
     """Every metric that the job should print, by its regular expression, was printed; `otherwise` says what follows."""
     findings = [
         Finding(
-            f"no line of the log has the metric {name}: none matches {pattern}",
+            "; ".join(
+                filter(None, [f"no line of the log has the metric {name}: none matches {pattern}", log.parted(pattern)])
+            ),
             "print whole lines such as epoch=1 val_accuracy=0.9"
             f"{terms.example('src/trainer/reporting.py')}, and flush them",
             otherwise,

@@ -2,12 +2,13 @@
 
 import os
 import queue
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,8 @@ _KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "P
 
 # How long a program may go on when its training is over: a thread, a pool or a child may keep it.
 LINGERING = 12.0
+# How long the end of a line may take, for who reads what is there: between two writes of one `print` nothing goes by.
+PAUSE = 0.05
 _ENDED = "onstage-ended"
 
 # Set by whoever has had enough of all that `run` runs, in whatever thread.
@@ -31,7 +34,8 @@ class Launch:
     """A command to start: its name in the log, its working directory and its whole environment.
 
     `is_container`: what it started ends with it, as in a container whose first process it is; else children that keep
-    its streams open are waited for.
+    its streams open are waited for. `cut`, a list: a line that is not written at once is cut where its writer paused,
+    and what it began with is added there.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Launch:
     folder: Path
     environment: dict[str, str]
     is_container: bool = False
+    cut: list[str] | None = None
 
 
 # What a process has said: the stream's name and a line, or "end" and its exit code.
@@ -102,8 +107,11 @@ class Process:
         said.put((self, "end", self._process.wait()))
 
     def _read(self, name: str, stream: IO[bytes], said: queue.Queue[Said]) -> None:
+        cut = self.launch.cut
         with stream:
-            for line in stream:
+            # Windows cannot wait for a pipe.
+            lines: Iterable[bytes] = stream if cut is None or os.name == "nt" else _as_it_comes(stream, cut)
+            for line in lines:
                 said.put((self, name, line.decode("utf-8", "replace").rstrip("\r\n")))
 
 
@@ -168,6 +176,26 @@ def run(
 def lingered(root: Path) -> bool:
     """Whether the training of a process with this `root` was over, as the template's projects say."""
     return (root / "tmp" / _ENDED).exists()
+
+
+def _as_it_comes(stream: IO[bytes], cut: list[str]) -> Iterator[bytes]:
+    """The lines of a stream, and what there is of one when its writer pauses; blanks around a pause are lost."""
+    begun, paused = b"", True
+    while True:
+        if not paused and not select.select([stream], [], [], PAUSE)[0]:
+            paused = True
+            if begun:
+                cut.append(begun.decode("utf-8", "replace").strip())
+                yield begun.rstrip()
+                begun = b""
+        read = os.read(stream.fileno(), 65536)
+        *whole, begun = (begun + (read.lstrip() if paused else read)).split(b"\n")
+        paused = False
+        yield from whole
+        if not read:
+            break
+    if begun:
+        yield begun
 
 
 def _asked(launch: Launch, seconds: float) -> Launch:

@@ -62,7 +62,7 @@ def run_training_job(
     data, data_clashes = archives.entries([host.output_data for host in hosts])
     notes = [f"several hosts wrote {name}: the service keeps one of them" for name in (*model_clashes, *data_clashes)]
     definitions = member(body, "AlgorithmSpecification.MetricDefinitions", [])
-    logs = [job.log_file(host).read_text(encoding="utf-8") for host in hosts]
+    logs = [outcome.read_log(job.log_file(host)) for host in hosts]
     metrics = outcome.metrics(definitions, logs, notes)
     failed = None if job.late else next((host for host in hosts if job.exit_codes.get(host.name)), None)
     status = "Stopped" if job.late else "Failed" if failed else "Completed"
@@ -84,6 +84,7 @@ def run_training_job(
         stray_models=(*job.stray_models(), *sorted(str(path) for path, _ in model_files(_OPT_ML) - outside)),
         stray_files=job.stray_files(),
         notes=tuple(notes),
+        cut=tuple(job.cut),
         seconds=seconds,
         overhead_seconds=seconds - job.script_seconds,
     )
@@ -104,9 +105,10 @@ class _Job:
         self.exit_codes: dict[str, int | None] = {}
         self.late = False
         self.script_seconds = 0.0
+        self.cut: list[str] = []
         self._hosts, self._folder, self._python, self._on_line = hosts, folder, python, on_line
         self._deadline, self._grace = time.monotonic() + limit, grace
-        self._logs = {host.name: self.log_file(host).open("w", encoding="utf-8") for host in hosts}
+        self._logs = {host.name: self.log_file(host).open("w", encoding="utf-8", newline="\n") for host in hosts}
         self._captured: dict[tuple[str, str], Captured] = {}
         self._given: set[tuple[Path, int]] = set()
         self._source: set[Path] = set()
@@ -181,9 +183,9 @@ class _Job:
         for host in self._hosts:
             call = calls[host.name]
             command = call.started(python, host.base.as_posix())
-            launches.append(
-                processes.Launch(host.name, command, host.code, {**self._clean(host, python), **call.environment})
-            )
+            environment = {**self._clean(host, python), **call.environment}
+            # The toolkit prints whatever it reads as lines, whether these have ended or not.
+            launches.append(processes.Launch(host.name, command, host.code, environment, cut=self.cut))
         self._run(launches, SCRIPT_ERRORS)
         for host in self._hosts:
             code = self.exit_codes[host.name]

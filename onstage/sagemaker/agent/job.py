@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, model_checks, pip_words, processes
+from onstage.rehearsal import endpoint_checks, history, metric_checks, model_checks, pip_words, processes
 from onstage.rehearsal.archives import unpack
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.operation_checks import Server, check_operations
@@ -131,8 +131,16 @@ def _check_metrics(result: JobResult, body: Mapping[str, Any], terms: Terms) -> 
         for name, note in odd.items()
     ]
     others = {name: pattern for name, pattern in patterns.items() if name not in odd}
-    answer = model_checks.check_metrics(others, found, otherwise, terms)
-    return [*numbers, *answer] if numbers and isinstance(answer, list) else numbers or answer
+    log = metric_checks.Log(result.log, result.cut)
+    answer = model_checks.check_metrics(others, found, otherwise, terms, log)
+    reported = history.read(*(host.base / "output" for host in result.hosts))
+    seen = {name: log.matches(patterns[name], first=True) for name in found}
+    wrong = metric_checks.check_values(
+        patterns, seen, reported, log, terms, "the service, and a tuning job, take it so"
+    )
+    if isinstance(answer, str) and not (numbers or wrong):
+        return answer + metric_checks.compared([*found], reported)
+    return [*numbers, *(answer if isinstance(answer, list) else ()), *wrong]
 
 
 def _check_model(result: JobResult, model: Path, terms: Terms) -> list[Finding] | str:

@@ -31,8 +31,8 @@ class JobResult:
     says which: the request's own or the caller's. `metrics` has every metric of the request, with its values in the
     order of the log, which may be none. The archives are None when nothing was written to be packed. `stray_models`
     are model files in places that the service does not collect, `stray_files` what was left in the working directory.
-    `notes` are oddities worth showing. `seconds` is the whole run, `overhead_seconds` what the script and pip did not
-    take.
+    `notes` are oddities worth showing, `cut` what stands in the log as a line and was the beginning of one. `seconds`
+    is the whole run, `overhead_seconds` what the script and pip did not take.
     """
 
     status: str
@@ -48,13 +48,19 @@ class JobResult:
     stray_models: tuple[str, ...]
     stray_files: tuple[str, ...]
     notes: tuple[str, ...]
+    cut: tuple[str, ...]
     seconds: float
     overhead_seconds: float
 
     @property
     def log(self) -> str:
         """All hosts' lines, one host after the other."""
-        return "".join(host.log.read_text(encoding="utf-8") for host in self.hosts)
+        return "".join(read_log(host.log) for host in self.hosts)
+
+
+def read_log(file: Path) -> str:
+    """A log as it was written: a carriage return in it ends no line."""
+    return file.read_bytes().decode("utf-8")
 
 
 def metrics(definitions: list[Mapping[str, str]], logs: Iterable[str], notes: list[str]) -> dict[str, list[float]]:

@@ -142,7 +142,7 @@ class _Job:
         return [*installs, [python, "-m", given["pythonModule"], *args]]
 
     def _run(self, launches: list[processes.Launch], *, is_last: bool) -> None:
-        logs = {one.name: one.log.open("a", encoding="utf-8") for one in self._replicas}
+        logs = {one.name: one.log.open("a", encoding="utf-8", newline="\n") for one in self._replicas}
 
         def line(name: str, stream: str, text: str) -> None:
             logs[name].write(text + "\n")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, model_checks, pip_words, processes
+from onstage.rehearsal import endpoint_checks, history, metric_checks, model_checks, pip_words, processes
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.operation_checks import Server, check_operations
@@ -114,7 +114,7 @@ def rehearse_job(
         result = _with_any_model(result, store.root, before)
         task = replace(task, container=GOOGLES if "saved_model.pb" in result.model_files else TENSORFLOW_SERVING)
     if task.metrics or task.trial is not None:
-        report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task, terms))
+        report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task, store, terms))
     else:
         report.skip(PLATFORM, "metrics", "a CustomJob names no metric: what it prints is for people")
     if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions, terms)):
@@ -195,12 +195,20 @@ def _advice(result: JobResult, terms: Terms) -> str:
     return model_checks.missing_module(result.log, terms) or terms.again
 
 
-def _check_metrics(result: JobResult, task: Task, terms: Terms) -> list[Finding] | str:
+def _check_metrics(result: JobResult, task: Task, store: LocalStore, terms: Terms) -> list[Finding] | str:
     patterns = {name: rf"\b{re.escape(name)}=([0-9.eE+-]+)" for name in task.metrics}
-    values = {name: re.findall(pattern, result.log) for name, pattern in patterns.items()}
-    found = {name: float(numbers[-1]) for name, numbers in values.items() if numbers}
+    log = metric_checks.Log(result.log)
+    seen = {name: matches for name in patterns if (matches := log.matches(patterns[name], first=False))}
+    found = {name: matches[-1].value for name, matches in seen.items()}
     otherwise = "the job succeeds, and its log does not say how good it is"
-    answer = model_checks.check_metrics(patterns, found, otherwise, terms)
+    answer = model_checks.check_metrics(patterns, found, otherwise, terms, log)
+    # What is written for tuning is what the service reads.
+    reported = {**history.read(*_output(task, store)), **result.metrics}
+    wrong = metric_checks.check_values(patterns, seen, reported, log, terms, "people read it so in the job's log")
+    if wrong or isinstance(answer, list):
+        answer = [*(answer if isinstance(answer, list) else ()), *wrong]
+    elif found:
+        answer += metric_checks.compared([*found], reported)
     if task.trial is None or task.objective in result.metrics:
         return answer
     unreported = Finding(
@@ -209,6 +217,12 @@ def _check_metrics(result: JobResult, task: Task, terms: Terms) -> list[Finding]
         "the tuning service learns nothing from the trial",
     )
     return [unreported, *(answer if isinstance(answer, list) else ())]
+
+
+def _output(task: Task, store: LocalStore) -> list[Path]:
+    """The folder of a job's baseOutputDirectory, if it has one."""
+    place = (task.body["jobSpec"].get("baseOutputDirectory") or {}).get("outputUriPrefix")
+    return [store.path(place)] if place else []
 
 
 def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path], terms: Terms) -> list[Finding] | str:

@@ -48,7 +48,8 @@ class JobResult:
     @property
     def log(self) -> str:
         """All replicas' lines, one replica after the other."""
-        return "".join(replica.log.read_text(encoding="utf-8") for replica in self.replicas)
+        # Read as it was written: a carriage return in it ends no line.
+        return "".join(replica.log.read_bytes().decode("utf-8") for replica in self.replicas)
 
 
 def error(name: str, exit_code: int | None) -> str:

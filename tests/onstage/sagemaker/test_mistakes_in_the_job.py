@@ -13,6 +13,8 @@ from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, re
 
 ENTRY = "src/sagemaker_entry.py"
 
+REPORTING = "src/trainer/reporting.py"
+PRINTED = 'print(f"epoch={epoch} " + " ".join(f"{name}={value:.6g}" for name, value in metrics.items()), flush=True)'
 UNCALLED = """\
 class Uncalled(CsvReader):
     def batches(self, training, batch_size, seed=0):
@@ -51,6 +53,21 @@ SEEN_IN_THE_JOB = [
     Mistake("a metric line that no regex matches", "metrics",
             change("src/trainer/reporting.py", 'f"{name}={value:.6g}"', 'f"{name}: {value:.6g}"'),
             ["no line of the log has the metric val_accuracy", "val_accuracy=([0-9.eE+-]+)", "and flush them"]),
+    Mistake("a decimal comma", "metrics",
+            change(REPORTING, PRINTED, PRINTED.replace("metrics.items())", 'metrics.items()).replace(".", ",")')),
+            ["val_accuracy is 0 in the log, and the trainer reported 0.", r"\sval_accuracy=([0-9.eE+-]+) found it in ",
+             "of which it leaves out ',", "print whole lines, numbers with a point"]),
+    Mistake("progress that a carriage return ends", "metrics",
+            change(REPORTING, PRINTED, f'print("step=1 loss=9.5", end="\\r")\n        {PRINTED}'),
+            ["loss is 9.5 in the log, and the trainer reported 1.1", r"the line 'step=1 loss=9.5\repoch=1 loss=",
+             r"\r ends no line in a log: of all that it ends, the first match counts"]),
+    Mistake("a line that is flushed in parts", "metrics",
+            change(REPORTING, PRINTED, 'print(f"epoch={epoch} val_accuracy=", end="", flush=True)\n'
+                   '        time.sleep(0.2)\n'
+                   '        print(metrics["val_accuracy"], metrics["loss"], metrics["val_loss"])'),
+            ["no line of the log has the metric val_accuracy: none matches",
+             "a line was flushed in parts, 'epoch=1 val_accuracy=' and '0.", "and each became a line of the log",
+             "no line of the log has the metric loss: none matches"]),
 ]  # fmt: skip
 
 

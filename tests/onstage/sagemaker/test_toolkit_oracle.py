@@ -6,14 +6,19 @@ below: REREAD, REREAD_OF_SHELL_SCRIPTS, ENDING, PROGRAMS, MEMBERS, and in `in_wo
 
 import io
 import json
+import os
 import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
 
 from onstage.errors import UserError
 from onstage.rehearsal.archives import unpack
+from onstage.rehearsal.processes import Launch
+from onstage.rehearsal.processes import run as run_processes
 from onstage.sagemaker.requests import images
 from tests.onstage.sagemaker.toolkits import DUMP, IMAGE, NEWER, Seen, ThreeWays, toolkit
 
@@ -291,3 +296,43 @@ def test_members_that_lead_elsewhere_arrive_with_the_toolkits_and_are_refused_he
 def test_the_versions_are_those_of_the_images_list() -> None:
     listed = (Path(images.__file__).parent / "training-2.21-packages.txt").read_text(encoding="utf-8").splitlines()
     assert {f"sagemaker-training=={IMAGE[0]}", f"sagemaker-tensorflow-training=={IMAGE[1]}"} <= set(listed)
+
+
+# A line whose writer pauses, a number and a letter that are cut, progress, blanks; what is written at once stays whole.
+IN_PARTS = """
+import sys, time
+def write(text):
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+lines = b"epoch=1 val_loss=", b"0.", b"25\\n", b"  loss=1\\n", b"a\\rb\\r", b"c\\r\\n", b"Gr\\xc3", b"\\xbcn\\n"
+for part in lines:
+    write(part)
+    time.sleep(0.4)
+write(b"one\\n two\\nthree\\n")
+"""
+WATCHED = """
+import os
+from sagemaker_training import process
+process.create({words!r}, [], 1, ".", dict(os.environ), True)
+"""
+
+
+def test_what_is_not_written_at_once_becomes_several_lines_as_the_toolkit_prints_them(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(IN_PARTS, encoding="utf-8")
+    words = [sys.executable, "-u", "parts.py"]
+    done = subprocess.run(
+        [toolkit(*IMAGE), "-c", WATCHED.format(words=words)], cwd=tmp_path, capture_output=True, check=True
+    )
+    theirs = [line for line in done.stdout.decode().split("\n") if line]
+    ours: list[str] = []
+    cut: list[str] = []
+    launch = Launch("host", words, tmp_path, dict(os.environ), cut=cut)
+    run_processes(
+        [launch],
+        lambda _, __, text: ours.append(text),
+        deadline=time.monotonic() + 60,
+        grace=1,
+        marker="no such marker",
+    )
+    assert [line for line in ours if line] == theirs
+    assert cut == ["epoch=1 val_loss=", "0.", "a\rb", "Gr\ufffd"]

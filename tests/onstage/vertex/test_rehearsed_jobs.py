@@ -144,7 +144,10 @@ def test_a_trial_that_reports_nothing_is_named_and_one_that_does_passes(jobs: Jo
     script = f"echo loss=0.5; if [ $CLOUD_ML_TRIAL_ID = 2 ]; then {report}; fi"
     assert "nothing was reported for tuning" in jobs(script, trial="1")["metrics"]
     shutil.rmtree(jobs.folder / "store"), shutil.rmtree(jobs.folder / "run")
-    assert jobs(script, trial="2")["metrics"] == "passed: loss=0.5"
+    assert jobs(script, trial="2")["metrics"] == "passed: loss=0.5, as the trainer reported"
+    shutil.rmtree(jobs.folder / "store"), shutil.rmtree(jobs.folder / "run")
+    found = jobs(script.replace("echo loss=0.5", "echo loss=0.7"), trial="2")["metrics"]
+    assert "loss is 0.7 in the log, and the trainer reported 0.5" in found
 
 
 def test_the_endpoint_takes_what_the_api_lets_through(model: Path) -> None:
