@@ -54,6 +54,8 @@ _ENDPOINT = {
     "predictions": "the endpoint answers every form of a request, as the trainer's own model does",
     "refusals": "the endpoint refuses wrong requests with a message",
 }
+# Of a project's job, where no other platform has one.
+_ALONE = {"seed": "a second training with the same seed begins as the first (with both platforms: both.weights)"}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -63,6 +65,7 @@ _NAMES = {
         **_JOB,
         "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
+        **_ALONE,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -74,6 +77,7 @@ _NAMES = {
         **_JOB,
         "artifact": "AIP_MODEL_DIR holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
+        **_ALONE,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -88,6 +92,7 @@ CHECKS = {f"{place}.{name}": sentence for place, names in _NAMES.items() for nam
 _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ELSEWHERE) - {
     "sagemaker.flags"
 }
+_ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
@@ -99,7 +104,7 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals"), ("load",)),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed"), ("load",)),
 }
 # Without what these make, nothing that follows can be done.
 ESSENTIAL = frozenset(
@@ -123,14 +128,16 @@ def selected(words: Iterable[str]) -> frozenset[str]:
 def of_rehearsal(platforms: Iterable[str]) -> list[str]:
     """What `onstage rehearse` does for these platforms when nothing fails."""
     places = {"project", *platforms}
+    left_out = _ONLY_OF_BODY
     if len(places) > 2:
         places.add("both")
-    return [one for one in CHECKS if one.split(".")[0] in places and one not in _ONLY_OF_BODY]
+        left_out |= _ONLY_ALONE
+    return [one for one in CHECKS if one.split(".")[0] in places and one not in left_out]
 
 
 def of_body(platform: str) -> list[str]:
     """What `onstage body` does for a request of this platform."""
-    return [one for one in CHECKS if one.split(".")[0] in ("project", platform)]
+    return [one for one in CHECKS if one.split(".")[0] in ("project", platform) and one not in _ONLY_ALONE]
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

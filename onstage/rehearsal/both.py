@@ -45,9 +45,19 @@ class Rehearsal(Protocol):
         """The static checks; model.py and the job's request body, or None when one failed."""
 
     def run(
-        self, report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
+        self,
+        report: Report,
+        settings: Settings,
+        page: ModelPage,
+        body: Mapping[str, Any],
+        stack: ExitStack,
+        *,
+        is_alone: bool,
     ) -> Served | None:
-        """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped."""
+        """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped.
+
+        `is_alone`: no other platform's job is there to be compared with, and so a second one of this one's is.
+        """
 
 
 def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
@@ -58,7 +68,7 @@ def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings
         full = one.filled(settings)
         found = one.check(report, full, argv)
         if found and one in wanted:
-            checked.append(partial(one.run, report, full, *found))
+            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         run_all(report, checked)

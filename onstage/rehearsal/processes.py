@@ -1,5 +1,6 @@
 """Processes that end: all of a job's containers at once, within a time limit, with everything they started."""
 
+import contextlib
 import os
 import queue
 import select
@@ -24,6 +25,8 @@ LINGERING = 12.0
 # How long the end of a line may take, for who reads what is there: between two writes of one `print` nothing goes by.
 PAUSE = 0.05
 _ENDED = "onstage-ended"
+# As `nice` counts: a higher one would get nothing on a busy machine.
+_BEHIND = 5
 
 # Set by whoever has had enough of all that `run` runs, in whatever thread.
 STOPPED = threading.Event()
@@ -35,7 +38,7 @@ class Launch:
 
     `is_container`: what it started ends with it, as in a container whose first process it is; else children that keep
     its streams open are waited for. `cut`, a list: a line that is not written at once is cut where its writer paused,
-    and what it began with is added there.
+    and what it began with is added there. `is_background`: it has what others leave of the processor.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Launch:
     environment: dict[str, str]
     is_container: bool = False
     cut: list[str] | None = None
+    is_background: bool = False
 
 
 # What a process has said: the stream's name and a line, or "end" and its exit code.
@@ -70,6 +74,8 @@ class Process:
             stderr=subprocess.PIPE,
             **own_group,
         )
+        if launch.is_background and os.name != "nt":
+            _hold_back(self._process.pid)
         threading.Thread(target=self._watch, args=(said,), daemon=True).start()
 
     def end(self, *, kill: bool = False) -> None:
@@ -123,13 +129,15 @@ def run(
     grace: float,
     marker: str,
     first_leads: bool = False,
+    background: threading.Event | None = None,
 ) -> tuple[list[int | None], bool]:
     """Run all launches at once; return their exit codes and whether the deadline (of time.monotonic) ended them.
 
     When one fails, or with `first_leads` when the first one ends, its peers are ended: SIGTERM and, `grace` seconds
     later, SIGKILL. Whatever happens, an interrupt included, nothing is left running: neither in the process groups nor,
     on Linux, outside of them with `marker` in the environment. `line` gets a launch's name, the stream's name and the
-    text of each line, in this thread. Raises UserError for a command that cannot be started.
+    text of each line, in this thread. With `background`, all have what others leave of the processor, and end when it
+    is set. Raises UserError then, and for a command that cannot be started.
     """
     said: queue.Queue[Said] = queue.Queue()
     processes: list[Process] = []
@@ -137,12 +145,13 @@ def run(
     try:
         for launch in launches:
             try:
-                processes.append(Process(_asked(launch, deadline - time.monotonic()), said))
+                asked = _asked(launch, deadline - time.monotonic())
+                processes.append(Process(replace(asked, is_background=background is not None), said))
             except OSError as error:
                 raise UserError(f"{launch.command[0]} cannot be started: {error}") from error
         while not all(process.over for process in processes) and time.monotonic() < give_up_at:
             now = time.monotonic()
-            if STOPPED.is_set():
+            if STOPPED.is_set() or (background and background.is_set()):
                 raise UserError("stopped")
             if not lingering and all(process.over or _has_ended(process.launch) for process in processes):
                 lingering, deadline = True, min(deadline, now + LINGERING)
@@ -176,6 +185,14 @@ def run(
 def lingered(root: Path) -> bool:
     """Whether the training of a process with this `root` was over, as the template's projects say."""
     return (root / "tmp" / _ENDED).exists()
+
+
+def _hold_back(group: int) -> None:
+    """Let a process group, which is a session, have a third of what others get."""
+    os.setpriority(os.PRIO_PGRP, group, _BEHIND)
+    # Where Linux shares the processor out among sessions first, that counts within one only.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{group}/autogroup").write_text(str(_BEHIND), encoding="utf-8")
 
 
 def _as_it_comes(stream: IO[bytes], cut: list[str]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ names algo-1, algo-2... do not resolve; a script that connects hosts must take o
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,12 +34,14 @@ def run_training_job(
     time_limit: float | None = None,
     grace: float = 10.0,
     on_line: Callable[[str], None] | None = None,
+    background: threading.Event | None = None,
 ) -> JobResult:
     """Execute `body` below `folder`, which must not hold an earlier run; what it leaves goes to `store`.
 
     `python`, a path, runs the scripts. `time_limit` lowers MaxRuntimeInSeconds. A job out of time gets SIGTERM and,
     `grace` seconds later, SIGKILL: 120 in the cloud, where the toolkit does not pass SIGTERM on to the script.
-    `on_line` gets the log as it is written. Raises UserError for a body that cannot be rehearsed; a job that fails is a
+    `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
+    with UserError when it is set. Raises UserError for a body that cannot be rehearsed; a job that fails is a
     result like any other.
     """
     started = time.monotonic()
@@ -52,7 +55,7 @@ def run_training_job(
     limit = min(limits, key=lambda name: limits[name])
     hosts = lay_out(body, store, folder)
     outside = model_files(_OPT_ML)
-    job = _Job(hosts, folder, python, limits[limit], grace, on_line or (lambda _: None))
+    job = _Job(hosts, folder, python, limits[limit], grace, on_line or (lambda _: None), background)
     try:
         job.run(body, store)
     finally:
@@ -101,12 +104,14 @@ class _Job:
         limit: float,
         grace: float,
         on_line: Callable[[str], None],
+        background: threading.Event | None,
     ) -> None:
         self.exit_codes: dict[str, int | None] = {}
         self.late = False
         self.script_seconds = 0.0
         self.cut: list[str] = []
         self._hosts, self._folder, self._python, self._on_line = hosts, folder, python, on_line
+        self._background = background
         self._deadline, self._grace = time.monotonic() + limit, grace
         self._logs = {host.name: self.log_file(host).open("w", encoding="utf-8", newline="\n") for host in hosts}
         self._captured: dict[tuple[str, str], Captured] = {}
@@ -219,6 +224,7 @@ class _Job:
             deadline=self._deadline,
             grace=self._grace,
             marker=f"SAGEMAKER_BASE_DIR={self._folder}/",
+            background=self._background,
         )
         self.script_seconds += time.monotonic() - started
         self.exit_codes.update(zip([launch.name for launch in launches], codes, strict=True))

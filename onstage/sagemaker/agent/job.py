@@ -12,6 +12,7 @@ from onstage.rehearsal.both import Served
 from onstage.rehearsal.operation_checks import Server, check_operations
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
+from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent import request_forms
 from onstage.sagemaker.agent.agent import run_training_job
@@ -34,11 +35,12 @@ def rehearse_job(
     inputs: list[str],
     container: Server | None,
     stack: ExitStack,
+    twin: Twin | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `inputs` are the names of the model's inputs in the order of model.py, where that is known. `container` will serve
-    the model; a request from elsewhere does not name it.
+    the model; a request from elsewhere does not name it. `twin` is the same job, to be compared with.
     """
     if not report.wants(PLATFORM, "train"):
         return None
@@ -70,6 +72,8 @@ def rehearse_job(
     (right, refused), wrong = request_forms.right(example["request"], inputs), request_forms.wrong(example["request"])
     report.run(PLATFORM, "predictions", lambda: endpoint_checks.check_answers(url, right, example["response"], refused))
     report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
+    if twin:
+        twin.compare(report, PLATFORM, results[0].log)
     versions = find_versions(next(iter(find_models(model).values())))
     return Served(PLATFORM, server, url, versions[max(versions)], example["request"])
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
+from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent import toolkit
+from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.requests import bodies, images, rules, validate
@@ -78,9 +81,15 @@ def check(
 
 
 def run(
-    report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
+    report: Report,
+    settings: Settings,
+    page: ModelPage,
+    body: Mapping[str, Any],
+    stack: ExitStack,
+    *,
+    is_alone: bool,
 ) -> Served | None:
-    """Run the job, then the endpoint of its model until `stack` ends."""
+    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends."""
     server = server_of(settings)
     report.not_seen += not_seen(body, server)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
@@ -89,7 +98,16 @@ def run(
     archive.write_bytes(source.archive(settings.project.source))
     mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
-    return rehearse_job(report, body, store, folder, Terms.of(settings, PLATFORM), page.inputs, server, stack)
+    terms, twin = Terms.of(settings, PLATFORM), None
+    if is_alone and report.wants(PLATFORM, "seed"):
+        definitions = body["AlgorithmSpecification"]["MetricDefinitions"]
+        again = partial(run_training_job, body, store, folder / "again", time_limit=terms.time_limit, grace=2)
+        twin = Twin(
+            {definition["Name"]: definition["Regex"] for definition in definitions},
+            lambda line, enough: again(on_line=line, background=enough),
+        )
+        stack.callback(twin.stop)
+    return rehearse_job(report, body, store, folder, terms, page.inputs, server, stack, twin)
 
 
 def server_of(settings: Settings) -> Server:

@@ -7,6 +7,7 @@ but code that spells /gcs out finds nothing there.
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,13 +36,15 @@ def run_custom_job(
     time_limit: float | None = None,
     grace: float = 10.0,
     on_line: Callable[[str], None] | None = None,
+    background: threading.Event | None = None,
 ) -> JobResult:
     """Execute `body` below `folder`, which must not hold an earlier run; what it writes to gs:// is in `store`.
 
     gs://bucket/key is below the store's root; its mounts are not seen. `python`, a path, has what the image has; the
     job runs on top of it. `trial` is the number of a tuning job's trial, whose body requests.trials makes.
     `time_limit` lowers the request's timeout; a job out of time gets SIGTERM and, `grace` seconds later, SIGKILL.
-    `on_line` gets the log as it is written. Raises UserError for a body that cannot be rehearsed; a job that fails is a
+    `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
+    with UserError when it is set. Raises UserError for a body that cannot be rehearsed; a job that fails is a
     result like any other.
     """
     started = time.monotonic()
@@ -52,7 +55,8 @@ def run_custom_job(
         limits["time_limit"] = time_limit
     limit = min(limits, key=lambda name: limits[name])
     replicas = lay_out(spec, store.root.resolve(), folder, trial)
-    job = _Job(replicas, store.root.resolve(), folder, python, limits[limit], grace, on_line or (lambda _: None))
+    told = on_line or (lambda _: None)
+    job = _Job(replicas, store.root.resolve(), folder, python, limits[limit], grace, told, background)
     job.run()
     failed = None if job.late else next((one for one in replicas if job.exit_codes.get(one.name)), None)
     state = "CANCELLED" if job.late else "FAILED" if failed else "SUCCEEDED"
@@ -91,12 +95,14 @@ class _Job:
         limit: float,
         grace: float,
         on_line: Callable[[str], None],
+        background: threading.Event | None,
     ) -> None:
         self.exit_codes: dict[str, int | None] = {}
         self.late = False
         self.command_seconds = 0.0
         self._replicas, self._buckets, self._folder, self._python = replicas, buckets, folder, python
         self._deadline, self._grace, self._on_line = time.monotonic() + limit, grace, on_line
+        self._background = background
 
     def run(self) -> None:
         """Run every replica's commands one after the other, the replicas side by side."""
@@ -159,6 +165,7 @@ class _Job:
                 # The job is over when its primary replica is.
                 # Source: https://cloud.google.com/vertex-ai/docs/training/understanding-training-service
                 first_leads=is_last,
+                background=self._background,
             )
         finally:
             for log in logs.values():

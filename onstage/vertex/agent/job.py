@@ -14,6 +14,7 @@ from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.operation_checks import Server, check_operations
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
+from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.serving.archive import find_versions
 from onstage.serving.process import ServedModel, ServingProcess
@@ -66,6 +67,11 @@ class Task:
         return self.container.get("predictRoute", f"{PREBUILT_ROUTE}:predict")
 
     @property
+    def patterns(self) -> dict[str, str]:
+        """How the metrics stand in the log."""
+        return {name: rf"\b{re.escape(name)}=([0-9.eE+-]+)" for name in self.metrics}
+
+    @property
     def limit(self) -> int:
         """The largest request and response, in bytes."""
         return DEDICATED_LIMIT if self.dedicated else SHARED_LIMIT
@@ -87,9 +93,18 @@ class Task:
 
 
 def rehearse_job(
-    report: Report, task: Task, store: LocalStore, folder: Path, terms: Terms, stack: ExitStack
+    report: Report,
+    task: Task,
+    store: LocalStore,
+    folder: Path,
+    terms: Terms,
+    stack: ExitStack,
+    twin: Twin | None = None,
 ) -> Served | None:
-    """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would."""
+    """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
+
+    `twin` is the same job, to be compared with.
+    """
     if not report.wants(PLATFORM, "train"):
         return None
     results: list[JobResult] = []
@@ -132,6 +147,8 @@ def rehearse_job(
     report.run(PLATFORM, "predictions", lambda: endpoint_checks.check_answers(url, forms, example["response"]))
     wrong = request_forms.wrong(example["request"], task.limit)
     report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
+    if twin:
+        twin.compare(report, PLATFORM, result.log)
     return Served(PLATFORM, server, url, model, example["request"])
 
 
@@ -196,7 +213,7 @@ def _advice(result: JobResult, terms: Terms) -> str:
 
 
 def _check_metrics(result: JobResult, task: Task, store: LocalStore, terms: Terms) -> list[Finding] | str:
-    patterns = {name: rf"\b{re.escape(name)}=([0-9.eE+-]+)" for name in task.metrics}
+    patterns = task.patterns
     log = metric_checks.Log(result.log)
     seen = {name: matches for name in patterns if (matches := log.matches(patterns[name], first=False))}
     found = {name: matches[-1].value for name, matches in seen.items()}

@@ -1,9 +1,11 @@
 """The rehearsal of Vertex AI: the cheap checks, the package, then the very job, then the endpoint of its model."""
 
+import copy
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
+from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent import package_checks
+from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
@@ -72,9 +76,15 @@ def check(
 
 
 def run(
-    report: Report, settings: Settings, page: ModelPage, body: Mapping[str, Any], stack: ExitStack
+    report: Report,
+    settings: Settings,
+    page: ModelPage,
+    body: Mapping[str, Any],
+    stack: ExitStack,
+    *,
+    is_alone: bool,
 ) -> Served | None:
-    """Build and install the package, run the job, then the endpoint of its model until `stack` ends."""
+    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends."""
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     report.not_seen += not_seen(body, server_of(settings))
     image = image_of(images.known_image(bodies.training_image(cloud)))
@@ -93,7 +103,20 @@ def run(
     _upload(store, settings, report, body["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
-    return rehearse_job(report, task, store, folder / "job", Terms.of(settings, PLATFORM), stack)
+    terms, twin = Terms.of(settings, PLATFORM), None
+    if is_alone and report.wants(PLATFORM, "seed"):
+        other = _elsewhere(body)
+        again = partial(run_custom_job, other, store, folder / "again", time_limit=terms.time_limit, grace=2)
+        twin = Twin(task.patterns, lambda line, enough: again(on_line=line, background=enough))
+        stack.callback(twin.stop)
+    return rehearse_job(report, task, store, folder / "job", terms, stack, twin)
+
+
+def _elsewhere(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same job with an output of its own."""
+    other = copy.deepcopy(dict(body))
+    other["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"] += "-again"
+    return other
 
 
 def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:
