@@ -54,6 +54,7 @@ _ENDPOINT = {
     "predictions": "the endpoint answers every form of a request, as the trainer's own model does",
     "refusals": "the endpoint refuses wrong requests with a message",
 }
+_HOME = {"network": "build_model makes the same network in the job as in the project's folder"}
 # Of a project's job, where no other platform has one.
 _ALONE = {"seed": "a second training with the same seed begins as the first (with both platforms: both.weights)"}
 _NAMES = {
@@ -63,6 +64,7 @@ _NAMES = {
         **_ELSEWHERE,
         **_SENT,
         **_JOB,
+        **_HOME,
         "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
         **_ALONE,
@@ -75,6 +77,7 @@ _NAMES = {
         **_SENT,
         **_BUILT,
         **_JOB,
+        **_HOME,
         "artifact": "AIP_MODEL_DIR holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
         **_ALONE,
@@ -93,6 +96,7 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
     "sagemaker.flags"
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
+_NOT_OF_BODY = _ONLY_ALONE | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _HOME)
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
@@ -100,6 +104,7 @@ _NEEDS = {
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),
+    "network": ("train",),
     "archive": ("model",),
     "artifact": ("model",),
     "operations": ("model",),
@@ -137,7 +142,7 @@ def of_rehearsal(platforms: Iterable[str]) -> list[str]:
 
 def of_body(platform: str) -> list[str]:
     """What `onstage body` does for a request of this platform."""
-    return [one for one in CHECKS if one.split(".")[0] in ("project", platform) and one not in _ONLY_ALONE]
+    return [one for one in CHECKS if one.split(".")[0] in ("project", platform) and one not in _NOT_OF_BODY]
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

@@ -62,19 +62,36 @@ def ended_itself(report: Report, otherwise: str) -> Finding:
     )
 
 
+def left_checkpoint(folder: Path | None, place: str) -> str:
+    """What a job that was stopped leaves in `folder`, which is `place` in the cloud, in a sentence."""
+    states = sorted(folder.rglob("checkpoint")) if folder else []
+    # TensorFlow's own note says which one is the newest.
+    newest = [re.search(r'^model_checkpoint_path: "([^"]+)"', state.read_text(encoding="utf-8")) for state in states]
+    names = [found[1].rpartition("/")[2] for found in newest if found]
+    if names:
+        return f"the checkpoint {names[-1]} is left in {place}"
+    return f"no checkpoint is left{f' in {place}' if folder else ''}: all that was trained is lost"
+
+
 def missing_module(log: str, terms: Terms) -> str | None:
     """What to do about a module that the job did not find; None if that was not it."""
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", log)
     return terms.missing_module(missing[1]) if missing else None
 
 
-def at_home(answer: list[Finding] | str, log: str, terms: Terms, report: Report) -> list[Finding] | str:
+def at_home(
+    answer: list[Finding] | str, log: str, terms: Terms, report: Report, places: Mapping[str, str]
+) -> list[Finding] | str:
     """The answer of a check of a job's end, with places as their author knows them; as warnings, a large log, and the
     trainer's notes about the data, unless another check has shown them.
+
+    `places` are folders of this machine, by regular expressions, and what they are in the cloud.
     """
     findings = answer if isinstance(answer, list) else []
     for finding in findings:
         finding.detail = terms.at_home(sampled.rows_at_home(finding.detail, report.samples))
+        for here, there in places.items():
+            finding.detail, finding.cloud = re.sub(here, there, finding.detail), re.sub(here, there, finding.cloud)
     if terms.of_project and all(finding.warning for finding in findings):
         lines = dict.fromkeys(line for line in log.splitlines() if line.startswith("note: "))
         notes = [terms.at_home(line.removeprefix("note: ")) for line in lines]

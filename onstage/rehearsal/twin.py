@@ -58,7 +58,8 @@ class Twin:
     def _check(self, theirs: Mapping[str, Match]) -> list[Finding] | str:
         ours = self._first(self._lines)
         if len(ours) < len(self._patterns):
-            ended = self._failure or next((line for line in reversed(self._lines) if line.strip()), "it printed nothing")
+            said = [line for line in self._lines if line.strip()]
+            ended = self._failure or (said[-1] if said else "it printed nothing")
             what = f"the same job ran a second time, alongside, and did not come as far: {ended}"
             return [Finding(what, "rehearse again; if it stays so, look for what both share, such as a port or a file")]
         other = [name for name in self._patterns if not _close(theirs[name].value, ours[name].value)]

@@ -146,6 +146,10 @@ def test_a_project_without_a_mistake_passes_whose_data_is_a_file_and_a_pattern(c
     more = 'seed: int = 0\n    clip: float | None = None\n    note: str = "two words, [1] of $HOME"'
     change("src/trainer/model.py", "seed: int = 0", more)(copy)
     change("settings.toml", '"data/eval"', '"data/eval/iris.csv"')(copy)
+    # What travels may decide what the network is.
+    write("src/trainer/units.txt", "12")(copy)
+    units = 'int(__import__("pathlib").Path(__file__).with_name("units.txt").read_text())'
+    change("src/trainer/model.py", "Dense(hyperparameters.hidden_units", f"Dense({units}")(copy)
     ended = onstage("rehearse", "--epochs", "1", "--json", copy / "report.json", cwd=copy)
     assert ended.code == 0, ended.said
     report = json.loads((copy / "report.json").read_text(encoding="utf-8"))

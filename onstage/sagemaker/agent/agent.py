@@ -35,14 +35,15 @@ def run_training_job(
     grace: float = 10.0,
     on_line: Callable[[str], None] | None = None,
     background: threading.Event | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> JobResult:
     """Execute `body` below `folder`, which must not hold an earlier run; what it leaves goes to `store`.
 
     `python`, a path, runs the scripts. `time_limit` lowers MaxRuntimeInSeconds. A job out of time gets SIGTERM and,
     `grace` seconds later, SIGKILL: 120 in the cloud, where the toolkit does not pass SIGTERM on to the script.
     `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
-    with UserError when it is set. Raises UserError for a body that cannot be rehearsed; a job that fails is a
-    result like any other.
+    with UserError when it is set. `told` are variables that only a rehearsal sets.
+    Raises UserError for a body that cannot be rehearsed; a job that fails is a result like any other.
     """
     started = time.monotonic()
     folder = folder.resolve()
@@ -55,7 +56,7 @@ def run_training_job(
     limit = min(limits, key=lambda name: limits[name])
     hosts = lay_out(body, store, folder)
     outside = model_files(_OPT_ML)
-    job = _Job(hosts, folder, python, limits[limit], grace, on_line or (lambda _: None), background)
+    job = _Job(hosts, folder, python, limits[limit], grace, on_line or (lambda _: None), background, told or {})
     try:
         job.run(body, store)
     finally:
@@ -105,13 +106,14 @@ class _Job:
         grace: float,
         on_line: Callable[[str], None],
         background: threading.Event | None,
+        told: Mapping[str, str],
     ) -> None:
         self.exit_codes: dict[str, int | None] = {}
         self.late = False
         self.script_seconds = 0.0
         self.cut: list[str] = []
         self._hosts, self._folder, self._python, self._on_line = hosts, folder, python, on_line
-        self._background = background
+        self._background, self._told = background, told
         self._deadline, self._grace = time.monotonic() + limit, grace
         self._logs = {host.name: self.log_file(host).open("w", encoding="utf-8", newline="\n") for host in hosts}
         self._captured: dict[tuple[str, str], Captured] = {}
@@ -188,7 +190,7 @@ class _Job:
         for host in self._hosts:
             call = calls[host.name]
             command = call.started(python, host.base.as_posix())
-            environment = {**self._clean(host, python), **call.environment}
+            environment = {**self._clean(host, python), **call.environment, **self._told}
             # The toolkit prints whatever it reads as lines, whether these have ended or not.
             launches.append(processes.Launch(host.name, command, host.code, environment, cut=self.cut))
         self._run(launches, SCRIPT_ERRORS)

@@ -1,12 +1,22 @@
 """Runs a job's request body with the agent, and its model with the endpoint's container, and says what would fail."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, history, metric_checks, model_checks, pip_words, processes
+from onstage.checks.source_checks import Source
+from onstage.rehearsal import (
+    endpoint_checks,
+    history,
+    metric_checks,
+    model_checks,
+    network_checks,
+    pip_words,
+    processes,
+)
 from onstage.rehearsal.archives import unpack
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.operation_checks import Server, check_operations
@@ -16,6 +26,7 @@ from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent import request_forms
 from onstage.sagemaker.agent.agent import run_training_job
+from onstage.sagemaker.agent.layout import relocate
 from onstage.sagemaker.agent.outcome import JobResult
 from onstage.serving.archive import find_models, find_versions
 from onstage.serving.process import ServedModel, ServingProcess
@@ -36,11 +47,13 @@ def rehearse_job(
     container: Server | None,
     stack: ExitStack,
     twin: Twin | None = None,
+    code: Source | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `inputs` are the names of the model's inputs in the order of model.py, where that is known. `container` will serve
-    the model; a request from elsewhere does not name it. `twin` is the same job, to be compared with.
+    the model; a request from elsewhere does not name it. `twin` is the same job, to be compared with, `code` that of a
+    project, to be compared with what it makes at home.
     """
     if not report.wants(PLATFORM, "train"):
         return None
@@ -50,8 +63,12 @@ def rehearse_job(
 
     def train() -> list[Finding] | str:
         limit, line = terms.time_limit, partial(report.line, PLATFORM)
-        results.append(run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line))
-        return model_checks.at_home(_check_end(results[0], body, terms, report), results[0].log, terms, report)
+        told = network_checks.asked(folder, code) if code and report.wants(PLATFORM, "network") else None
+        results.append(
+            run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line, told=told)
+        )
+        places = {rf"{re.escape(str((folder / 'job').resolve()))}/algo-\d+/opt/ml": "/opt/ml"}
+        return model_checks.at_home(_check_end(results[0], body, terms, report), results[0].log, terms, report, places)
 
     # The server imports TensorFlow while the job trains.
     server = stack.enter_context(ServingProcess(PLATFORM))
@@ -61,6 +78,8 @@ def rehearse_job(
         report.run(PLATFORM, "metrics", lambda: _check_metrics(results[0], body, terms))
     else:
         report.skip(PLATFORM, "metrics", "the request has no MetricDefinitions")
+    if code and report.wants(PLATFORM, "network"):
+        network_checks.check(report, PLATFORM, folder)
     if not report.run(PLATFORM, "model", lambda: _check_model(results[0], model, terms)):
         return None
     report.run(PLATFORM, "archive", lambda: _check_archive(results[0], model, [*terms.places, folder]))
@@ -107,15 +126,20 @@ def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report:
 
 def _out_of_time(result: JobResult, body: Mapping[str, Any], tail: str, terms: Terms) -> Finding:
     over = all(processes.lingered(host.root) for host in result.hosts)
+    kept = body.get("CheckpointConfig")
+    folder = Path(relocate(kept.get("LocalPath", "/opt/ml/checkpoints"), result.hosts[0].root)) if kept else None
+    left = model_checks.left_checkpoint(folder, kept["S3Uri"] if kept else "")
     if result.limit == "MaxRuntimeInSeconds" and not over:
-        what = f"the job's MaxRuntimeInSeconds, {body['StoppingCondition']['MaxRuntimeInSeconds']} s, are over"
+        what = f"the job's MaxRuntimeInSeconds, {body['StoppingCondition']['MaxRuntimeInSeconds']} s, are over; {left}"
         return Finding(
             what,
             f"raise {'max_runtime in settings.toml' if terms.of_project else 'it'}, or train less",
             f"Stopped, MaxRuntimeExceeded\n{tail}",
         )
     most = body.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
-    otherwise = f"it would be paid for until MaxRuntimeInSeconds ({most} s), then: Stopped, MaxRuntimeExceeded\n{tail}"
+    otherwise = (
+        f"it would be paid for until MaxRuntimeInSeconds ({most} s), then: Stopped, MaxRuntimeExceeded; {left}\n{tail}"
+    )
     return model_checks.never_ended(result.log, over, otherwise, terms.longer)
 
 

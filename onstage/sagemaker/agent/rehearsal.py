@@ -107,7 +107,9 @@ def run(
             lambda line, enough: again(on_line=line, background=enough),
         )
         stack.callback(twin.stop)
-    return rehearse_job(report, body, store, folder, terms, page.inputs, server, stack, twin)
+    return rehearse_job(
+        report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project)
+    )
 
 
 def server_of(settings: Settings) -> Server:

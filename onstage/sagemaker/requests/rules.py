@@ -193,7 +193,9 @@ def _ranges(ranges: Body, path: Path, definition: Body, strategy: str) -> Iterat
                 continue
             if low >= high:
                 yield Problem(
-                    written((*where, "MaxValue")), f"{high:g} is not more than MinValue, {low:g}", "swap them"
+                    written((*where, "MaxValue")),
+                    f"{high:g} is not more than MinValue, {low:g}",
+                    _mend_range(low, high),
                 )
             if one.get("ScalingType") == "Logarithmic" and low <= 0:
                 message = f"{low:g} is not above 0, which a logarithmic scale needs"
@@ -276,3 +278,9 @@ _RULES: dict[str, tuple[Callable[[Body], Iterator[Problem]], ...]] = {
     "CreateModel": (_model,),
     "CreateTransformJob": (_transform_job,),
 }
+
+
+def _mend_range(low: float, high: float) -> str:
+    if low > high:
+        return "swap them"
+    return f"one value is no range: leave the range out and give {low:g} alone, or a higher MaxValue"

@@ -37,6 +37,7 @@ def run_custom_job(
     grace: float = 10.0,
     on_line: Callable[[str], None] | None = None,
     background: threading.Event | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> JobResult:
     """Execute `body` below `folder`, which must not hold an earlier run; what it writes to gs:// is in `store`.
 
@@ -44,8 +45,8 @@ def run_custom_job(
     job runs on top of it. `trial` is the number of a tuning job's trial, whose body requests.trials makes.
     `time_limit` lowers the request's timeout; a job out of time gets SIGTERM and, `grace` seconds later, SIGKILL.
     `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
-    with UserError when it is set. Raises UserError for a body that cannot be rehearsed; a job that fails is a
-    result like any other.
+    with UserError when it is set. `told` are variables that only a rehearsal sets.
+    Raises UserError for a body that cannot be rehearsed; a job that fails is a result like any other.
     """
     started = time.monotonic()
     folder, spec = folder.resolve(), body.get("jobSpec") or {}
@@ -55,8 +56,8 @@ def run_custom_job(
         limits["time_limit"] = time_limit
     limit = min(limits, key=lambda name: limits[name])
     replicas = lay_out(spec, store.root.resolve(), folder, trial)
-    told = on_line or (lambda _: None)
-    job = _Job(replicas, store.root.resolve(), folder, python, limits[limit], grace, told, background)
+    line = on_line or (lambda _: None)
+    job = _Job(replicas, store.root.resolve(), folder, python, limits[limit], grace, line, background, told or {})
     job.run()
     failed = None if job.late else next((one for one in replicas if job.exit_codes.get(one.name)), None)
     state = "CANCELLED" if job.late else "FAILED" if failed else "SUCCEEDED"
@@ -96,13 +97,14 @@ class _Job:
         grace: float,
         on_line: Callable[[str], None],
         background: threading.Event | None,
+        told: Mapping[str, str],
     ) -> None:
         self.exit_codes: dict[str, int | None] = {}
         self.late = False
         self.command_seconds = 0.0
         self._replicas, self._buckets, self._folder, self._python = replicas, buckets, folder, python
         self._deadline, self._grace, self._on_line = time.monotonic() + limit, grace, on_line
-        self._background = background
+        self._background, self._told = background, told
 
     def run(self) -> None:
         """Run every replica's commands one after the other, the replicas side by side."""
@@ -111,7 +113,7 @@ class _Job:
         for replica in self._replicas:
             own = overlay.create(self._folder / "environments" / replica.name, self._python, overlay.for_sdists())
             commands[replica.name] = self._commands(replica, own)
-            environments[replica.name] = {**processes.environment(replica.root, own), **replica.variables}
+            environments[replica.name] = {**processes.environment(replica.root, own), **replica.variables, **self._told}
         with CloudStorageProxy(self._buckets, self._folder) as storage:
             steps = max(map(len, commands.values()))
             for step in range(steps):

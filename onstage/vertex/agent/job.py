@@ -3,15 +3,24 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage.rehearsal import endpoint_checks, history, metric_checks, model_checks, pip_words, processes
+from onstage.checks.source_checks import Source
+from onstage.rehearsal import (
+    endpoint_checks,
+    history,
+    metric_checks,
+    model_checks,
+    network_checks,
+    pip_words,
+    processes,
+)
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.model_files import model_files
-from onstage.rehearsal.operation_checks import Server, check_operations
+from onstage.rehearsal.operation_checks import check_operations
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.twin import Twin
@@ -21,11 +30,9 @@ from onstage.serving.process import ServedModel, ServingProcess
 from onstage.vertex.agent import request_forms
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.outcome import JobResult
+from onstage.vertex.agent.task import Task
 
 PLATFORM = "vertex"
-# Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, variables of a container
-# whose model names no routes.
-PREBUILT_ROUTE = "/v1/endpoints/1234/deployedModels/5678"
 # Containers of a model from elsewhere, by its layout: Google's prebuilt one, and TensorFlow Serving.
 GOOGLES: Mapping[str, Any] = {}
 TENSORFLOW_SERVING: Mapping[str, Any] = {"healthRoute": "/v1/models/model", "predictRoute": "/v1/models/model:predict"}
@@ -34,62 +41,6 @@ TENSORFLOW_SERVING: Mapping[str, Any] = {"healthRoute": "/v1/models/model", "pre
 UNHEALTHY = (
     "Model server never became ready. Please validate that your model file or container configuration are valid."
 )
-# In bytes. Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
-SHARED_LIMIT, DEDICATED_LIMIT = 1536 * 1024, 10 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Task:
-    """A job to run, and how its model is to be served.
-
-    `metrics` are those that it should print, `objective` the one that tuning looks at. `container` is the model's
-    containerSpec; of a job from elsewhere, which has none, it follows from the layout of the model. `dedicated` is the
-    kind of the endpoint. `trial` is the number of a tuning job's trial. `server` is the container's version of
-    TensorFlow; a job from elsewhere names none.
-    """
-
-    body: Mapping[str, Any]
-    container: Mapping[str, Any]
-    dedicated: bool
-    metrics: Sequence[str]
-    objective: str
-    trial: str | None = None
-    server: Server | None = None
-
-    @property
-    def health(self) -> str:
-        """The container's health route."""
-        return self.container.get("healthRoute", PREBUILT_ROUTE)
-
-    @property
-    def predict(self) -> str:
-        """The container's predict route."""
-        return self.container.get("predictRoute", f"{PREBUILT_ROUTE}:predict")
-
-    @property
-    def patterns(self) -> dict[str, str]:
-        """How the metrics stand in the log."""
-        return {name: rf"\b{re.escape(name)}=([0-9.eE+-]+)" for name in self.metrics}
-
-    @property
-    def limit(self) -> int:
-        """The largest request and response, in bytes."""
-        return DEDICATED_LIMIT if self.dedicated else SHARED_LIMIT
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether the container wants saved_model.pb itself in the artifact's folder: Google's does."""
-        return "predictRoute" not in self.container
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the container's process is told."""
-        return {
-            "AIP_HEALTH_ROUTE": self.health,
-            "AIP_PREDICT_ROUTE": self.predict,
-            "AIP_MODE": "PREDICTION",
-            "PAYLOAD_LIMIT": str(self.limit),
-        }
 
 
 def rehearse_job(
@@ -100,10 +51,11 @@ def rehearse_job(
     terms: Terms,
     stack: ExitStack,
     twin: Twin | None = None,
+    code: Source | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
-    `twin` is the same job, to be compared with.
+    `twin` is the same job, to be compared with, `code` that of a project, to be compared with what it makes at home.
     """
     if not report.wants(PLATFORM, "train"):
         return None
@@ -112,11 +64,11 @@ def rehearse_job(
     versions: dict[int, Path] = {}
 
     def train() -> list[Finding] | str:
-        limit, line = terms.time_limit, partial(report.line, PLATFORM)
-        results.append(
-            run_custom_job(task.body, store, folder, time_limit=limit, trial=task.trial, grace=2, on_line=line)
-        )
-        return model_checks.at_home(_check_end(results[0], task, terms, report), results[0].log, terms, report)
+        run = partial(run_custom_job, task.body, store, folder, trial=task.trial, time_limit=terms.time_limit, grace=2)
+        told = network_checks.asked(folder.parent, code) if code and report.wants(PLATFORM, "network") else None
+        results.append(run(on_line=partial(report.line, PLATFORM), told=told))
+        end = _check_end(results[0], task, store, terms, report)
+        return model_checks.at_home(end, results[0].log, terms, report, _places(folder.resolve(), store))
 
     server, before = None, model_files(store.root)
     if terms.of_project:
@@ -132,6 +84,8 @@ def rehearse_job(
         report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task, store, terms))
     else:
         report.skip(PLATFORM, "metrics", "a CustomJob names no metric: what it prints is for people")
+    if code and report.wants(PLATFORM, "network"):
+        network_checks.check(report, PLATFORM, folder.parent)
     if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions, terms)):
         return None
     server = server or stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
@@ -172,7 +126,7 @@ def _name(task: Task) -> str:
     return next((match[1] for match in told if match), "model")
 
 
-def _check_end(result: JobResult, task: Task, terms: Terms, report: Report) -> list[Finding] | str:
+def _check_end(result: JobResult, task: Task, store: LocalStore, terms: Terms, report: Report) -> list[Finding] | str:
     if result.state == "JOB_STATE_SUCCEEDED":
         has_metrics = any(f"{name}=" in result.log for name in task.metrics)
         if terms.of_project and not result.model_files and not has_metrics and not result.stray_places:
@@ -181,7 +135,7 @@ def _check_end(result: JobResult, task: Task, terms: Terms, report: Report) -> l
         return left or f"{result.state}; {result.overhead_seconds:.1f} s of it were the agent's"
     tail = model_checks.log_end(result.log)
     if result.state == "JOB_STATE_CANCELLED":
-        return [_out_of_time(result, task, tail, terms)]
+        return [_out_of_time(result, task, store, tail, terms)]
     name = next(replica for replica in result.replicas if replica.exit_code).name
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
     # A message of the trainer's own says it all; a stack trace needs its last lines.
@@ -192,15 +146,17 @@ def _check_end(result: JobResult, task: Task, terms: Terms, report: Report) -> l
     return [Finding(f"{name}: {headline.removeprefix('error: ')}", _advice(result, terms), cloud)]
 
 
-def _out_of_time(result: JobResult, task: Task, tail: str, terms: Terms) -> Finding:
+def _out_of_time(result: JobResult, task: Task, store: LocalStore, tail: str, terms: Terms) -> Finding:
     timeout = (task.body["jobSpec"].get("scheduling") or {}).get("timeout", "604800s")
     over = all(processes.lingered(replica.root) for replica in result.replicas)
+    base = next(iter(_output(task, store)), None)
+    left = model_checks.left_checkpoint(base and base / "checkpoints", "AIP_CHECKPOINT_DIR")
     if result.limit == "timeout" and not over:
-        what = f"the job's timeout, {timeout}, is over"
+        what = f"the job's timeout, {timeout}, is over; {left}"
         return Finding(
             what, f"raise {'timeout in [vertex] of settings.toml' if terms.of_project else 'it'}, or train less", tail
         )
-    otherwise = f"it would be paid for until its timeout, {timeout}\n{tail}"
+    otherwise = f"it would be paid for until its timeout, {timeout}; {left}\n{tail}"
     return model_checks.never_ended(result.log, over, otherwise, terms.longer)
 
 
@@ -234,6 +190,17 @@ def _check_metrics(result: JobResult, task: Task, store: LocalStore, terms: Term
         "the tuning service learns nothing from the trial",
     )
     return [unreported, *(answer if isinstance(answer, list) else ())]
+
+
+def _places(folder: Path, store: LocalStore) -> dict[str, str]:
+    """Folders of this machine, by regular expressions, and what they are in a container."""
+    job, buckets = re.escape(str(folder)), re.escape(str(store.root.resolve()))
+    return {
+        rf"{job}/environments/[^/\s]+/lib/python3\.\d+/site-packages": "site-packages",
+        rf"{job}/workerpool\d+-\d+/work": "",
+        rf"{job}/workerpool\d+-\d+/(home|tmp)": r"/\1",
+        rf"{buckets}/": "/gcs/",
+    }
 
 
 def _output(task: Task, store: LocalStore) -> list[Path]:

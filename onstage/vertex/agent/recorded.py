@@ -16,9 +16,10 @@ from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 from onstage.vertex.agent import recorded_package
-from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
+from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.replicas import task
+from onstage.vertex.agent.task import Task
 from onstage.vertex.requests import images, validate
 from onstage.vertex.requests.trials import trial
 

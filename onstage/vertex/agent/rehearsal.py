@@ -24,9 +24,10 @@ from onstage.settings import Settings
 from onstage.vertex.agent import package_checks
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.gcs_checks import check_gcs
-from onstage.vertex.agent.job import PLATFORM, Task, rehearse_job
+from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.package import build_sdist
+from onstage.vertex.agent.task import Task
 from onstage.vertex.requests import bodies, images, validate
 from onstage.vertex.requests.locations import job_name
 
@@ -109,7 +110,7 @@ def run(
         again = partial(run_custom_job, other, store, folder / "again", time_limit=terms.time_limit, grace=2)
         twin = Twin(task.patterns, lambda line, enough: again(on_line=line, background=enough))
         stack.callback(twin.stop)
-    return rehearse_job(report, task, store, folder / "job", terms, stack, twin)
+    return rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
 
 
 def _elsewhere(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -191,7 +191,9 @@ def _range(parameter: Body, kind: str, path: Path) -> Iterator[Problem]:
         return
     low, high = float(spec.get("minValue", 0)), float(spec.get("maxValue", 0))
     if low >= high:
-        yield Problem(written((*where, "maxValue")), f"{high:g} is not more than minValue, {low:g}", "swap them")
+        yield Problem(
+            written((*where, "maxValue")), f"{high:g} is not more than minValue, {low:g}", _mend_range(low, high)
+        )
     if parameter.get("scaleType") in ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE") and low <= 0:
         message = f"{low:g} is not above 0, which a logarithmic scale needs"
         yield Problem(written((*where, "minValue")), message, 'choose a larger low, or scale="linear"')
@@ -262,3 +264,9 @@ RULES: dict[str, tuple[Callable[[Body, date], Iterator[Problem]], ...]] = {
     "DeployModelRequest": (_deploy_model,),
     "BatchPredictionJob": (_batch_prediction_job,),
 }
+
+
+def _mend_range(low: float, high: float) -> str:
+    if low > high:
+        return "swap them"
+    return f"one value is no range: leave the range out and give {low:g} alone, or a higher maxValue"

@@ -15,6 +15,7 @@ ENTRY = "src/sagemaker_entry.py"
 
 REPORTING = "src/trainer/reporting.py"
 PRINTED = 'print(f"epoch={epoch} " + " ".join(f"{name}={value:.6g}" for name, value in metrics.items()), flush=True)'
+FILES = 'len(__import__("glob").glob("data/*/*.csv"))'
 UNCALLED = """\
 class Uncalled(CsvReader):
     def batches(self, training, batch_size, seed=0):
@@ -42,7 +43,11 @@ SEEN_IN_THE_JOB = [
             both(change("settings.toml", "time_limit = 300", "time_limit = 3"),
                  change(ENTRY, "    job = make_run", "    while True:\n        pass\n    job = make_run")),
             ["the program had not ended when the rehearsal's time_limit was over; it was at sagemaker_entry.py, line ",
-             "in run", "Stopped, MaxRuntimeExceeded", "look for a loop without an end", "3600 s"]),
+             "in run", "Stopped, MaxRuntimeExceeded", "look for a loop without an end", "3600 s",
+             "; no checkpoint is left in s3://rehearsal-bucket/"]),
+    Mistake("a file beside the code that does not travel", "train",
+            change(ENTRY, "    job = make_run", '    Path(__file__).with_name(".words").open()\n    job = make_run'),
+            ["FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/code/.words'"]),
     Mistake("a thread that outlives the training", "train",
             change(ENTRY, "    train(job)",
                    "    train(job)\n    import threading\n    threading.Timer(600, print).start()"),
@@ -50,6 +55,11 @@ SEEN_IN_THE_JOB = [
     Mistake("a program that model.py ends", "train",
             change(MODEL, "    hidden = keras.layers.Conc", "    raise SystemExit(0)\n    hidden = keras.layers.Conc"),
             ["ended the program, before the training was done: raise SystemExit(0)"]),
+    Mistake("a network that the project's folder decides", "network",
+            change(MODEL, "Dense(hyperparameters.hidden_units", f"Dense(16 + {FILES}"),
+            ["the job makes another network than this machine does: dense/kernel has (4, 18) float32 here and (4, 16)",
+             "Here src/trainer/model.py, line 41, looks for data/*/*.csv; src/trainer/model.py, line 41, lists data",
+             "the job has neither this folder nor this shell", "make it a hyperparameter"]),
     Mistake("a metric line that no regex matches", "metrics",
             change("src/trainer/reporting.py", 'f"{name}={value:.6g}"', 'f"{name}: {value:.6g}"'),
             ["no line of the log has the metric val_accuracy", "val_accuracy=([0-9.eE+-]+)", "and flush them"]),

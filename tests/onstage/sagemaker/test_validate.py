@@ -61,7 +61,11 @@ OTHER_MISTAKES: dict[str, tuple[str, dict[str, Any], str, Any, str | None, str]]
         "'rate' is also in StaticHyperParameters",
     ),
     "range that ends before it begins": (
-        "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MaxValue", "0.05", None, "0.05 is not more than MinValue",
+        "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MaxValue", "0.05", None, "0.05 is not more than MinValue.*swap them",
+    ),
+    "range of one value": (
+        "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MaxValue", "0.1", None,
+        "one value is no range: leave the range out and give 0.1 alone, or a higher MaxValue",
     ),
     "logarithm of zero": (
         "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MinValue", "0", None, "0 is not above 0, which a logarithmic",

@@ -75,6 +75,19 @@ def test_a_mistake_that_only_the_job_shows_is_named(mistake: Mistake, broken: Pa
     assert mistake.check in failed(report), said
 
 
+def test_a_variable_of_this_shell_that_changes_the_network_is_named(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_UNITS", "20")
+    units = 'int(__import__("os").environ.get("MY_UNITS", 16))'
+    mistake = Mistake("", "network", change(MODEL, "Dense(hyperparameters.hidden_units", f"Dense({units}"), [
+        "dense/kernel has (4, 20) float32 here and (4, 16) float32 in the job",
+        "Here src/trainer/model.py, line 41, asks for the variable MY_UNITS",
+    ])  # fmt: skip
+    report, said = rehearse(mistake, broken, "vertex")
+    assert failed(report) == {"network"}, said
+
+
 def test_a_project_for_the_prebuilt_container_passes(broken: Path) -> None:
     PREBUILT(broken)
     before = (broken / "data/train/iris.csv").read_bytes()

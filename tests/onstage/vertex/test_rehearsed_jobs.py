@@ -18,7 +18,8 @@ from onstage.sections import Vertex
 from onstage.serving.process import ServingProcess
 from onstage.settings import load
 from onstage.vertex.agent import rehearsal
-from onstage.vertex.agent.job import Task, rehearse_job
+from onstage.vertex.agent.job import rehearse_job
+from onstage.vertex.agent.task import Task
 
 
 class Jobs:
@@ -148,6 +149,27 @@ def test_a_trial_that_reports_nothing_is_named_and_one_that_does_passes(jobs: Jo
     shutil.rmtree(jobs.folder / "store"), shutil.rmtree(jobs.folder / "run")
     found = jobs(script.replace("echo loss=0.5", "echo loss=0.7"), trial="2")["metrics"]
     assert "loss is 0.7 in the log, and the trainer reported 0.5" in found
+
+
+@pytest.mark.parametrize(
+    ("before", "left"),
+    [
+        ("mkdir $PWD/x", "no checkpoint is left in AIP_CHECKPOINT_DIR: all that was trained is lost"),
+        ("C=/gcs/bucket/job/checkpoints; mkdir -p $C; echo 'model_checkpoint_path: \"ckpt-2\"' > $C/checkpoint",
+         "the checkpoint ckpt-2 is left in AIP_CHECKPOINT_DIR"),
+    ],
+)  # fmt: skip
+def test_a_job_that_is_stopped_says_which_checkpoint_it_leaves(jobs: Jobs, before: str, left: str) -> None:
+    assert left in jobs(f"{before}; sleep 60", time_limit=1)["train"]
+
+
+def test_places_of_a_job_are_named_as_in_the_cloud(jobs: Jobs) -> None:
+    found = jobs("ls MODEL $PWD/one $HOME/two; exit 3")["train"]
+    assert "'/one'" in found and "'/home/two'" in found
+    assert str(jobs.folder) not in found, found
+    shutil.rmtree(jobs.folder / "store"), shutil.rmtree(jobs.folder / "run")
+    found = jobs("ls MODEL/none; exit 3")["train"]
+    assert "'/gcs/bucket/job/model/none'" in found and str(jobs.folder) not in found, found
 
 
 def test_the_endpoint_takes_what_the_api_lets_through(model: Path) -> None:

@@ -2,6 +2,8 @@
 """The one training story, the same on a laptop, on SageMaker and on Vertex AI."""
 
 import math
+import os
+import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +81,9 @@ def _train(run: Run) -> Result:
     with keeping_weights(run):
         request, response = export(network, reader, run.export_dir)
     print(f"model: {run.export_dir}", flush=True)
+    # A rehearsal compares the network with the one that the project's folder makes.
+    if look := os.environ.get("ONSTAGE_LOOK"):
+        runpy.run_path(look)["look"](hyperparameters, reader)
     return Result(metrics, run.export_dir, request, response)
 
 
