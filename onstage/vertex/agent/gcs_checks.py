@@ -4,7 +4,9 @@ https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system
 """
 
 import ast
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from onstage.checks.names import Names, names_of
 from onstage.checks.source_checks import Source
@@ -16,7 +18,12 @@ _PATHS = {f"pathlib.{name}" for name in ("Path", "PurePath", "PosixPath", "PureP
 _FILE_FUNCTIONS = {
     "open", "io.open", "os.listdir", "os.makedirs", "os.mkdir", "os.path.exists", "os.path.isdir", "os.path.isfile",
     "os.remove", "os.rename", "os.replace", "os.stat", "os.walk", "glob.glob", "glob.iglob", "shutil.copy",
-    "shutil.copyfile", "shutil.copytree", "shutil.move", "shutil.rmtree",
+    "shutil.copyfile", "shutil.copytree", "shutil.move", "shutil.rmtree", "numpy.load", "numpy.loadtxt",
+    "numpy.genfromtxt", "numpy.fromfile", "PIL.Image.open", "gzip.open", "zipfile.ZipFile", "tarfile.open",
+}  # fmt: skip
+# These take an open file as well.
+_TAKES_FILES = {
+    "numpy.load", "numpy.loadtxt", "numpy.genfromtxt", "PIL.Image.open", "gzip.open", "zipfile.ZipFile",
 }  # fmt: skip
 # Not in place, and not at once: an object is written as a whole, and a rename is a copy and a deletion.
 _RENAMES = {"os.rename", "os.replace", "os.link", "os.symlink", "os.truncate", "tensorflow.io.gfile.rename"}
@@ -30,6 +37,7 @@ def check_gcs(code: Source) -> list[Finding]:
     for file, tree in code.trees.items():
         names = names_of(tree)
         uris, mounted = _Places(tree, names, _is_uri), _Places(tree, names, _is_mounted)
+        findings += _reader_findings(code, file, tree, names)
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
@@ -37,6 +45,26 @@ def check_gcs(code: Source) -> list[Finding]:
             found = _uri_finding(node, name, uris) or _mount_finding(node, name, mounted)
             if found:
                 found.file, found.line = code.name(file), node.lineno
+                findings.append(found)
+    return findings
+
+
+def _reader_findings(code: Source, file: Path, tree: ast.Module, names: Names) -> list[Finding]:
+    """The same for `train` and `evaluation` of a Reader's `prepare`, which are gs:// places in a job.
+
+    One that asks what they begin with, or has tf.io.gfile, may well know.
+    """
+    findings = []
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for methods in ({one.name: one for one in each.body if isinstance(one, ast.FunctionDef)} for each in classes):
+        prepare = methods.get("prepare")
+        if "batches" not in methods or prepare is None or re.search(r"gfile|://", ast.unparse(prepare)):
+            continue
+        places = _Places(prepare, names, _is_uri, {one.arg for one in prepare.args.args[1:3]})
+        for call in (node for node in ast.walk(prepare) if isinstance(node, ast.Call)):
+            if found := _uri_finding(call, names.of(call.func), places):
+                found.detail += f"; `{ast.unparse(call.args[0])}` of {prepare.name} is such a place in a job"
+                found.file, found.line = code.name(file), call.lineno
                 findings.append(found)
     return findings
 
@@ -54,7 +82,8 @@ def _uri_finding(call: ast.Call, name: str, uris: "_Places") -> Finding | None:
     if name in _FILE_FUNCTIONS:
         return Finding(
             f"{written}() does not know gs://",
-            f"use tf.io.gfile, such as tf.io.gfile.{_gfile(name)}",
+            f"use tf.io.gfile, such as tf.io.gfile.{_gfile(name)}"
+            + (f": {written}(tf.io.gfile.GFile(place, 'rb'))" if name in _TAKES_FILES else ""),
             "FileNotFoundError: [Errno 2] No such file or directory: 'gs://...'",
         )
     return None
@@ -89,9 +118,11 @@ def _mount_finding(call: ast.Call, name: str, mounted: "_Places") -> Finding | N
 class _Places:
     """Expressions of a file that are put together from a place, and the names that are given one."""
 
-    def __init__(self, tree: ast.Module, names: Names, is_place: Callable[[ast.expr], bool]) -> None:
+    def __init__(
+        self, tree: ast.AST, names: Names, is_place: Callable[[ast.expr], bool], given: Iterable[str] = ()
+    ) -> None:
         self._names, self._is_place = names, is_place
-        self._given: set[str] = set()
+        self._given = set(given)
         # In the order of the file, so one name may follow from another.
         for node in ast.walk(tree):
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value and self.hold(node.value):

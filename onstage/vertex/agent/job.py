@@ -165,6 +165,10 @@ def _advice(result: JobResult, terms: Terms) -> str:
         return "keep gs:// a text and use tf.io.gfile: pathlib and os.path make gs:/ of it"
     if re.search(r"No such file or directory: b?['\"]/gcs", result.log):
         return "read and write gs://... with tf.io.gfile: it is the same place, and a rehearsal has no folder /gcs"
+    if re.search(
+        r"No such file or directory: b?['\"]gs://|gs://\S+ not found|install gcsfs", result.log, re.IGNORECASE
+    ):
+        return "open it with tf.io.gfile.GFile(place, 'rb'), which knows gs://, and hand the open file on"
     return model_checks.missing_module(result.log, terms) or terms.again
 
 

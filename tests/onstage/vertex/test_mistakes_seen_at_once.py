@@ -12,6 +12,14 @@ from onstage.vertex.agent.package_checks import check_imports_inside, check_modu
 from tests.conftest import Bake
 from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, names, rehearse
 
+READER = """
+class Mine:
+    def prepare(self, train, evaluation):
+        {}
+
+    def batches(self, training, batch_size, seed=0):
+        return None"""
+
 SEEN_AT_ONCE = [
     Mistake("an executor image past its end of availability", "images",
             change("settings.toml", "\nmachine_type", '\npackage = "executor"\nmachine_type'),
@@ -60,6 +68,12 @@ SEEN_AT_ONCE = [
     Mistake("pathlib by another name", "gcs",
             add(MODEL, 'from pathlib import Path as P\n\n\ndef words():\n    return P("gs://bucket/words.txt")'),
             ["P() makes gs:/ of gs://"]),
+    Mistake("a Reader that opens its data with open()", "gcs",
+            add(MODEL, READER.format("rows = open(train).readlines()")),
+            ["line 53: open() does not know gs://; `train` of prepare is such a place in a job", "tf.io.gfile.GFile"]),
+    Mistake("a Reader that hands its data to NumPy", "gcs",
+            add(MODEL, READER.format('import numpy\n        rows = numpy.load(evaluation + "/rows.npy")')),
+            ["numpy.load() does not know gs://", "tf.io.gfile.GFile: numpy.load(tf.io.gfile.GFile(place, 'rb'))"]),
     Mistake("a write that /gcs cannot do", "gcs",
             add(MODEL, 'def note(text):\n    with open("/gcs/bucket/log.txt", "a") as file:\n        file.write(text)'),
             ["line 51: open() with mode 'a' changes a file in place, and /gcs cannot", "copy it when it is done"]),
@@ -101,6 +115,29 @@ MORE = [Path(name) for name in sorted(gfile.listdir("gs://bucket"))]
 
 def read(open):
     return open("gs://bucket/words.txt")
+
+
+class Mine:
+    def prepare(self, train, evaluation):
+        with tf.io.gfile.GFile(train) as file:
+            open(os.path.join(tempfile.gettempdir(), "copy.txt"), "w").write(file.read())
+
+    def batches(self, training, batch_size, seed=0):
+        return None
+
+
+class Here:
+    def prepare(self, train, evaluation):
+        assert not train.startswith("gs://"), "for this machine only"
+        open(train).close()
+
+    def batches(self, training, batch_size, seed=0):
+        return None
+
+
+class Other:
+    def prepare(self, train, evaluation):
+        open(train).close()
 
 
 def note(text):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,12 @@ def test_a_trial_that_reports_nothing_is_named_and_one_that_does_passes(jobs: Jo
 )  # fmt: skip
 def test_a_job_that_is_stopped_says_which_checkpoint_it_leaves(jobs: Jobs, before: str, left: str) -> None:
     assert left in jobs(f"{before}; sleep 60", time_limit=1)["train"]
+
+
+@pytest.mark.parametrize("code", ["open('gs://b/x')", "__import__('numpy').loadtxt('gs://b/x.csv')"])
+def test_a_place_that_the_job_could_not_open_is_to_be_opened_with_tensorflow(jobs: Jobs, code: str) -> None:
+    found = jobs(f'{sys.executable} -c "{code}"')["train"]
+    assert "FileNotFoundError" in found and "open it with tf.io.gfile.GFile(place, 'rb'), which knows gs://" in found
 
 
 def test_places_of_a_job_are_named_as_in_the_cloud(jobs: Jobs) -> None:

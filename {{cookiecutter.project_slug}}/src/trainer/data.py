@@ -35,7 +35,10 @@ class Reader(Protocol):
     """What training needs of data. `CsvReader` is one; `model.DATA` may be another, for images or text."""
 
     def prepare(self, train: str, evaluation: str) -> None:
-        """Find and check the data before any training, learn statistics from `train`. Raises DataError."""
+        """Find and check the data before any training, learn statistics from `train`. Raises DataError.
+
+        Each is a file, a folder or a pattern, in a job of Vertex AI a gs:// place: tf.io.gfile opens and lists all.
+        """
 
     @property
     def train_rows(self) -> int: ...
