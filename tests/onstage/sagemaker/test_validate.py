@@ -61,7 +61,7 @@ OTHER_MISTAKES: dict[str, tuple[str, dict[str, Any], str, Any, str | None, str]]
         "'rate' is also in StaticHyperParameters",
     ),
     "range that ends before it begins": (
-        "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MaxValue", "0.05", None, "0.05 is not more than MinValue.*swap",
+        "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MaxValue", "0.05", None, "not more than MinValue.*swap them",
     ),
     "range of one value": (
         "CreateHyperParameterTuningJob", TUNING, f"{RATE}.MaxValue", "0.1", None,
