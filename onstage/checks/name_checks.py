@@ -27,8 +27,11 @@ ENDLESS = {
 _NOBODYS = {"test", "tests", "docs", "examples", "scripts"}
 
 
-def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
-    """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey."""
+def check_names(code: Source, image: Image, platform: str, *, is_project: bool = True) -> list[Finding]:
+    """Names in `src/` that would be imported in place of a library, and a setup.py, which SageMaker would obey.
+
+    Elsewhere than in a project of the template, that may be meant.
+    """
     findings = []
     # Whatever is not known of the image: TensorFlow's it is.
     libraries = import_names({*(image.packages or ()), "tensorflow", "keras", "numpy", platform})
@@ -47,7 +50,10 @@ def check_names(code: Source, image: Image, platform: str) -> list[Finding]:
                 Finding(
                     f"{code.name(code.folder / top)}: SageMaker would install {code.place} and run it with python -m, "
                     "not the entry file",
-                    "move it to the project's folder, where Vertex AI's setup.py belongs",
+                    "move it to the project's folder, where Vertex AI's setup.py belongs"
+                    if is_project
+                    else "take it out of the source, unless that is meant",
+                    warning=not is_project,
                 )
             )
         elif _hides(code, top) and (stem in sys.stdlib_module_names or stem in libraries):

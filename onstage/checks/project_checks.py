@@ -33,7 +33,7 @@ def check_source(report: Report, platform: str, code: Source, image: Image | Non
             report.skip(platform, name, f"the image is not known here{hint}")
         return True
     is_readable = report.run(platform, "code", lambda: source_checks.check_syntax(code, image)) and report.run(
-        platform, "names", lambda: name_checks.check_names(code, image, platform)
+        platform, "names", lambda: name_checks.check_names(code, image, platform, is_project=not hint)
     )
     if image.packages is None:
         for name in ("requirements", "imports"):

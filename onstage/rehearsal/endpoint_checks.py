@@ -12,6 +12,9 @@ from onstage.serving.answers import difference, parse, rows
 
 # Source: InvokeEndpoint: a model has 60 seconds to answer; Vertex AI's gives it as many.
 SECONDS = 60
+# How TensorFlow names the operation of a graph that failed.
+_IN_GRAPH = "[[{{"
+_RESPONSE = '"response": {"predictions": ...}'
 # The server is on this machine, and a company's proxy (HTTP_PROXY), which `trust_env` would ask, does not know it.
 
 
@@ -37,15 +40,23 @@ def check_answers(
 ) -> list[Finding] | str:
     """Every form of the trainer's example request is answered as the trainer's own model answered it.
 
-    `response` is that answer; without one, as of a job from elsewhere, every form has to be answered. `not_carried` are
-    forms that the platform's container makes something else of, and why.
+    `response` is that answer; without one, as of a job from elsewhere, the request is made up, and every form has to be
+    answered unless the model's graph itself refuses what is in it. `not_carried` are forms that the platform's
+    container makes something else of, and why.
     """
     expected = rows(response) if response else None
-    asked, findings = [], []
+    asked, findings, by_graph = [], [], []
     for form in forms:
         asked.append(form.name)
         if problem := _problem(ask(url, form), expected):
             findings.append(Finding(f"a request as {form.name}: {problem}", "see the request: onstage serve"))
+            by_graph += [problem] if _IN_GRAPH in problem else []
+    if expected is None and findings and len(by_graph) == len(asked):
+        made_up = f"{by_graph[0]}. The request is made up, of zeros and empty texts: a real one may be answered"
+        fix = (
+            f'leave one with the model, in assets.extra/example.json: {{"request": {{"instances": ...}}, {_RESPONSE}}}'
+        )
+        return [Finding(made_up, fix, warning=True)]
     others = f"; not asked: {'; '.join(not_carried)}" if not_carried else ""
     return findings or f"{'as the trainer has it' if expected else 'answered'}: {', '.join(asked)}{others}"
 

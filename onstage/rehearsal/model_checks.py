@@ -177,4 +177,4 @@ def example(model: Path, served: ServedModel) -> dict[str, Any]:
     """The request that the trainer left with its model, and its answer; else one that fits the signature, and none."""
     for file in sorted(model.rglob("assets.extra/example.json"), reverse=True):
         return json.loads(file.read_text(encoding="utf-8"))
-    return {"request": served.examples.get("serving_default") or next(iter(served.examples.values())), "response": None}
+    return {"request": served.example, "response": None}

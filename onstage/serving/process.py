@@ -35,6 +35,14 @@ class ServedModel:
     examples: dict[str, dict[str, Any]]
     problems: list[str]
 
+    @property
+    def example(self) -> dict[str, Any]:
+        """A correct request: to the signature that is asked by default or, where there is none of its name, by name."""
+        if "serving_default" in self.examples:
+            return self.examples["serving_default"]
+        name, request = next(iter(self.examples.items()))
+        return {**request, "signature_name": name}
+
 
 class ServingProcess(AbstractContextManager["ServingProcess"]):
     """A model server that has neither the project nor Keras. Use `with`, or call `stop`.

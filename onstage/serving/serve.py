@@ -22,8 +22,7 @@ def serve(folder: Path, port: int, platform: str) -> None:
 
 def description(url: str, model: ServedModel, route: str) -> str:
     """The address, the signatures and a request that works, to copy into a shell."""
-    name = "serving_default" if "serving_default" in model.examples else next(iter(model.examples))
-    body = shlex.quote(json.dumps(model.examples[name]))
+    body = shlex.quote(json.dumps(model.example))
     signatures = "".join(f"\n  {key}: {takes}" for key, takes in model.signatures.items())
     return (
         f"serving version {model.version} at {url}{route}; Ctrl-C ends it\nsignatures:{signatures}\n"

@@ -58,6 +58,16 @@ def test_tensorflow_is_in_every_image(tmp_path: Path, name: str, is_named: bool)
     assert bool(check_names(code(tmp_path, name=name), UNKNOWN, "sagemaker")) == is_named
 
 
+def test_a_setup_py_beside_the_script_is_a_mistake_in_a_project_and_a_warning_elsewhere(tmp_path: Path) -> None:
+    source = code(tmp_path, name="setup.py")
+    for is_project in (True, False):
+        (found,) = check_names(source, UNKNOWN, "sagemaker", is_project=is_project)
+        assert "and run it with python -m, not the entry file" in found.detail
+        assert found.warning != is_project
+        assert found.fix.startswith("move it" if is_project else "take it out of the source, unless that is meant")
+    assert check_names(source, UNKNOWN, "vertex") == []
+
+
 def test_distributions_are_known_by_what_they_are_imported_by() -> None:
     names = import_names({"protobuf", "pillow", "pyzmq", "tensorflow-cpu", "nobody-has-it", "scikit-learn"})
     assert {"google", "PIL", "zmq", "tensorflow", "nobody_has_it", "sklearn"} <= names

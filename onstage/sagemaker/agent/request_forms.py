@@ -19,13 +19,18 @@ def right(request: dict[str, Any], inputs: list[str]) -> tuple[list[Form], list[
     """
     from onstage.serving.model_server.sagemaker_front import from_csv, from_json
 
+    if "instances" not in request:
+        return [Form("inputs", _JSON, json.dumps(request))], ["rows, which an input without a first dimension has not"]
     instances = request["instances"]
+    named_signature = {name: value for name, value in request.items() if name == "signature_name"}
     lines = "\n".join(json.dumps(row) for row in instances)
     are_lists = isinstance(instances[0], list)
     forms = [
         Form("instances", _JSON, json.dumps(request)),
-        Form("inputs", _JSON, json.dumps({"inputs": columns(instances)})),
+        Form("inputs", _JSON, json.dumps({"inputs": columns(instances), **named_signature})),
     ]
+    if named_signature:
+        return forms, ["application/jsonlines, bare rows and text/csv, which cannot name a signature"]
     # Source: tensorflowServing.js of AWS's container: rows without a name are taken, a row a line or as list of lists.
     offered = [
         (Form("application/jsonlines", "application/jsonlines", lines), from_json),
@@ -39,7 +44,7 @@ def right(request: dict[str, Any], inputs: list[str]) -> tuple[list[Form], list[
         if _is(made, instances):
             forms.append(form)
         else:
-            refused.append(f"{form.name}, of which the container makes {made[:60]}")
+            refused.append(f"{form.name}, of which the container makes {made[:60]}{'...' * (len(made) > 60)}")
     if are_lists and len(inputs) == len(instances[0]):
         named = [dict(zip(inputs, row, strict=True)) for row in instances]
         body = json.dumps({"signature_name": "named", "instances": named})
@@ -62,7 +67,7 @@ def _csv(instances: list[Any]) -> str:
 
 def wrong(request: dict[str, Any]) -> Iterator[Form]:
     """Requests that get an error."""
-    instances = request["instances"]
+    instances = request.get("instances", [0])
     unknown_signature = json.dumps({"signature_name": "none", "instances": instances})
     yield Form("another content type", "application/xml", "<row/>", 415)
     yield Form("broken JSON", "application/json", '{"instances": [', 400)

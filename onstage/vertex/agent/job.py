@@ -96,6 +96,10 @@ def rehearse_job(
     report.run(PLATFORM, "health", lambda: endpoint_checks.check_health(f"{server.url}{task.health}", UNHEALTHY))
     model = versions[max(versions)]
     example, url = model_checks.example(model, served[0]), f"{server.url}{task.predict}"
+    if why := request_forms.not_carried(example["request"]):
+        fix = "give the model a signature serving_default, whose inputs begin with a free dimension: [None, ...]"
+        report.run(PLATFORM, "predictions", lambda: [Finding(why, fix, "every request is answered with 400")])
+        return None
     forms = list(request_forms.right(example["request"]))
     report.run(PLATFORM, "limits", lambda: _check_limits(task, forms, len(example["request"]["instances"])))
     report.run(PLATFORM, "predictions", lambda: endpoint_checks.check_answers(url, forms, example["response"]))

@@ -10,6 +10,15 @@ from onstage.serving.answers import columns
 JSON = "application/json"
 
 
+def not_carried(request: dict[str, Any]) -> str | None:
+    """Why the API lets no request to a signature through; None where it does."""
+    if "instances" not in request:
+        return "an input of the signature has no first dimension, and requests of Vertex AI are rows"
+    if "signature_name" in request:
+        return f"the model has no signature serving_default, and requests cannot name {request['signature_name']}"
+    return None
+
+
 def right(request: dict[str, Any]) -> Iterator[Form]:
     """Every form of a request's rows: the API lets no columns and no signature's name through."""
     instances = request["instances"]

@@ -276,3 +276,54 @@ def test_what_is_no_archive_of_code_is_one_line(folder: Path, name: str, said: s
     ended = onstage("body", "job.json", "--source", name, "--channel", "train=houses.csv", cwd=folder)
     assert (ended.code, ended.err.count("\n")) == (2, 1), ended.said
     assert ended.err.startswith(f"error: {name} {said}"), ended.err
+
+
+SIGNATURES = """
+import os
+
+import tensorflow as tf
+
+
+class Model(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="picture")])
+    def picture(self, picture):
+        decoded = tf.map_fn(lambda one: tf.io.decode_jpeg(one, 3), picture, fn_output_signature=tf.uint8)
+        return {"size": tf.shape(decoded)[1:2]}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32, name="x"), tf.TensorSpec([None], tf.float32, name="y")])
+    def scalar(self, x, y):
+        return {"product": x * y}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def text(self, text):
+        return {"length": tf.strings.length(text)}
+
+
+print("loss: 0.5", flush=True)
+model, names = Model(), dict(one.split("=") for one in os.environ["SIGNATURES"].split())
+signatures = {name: getattr(model, function) for name, function in names.items()}
+tf.saved_model.save(model, os.environ["SM_MODEL_DIR"] + "/1", signatures=signatures)
+"""
+
+
+@pytest.mark.parametrize(
+    ("signatures", "status", "said"),
+    [
+        ("serving_default=text other=scalar", "passed", "answered: instances, inputs, application/jsonlines"),
+        ("serving_default=picture", "warning", "The request is made up, of zeros and empty texts: a real one may be"),
+        ("serving_default=scalar", "passed", "answered: inputs; not asked: rows, which an input without a first dimen"),
+        (
+            "other=text",
+            "passed",
+            "answered: instances, inputs; not asked: application/jsonlines, bare rows and text/csv",
+        ),
+    ],
+)
+def test_a_model_of_any_signature_is_asked_as_it_can_be(folder: Path, signatures: str, status: str, said: str) -> None:
+    (folder / TRAIN).write_text(SIGNATURES, encoding="utf-8")
+    edit(folder, lambda content: content.update(Environment={"SIGNATURES": signatures}))
+    ended, checks = body(folder)
+    assert ended.code == 0, ended.said
+    assert checks["sagemaker.predictions"][0] == status
+    assert said in checks["sagemaker.predictions"][1]
+    assert "unknown signature" in checks["sagemaker.refusals"][1]
