@@ -43,6 +43,10 @@ def recognise(content: Mapping[str, Any], name: str) -> Recorded | None:
         return None
     whole = {"jobSpec": content} if "workerPoolSpecs" in keys else content
     body = validate.spelt(kind, whole)
+    for spec in (body.get("jobSpec"), body.get("trialJobSpec")):
+        pools = spec.get("workerPoolSpecs") if isinstance(spec, dict) else None
+        if isinstance(pools, list):
+            pools[:] = [{} if isinstance(pool, dict) and _is_empty(pool) else pool for pool in pools]
     texts = list(_texts(body))
     located = next(filter(None, map(_LOCATION.search, texts)), None)
     region = located[1] if located else next((one for text in texts for one in images.region_names(text)), "")
@@ -53,6 +57,11 @@ def recognise(content: Mapping[str, Any], name: str) -> Recorded | None:
     # gcloud is told the name beside these two.
     named = {} if kind == "CustomJob" and "jobSpec" in keys else {"displayName": name}
     return Recorded(kind, {**named, **body}, left_out, region)
+
+
+def _is_empty(pool: Mapping[str, Any]) -> bool:
+    """Whether a pool has nothing but what the SDK writes of one: a replicaCount of 0, lists without items."""
+    return not any(value for name, value in pool.items() if str(value) != "0" or name != "replicaCount")
 
 
 def rehearse(report: Report, request: Recorded, given: Given, terms: Terms) -> None:

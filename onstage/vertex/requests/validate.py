@@ -66,24 +66,36 @@ def members(kind: str) -> frozenset[str]:
 
 
 def spelt(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with the API's own names for members in another spelling, such as job_spec, which the API takes, too."""
-    messages, _ = _schema()
-    answered: dict[str, Any] = _spelt(messages, kind, body)
+    """A body with the API's own names for members in another spelling, such as job_spec, and for the numbers of
+    enumerations, as the SDK's to_dict has them: the API takes both, too.
+    """
+    messages, enums = _schema()
+    answered: dict[str, Any] = _spelt(messages, enums, kind, body)
     return answered
 
 
-def _spelt(messages: dict[str, Any], kind: str, value: Any) -> Any:
+def _spelt(messages: dict[str, Any], enums: dict[str, Any], kind: str, value: Any) -> Any:
     if isinstance(value, list):
-        return [_spelt(messages, kind, item) for item in value]
+        return [_spelt(messages, enums, kind, item) for item in value]
+    if kind in enums and isinstance(value, int) and not isinstance(value, bool):
+        return next((name for name, number in enums[kind].items() if number == value), value)
     known = messages.get(kind)
     if known is None or not isinstance(value, Mapping):
         return value
     named = [(spelling(str(key), known), item) for key, item in value.items() if item is not None]
+    named = [(key, item) for key, item in named if not (known.get(key, {}).get("type") in enums and _is_none(item))]
     # The names in a map are its owner's.
     return {
-        key: _spelt(messages, known[key]["type"], item) if key in known and known[key].get("many") != "map" else item
+        key: _spelt(messages, enums, known[key]["type"], item)
+        if key in known and known[key].get("many") != "map"
+        else item
         for key, item in named
     }
+
+
+def _is_none(item: Any) -> bool:
+    """Whether a value of an enumeration says nothing, as what the SDK writes of one that was not set."""
+    return item == 0 or (isinstance(item, str) and item.endswith("_UNSPECIFIED"))
 
 
 def _sdk_problems(kind: str, body: dict[str, Any]) -> Iterator[Problem]:
@@ -186,8 +198,11 @@ def _scalar(kind: str, value: Any, path: problem.Path) -> Iterator[Problem]:
         yield Problem(written(path), f"{value} is too large")
 
 
-def _enum(allowed: list[str], value: Any, path: problem.Path) -> Iterator[Problem]:
-    if not isinstance(value, str):
+def _enum(numbers: Mapping[str, int], value: Any, path: problem.Path) -> Iterator[Problem]:
+    allowed = list(numbers)
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield _WrongType(written(path), f"{value} is the number of nothing that is known", "write the name")
+    elif not isinstance(value, str):
         yield _WrongType(written(path), f"must be a text, not {_shown(value)}")
     elif value not in allowed:
         near = get_close_matches(value.upper(), allowed, n=3)

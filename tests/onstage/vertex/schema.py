@@ -30,9 +30,9 @@ ENUM, MESSAGE = 14, 11
 
 
 def schema() -> dict[str, Any]:
-    """The messages by name, each with its members by their JSON names; the enumerations by name."""
+    """The messages by name, each with its members by their JSON names; the enumerations, the numbers of their names."""
     messages: dict[str, Any] = {}
-    enums: dict[str, list[str]] = {}
+    enums: dict[str, dict[str, int]] = {}
     waiting = list(ROOTS)
     while waiting:
         name = waiting.pop()
@@ -72,7 +72,7 @@ def text() -> str:
     return "{\n" + "\n".join(lines) + "\n }\n}\n"
 
 
-def _member(field: Any, enums: dict[str, list[str]], waiting: list[str]) -> dict[str, Any]:
+def _member(field: Any, enums: dict[str, dict[str, int]], waiting: list[str]) -> dict[str, Any]:
     repeated = field.is_repeated() if callable(getattr(field, "is_repeated", None)) else field.is_repeated
     mapped = field.message_type is not None and field.message_type.GetOptions().map_entry
     value = field.message_type.fields_by_name["value"] if mapped else field
@@ -84,10 +84,10 @@ def _member(field: Any, enums: dict[str, list[str]], waiting: list[str]) -> dict
     return member
 
 
-def _kind(field: Any, enums: dict[str, list[str]], waiting: list[str]) -> str:
+def _kind(field: Any, enums: dict[str, dict[str, int]], waiting: list[str]) -> str:
     if field.type == ENUM:
         name = _short(field.enum_type.full_name)
-        enums[name] = [value.name for value in field.enum_type.values if value.number]
+        enums[name] = {value.name: value.number for value in field.enum_type.values if value.number}
         return name
     if field.type != MESSAGE:
         return KINDS[field.type]

@@ -4,12 +4,14 @@ strictly."""
 import json
 import os
 import subprocess
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onstage.settings import Vertex
+from onstage.vertex.agent import recorded
 from onstage.vertex.requests import bodies, validate
 from tests.conftest import ROOT
 from tests.emulators.vertex import VertexServer
@@ -250,6 +252,41 @@ def test_the_stored_schema_is_what_the_installed_protos_say(python: Path) -> Non
         [python, Path(__file__).with_name("schema.py")], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout == Path(validate.__file__).with_name("schema.json").read_text(encoding="utf-8")
+
+
+TO_DICT = """
+import json, sys
+from google.cloud.aiplatform_v1 import types
+bodies = {}
+for kind, body in json.load(sys.stdin):
+    message = getattr(types, kind).from_json(json.dumps(body))
+    # As gcloud has it, a pool that is left out stands there.
+    spec = message.job_spec if kind == "CustomJob" else message.trial_job_spec
+    spec.worker_pool_specs.append(types.WorkerPoolSpec())
+    for numbers in (True, False):
+        bodies[f"{kind} {numbers}"] = type(message).to_dict(message, use_integers_for_enums=numbers)
+    bodies[f"{kind} JSON"] = json.loads(type(message).to_json(message))
+print(json.dumps(bodies, default=str))
+"""
+
+
+def test_a_job_as_the_sdk_shows_it_with_numbers_of_enumerations_and_empty_pools_is_a_request(python: Path) -> None:
+    cloud = Vertex(**FULL)
+    options = {"max_trials": 4, "parallel": 2, "algorithm": "RANDOM_SEARCH"}
+    tuning = bodies.tuning_job(cloud, "iris", "t", Hyperparameters(), run.Objective("val_loss", "minimize"), **options)
+    sent = [
+        ("CustomJob", bodies.custom_job(cloud, "iris", "job-1", {"epochs": 2})),
+        ("HyperparameterTuningJob", tuning),
+    ]
+    shown = json.loads(asked(python, TO_DICT, sent))
+    assert isinstance(
+        shown["CustomJob True"]["job_spec"]["worker_pool_specs"][0]["machine_spec"]["accelerator_type"], int
+    )
+    for name, body in shown.items():
+        request = recorded.recognise(body, "job")
+        assert request and request.kind == name.split()[0]
+        found = validate.problems(request.kind, request.body, cloud.region, today=date.min)
+        assert [str(one) for one in found] == [], name
 
 
 def test_a_body_that_we_refuse_for_a_name_or_a_type_is_refused_by_the_protos(python: Path) -> None:

@@ -133,6 +133,7 @@ REFUSED: list[tuple[str, Callable[[dict[str, Any]], None], str, str]] = [
     ("HyperparameterTuningJob", put("parallelTrialCount", 11), "is 11, more than maxTrialCount (10)", "10 or less"),
     ("HyperparameterTuningJob", put("maxTrialCount", 0), "maxTrialCount: is 0; it must be 1 or more", ""),
     ("HyperparameterTuningJob", put("studySpec.metrics.0.goal", "MINIMISE"), "did you mean MINIMIZE?", ""),
+    ("HyperparameterTuningJob", put("studySpec.algorithm", 99), "99 is the number of nothing that is", "the name"),
     ("HyperparameterTuningJob", put("studySpec.algorithm", "GRID_SEARCH"),
      "GRID_SEARCH takes no real numbers", "RANDOM_SEARCH"),
     ("HyperparameterTuningJob", put("studySpec.parameters.0.doubleValueSpec.minValue", 0),
