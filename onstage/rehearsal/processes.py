@@ -189,10 +189,11 @@ def lingered(root: Path) -> bool:
 
 def _hold_back(group: int) -> None:
     """Let a process group, which is a session, have a third of what others get."""
-    os.setpriority(os.PRIO_PGRP, group, _BEHIND)
+    priority = min(19, os.getpriority(os.PRIO_PROCESS, 0) + _BEHIND)
+    os.setpriority(os.PRIO_PGRP, group, priority)
     # Where Linux shares the processor out among sessions first, that counts within one only.
     with contextlib.suppress(OSError):
-        Path(f"/proc/{group}/autogroup").write_text(str(_BEHIND), encoding="utf-8")
+        Path(f"/proc/{group}/autogroup").write_text(str(priority), encoding="utf-8")
 
 
 def _as_it_comes(stream: IO[bytes], cut: list[str]) -> Iterator[bytes]:
