@@ -33,7 +33,7 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "files", "model",
+            "__init__", "checkpoints", "columns", "data", "decoding", "encoding", "export", "fields", "files", "model",
             "notes", "predictor", "reporting", "rows", "run", "scan", "training",
             "explaining", "loop", "networks", "store",
         )
@@ -42,7 +42,7 @@ ALWAYS = {
 SAGEMAKER = {"src/sagemaker_entry.py", "tests/test_sagemaker.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in", "tests/test_vertex.py"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 3500
+MOST_FILES, MOST_LINES = 45, 3600
 
 
 def files_of(project: Path) -> set[str]:

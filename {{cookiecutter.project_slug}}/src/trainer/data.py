@@ -1,7 +1,6 @@
 # Owned by the template; read it when your data is no table of numbers and categories.
 """From files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
 
-import math
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -9,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from trainer import files, rows
-from trainer.columns import Column, DataError, Dropped, Table, Target
+from trainer.columns import Column, DataError, Table
+from trainer.decoding import Batch, parse_records, parse_text
 from trainer.encoding import Encoder, Predict, Signatures, Tensors, encoded_as, reserve_names
 from trainer.fields import not_a_text
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
@@ -25,10 +25,6 @@ PARALLEL_FILES = 16
 FORMAT = 1
 EXAMPLES = 3
 _CHANNEL = {True: "train", False: "eval"}
-_NO_NUMBER = -(2**63)
-
-# Features, target, weight; the first dimension of each tensor is the batch.
-Batch = tuple[Tensors, tf.Tensor, tf.Tensor]
 
 
 class Reader(Protocol):
@@ -224,18 +220,8 @@ class CsvReader:
     def _parsed(self, training: bool, lines: tf.Tensor) -> Batch:
         """Raw features, the target as a text, "" where there is none, and the weight."""
         if self._records[training]:
-            kinds = {column.name: _feature(column) for column in self.table.columns if column.dtype}
-            values = tf.io.parse_example(lines, kinds)
-            raw = {column.key: values[column.name] for column in self.table.columns if column.dtype}
-        else:
-            # Dropped columns too: with its select_cols, decode_csv would accept a row with a field too many.
-            defaults = [_record_default(column) for column in self._columns]
-            empty = self.table.missing_text
-            fields = tf.io.decode_csv(lines, defaults, field_delim=self.table.delimiter, na_value=empty)
-            raw = {column.key: value for column, value in zip(self._columns, fields, strict=True) if column.dtype}
-        text = _as_text(raw.pop(self.table.target.key))
-        weight = raw.pop(self.table.weight.key) if self.table.weight else tf.ones_like(text, tf.float32)
-        return raw, text, weight
+            return parse_records(self.table, lines)
+        return parse_text(self.table, self._columns, lines)
 
     def _look(self, training: bool, lines: tf.Tensor) -> dict:
         rows = self._cleaned(training, lines)
@@ -323,29 +309,3 @@ class CsvReader:
 
 def _reason(error: tf.errors.OpError) -> str:
     return error.message.partition(" [Op:")[0].rpartition("} ")[2]
-
-
-def _record_default(column: Column) -> tf.Tensor:
-    # decode_csv refuses an empty field where the default is an empty tensor.
-    if isinstance(column, Target):
-        return tf.constant([""] if column.drop_missing else [], tf.string)
-    if isinstance(column, Dropped):
-        return tf.constant([""])
-    return tf.constant([] if column.default is None else [column.default], column.dtype)
-
-
-def _feature(column: Column) -> tf.io.FixedLenFeature:
-    """How a column stands in a tf.train.Example; a feature that is not there is an empty field."""
-    default = column.default
-    if isinstance(column, Target) and column.drop_missing:
-        default = {"string": "", "int64": _NO_NUMBER}.get(column.dtype, math.nan)
-    return tf.io.FixedLenFeature([], column.dtype, default)
-
-
-def _as_text(target: tf.Tensor) -> tf.Tensor:
-    if target.dtype == tf.string:
-        return target
-    if target.dtype == tf.int64:
-        return tf.where(target == _NO_NUMBER, "", tf.strings.as_string(target))
-    # With as many digits as a float32 has.
-    return tf.where(tf.math.is_nan(target), "", tf.strings.as_string(target, precision=9, scientific=True))
