@@ -80,19 +80,20 @@ class Shards:
         return self.stem.with_name(f".{self.name(number)}.part")
 
     def add(self, number: int, rows: int, begin: Place, end: Place, *, last: bool) -> None:
-        """Give a written shard its name, and note it; one without rows is none."""
+        """Note a written shard, and give it its name; one without rows is none."""
         part = self.temporary(number)
         if rows:
-            shard = Shard(self.name(number), rows, part.stat().st_size, begin, end)
-            part.replace(self.stem.with_name(shard.name))
-            self.list[number : number + 1] = [shard]
-        else:
-            part.unlink()
+            self.list[number : number + 1] = [Shard(self.name(number), rows, part.stat().st_size, begin, end)]
         self.finished |= last
         content = {"made_of": self.made_of, "finished": self.finished, "shards": [asdict(one) for one in self.list]}
         note = self._file.with_name(f"{self._file.name}.part")
         note.write_text(json.dumps(content), encoding="utf-8")
         note.replace(self._file)
+        # The note first: killed between the two, a run leaves a shard that is missing, not one that nobody knows.
+        if rows:
+            part.replace(self.stem.with_name(self.name(number)))
+        else:
+            part.unlink()
 
     def _read(self) -> None:
         try:
