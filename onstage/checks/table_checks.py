@@ -108,11 +108,7 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
     samples.update({channel: look.sample.with_count(look.looked, counts[channel]) for channel, look in looks.items()})
     if shards:
         # Which takes TensorFlow: the job's first pass does it.
-        said = ", ".join(
-            f"{channel} {_files(len(read[channel]))}{'' if taken.is_all else ' (a sample; --all-rows takes all)'}"
-            for channel, taken in samples.items()
-        )
-        return findings or f"{said}; TFRecord shards, which are not looked at before the job"
+        return findings or f"{_line(samples, looks)}; TFRecord shards, which are not looked at before the job"
     try:
         notes = page.find_notes(looks["train"].seen, looks["eval"].seen)
     except UserError as error:

@@ -198,7 +198,7 @@ ACCEPTED = {
         both(renamed(TRAIN, "data/train/a.tfrecord"), renamed(EVAL, "data/eval/b.tfrecord-00000-of-00001"),
              *(lambda project, file=file: (project / file).write_bytes(RECORD)
                for file in ("data/train/a.tfrecord", "data/eval/b.tfrecord-00000-of-00001"))),
-        "train 1 file, eval 1 file; TFRecord shards, which are not looked at before the job"),
+        "train 1 row of 1 file, eval 1 row of 1 file; TFRecord shards, which are not looked at before the job"),
     "many rows": (LONGER, "train 1,620 rows of 1 file, eval 30 rows of 1 file"),
     "many rows and blank lines": (both(LONGER, add(TRAIN, "\n\n5.0,3.0,1.0,0.2,setosa")), "train 1,621 rows of 1 file"),
 }  # fmt: skip

@@ -208,7 +208,7 @@ def test_shards_and_packed_files_in_folders_are_converted_sampled_and_trained_on
     ended = onstage("rehearse", "--verbose", "--epochs", "1", cwd=project)
     assert ended.code == 0, ended.said
     assert "rows of 3 files, eval 60 of 69 rows of 1 file (a sample; --all-rows takes all)" in ended.out
-    assert "not looked at before the job: TFRecord shards" in ended.out
+    assert "; TFRecord shards, which are not looked at before the job" in ended.out
     # One of the sixty has no target.
     for platform in ("sagemaker", "vertex"):
         assert f"{platform}: train: 59 rows, eval: 60 rows" in ended.out
