@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.onstage.processes import until
 
+ROOT = Path(__file__).resolve().parents[2]
 # Where there is no forking, each imports for itself.
 _CONTEXT = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
 _CONTEXT.set_forkserver_preload(
@@ -54,7 +55,13 @@ def onstage(*words: str | Path, cwd: Path, environment: Environment | None = Non
             stream.write_text(text if stream is streams[0] else "", encoding="utf-8")
         arguments = (list(map(str, words)), str(cwd), _variables(environment), list(map(str, streams)))
         process = _CONTEXT.Process(target=_run, args=arguments)
-        process.start()
+        here = Path.cwd()
+        # The server that it is forked from starts with the first, and has to find these modules.
+        os.chdir(ROOT)
+        try:
+            process.start()
+        finally:
+            os.chdir(here)
         process.join(120)
         if process.is_alive():
             process.kill()
