@@ -57,6 +57,11 @@ _ENDPOINT = {
 _HOME = {"network": "build_model makes the same network in the job as in the project's folder"}
 # Of a project's job, where no other platform has one.
 _ALONE = {"seed": "a second training with the same seed begins as the first (with both platforms: both.weights)"}
+# Of a project, whose trainer can be asked.
+_REPLAYED = {
+    "replay": "the objective of the endpoint's answers to rows of the evaluation data is that of the checkpoint",
+    "probes": "rows that the data does not have are answered with numbers (warnings: values beyond the data's)",
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -68,6 +73,7 @@ _NAMES = {
         "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
         **_ALONE,
+        **_REPLAYED,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -81,6 +87,7 @@ _NAMES = {
         "artifact": "AIP_MODEL_DIR holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
         **_ALONE,
+        **_REPLAYED,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -96,7 +103,9 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
     "sagemaker.flags"
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
-_NOT_OF_BODY = _ONLY_ALONE | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _HOME)
+_NOT_OF_BODY = _ONLY_ALONE | frozenset(
+    f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED)
+)
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
@@ -109,7 +118,7 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed"), ("load",)),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
 }
 # Without what these make, nothing that follows can be done.
 ESSENTIAL = frozenset(

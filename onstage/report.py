@@ -25,6 +25,10 @@ _COLOURS = {
 }
 
 
+class NotDoneError(Exception):
+    """Why a check could not be done here, which it found out on its way."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One line of the report, or of several findings of a check each one.
@@ -132,7 +136,8 @@ class Report:
     def run(self, platform: str, name: str, check: Callable[[], Any]) -> bool:
         """Run one check; return whether what comes after it can be done.
 
-        A check answers with findings (a list), with a detail (a text) or with nothing, or raises UserError.
+        A check answers with findings (a list), with a detail (a text) or with nothing, or raises UserError; with
+        NotDoneError it is skipped.
         """
         if not self.wants(platform, name):
             return f"{platform}.{name}" not in ESSENTIAL
@@ -145,6 +150,9 @@ class Report:
             answer = [Finding(str(error))]
             if verbosity.is_verbose():
                 self._print(escape(traceback.format_exc()))
+        except NotDoneError as undone:
+            self._add(Check(platform, name, "skipped", time.monotonic() - started, str(undone)))
+            return True
         findings = answer if isinstance(answer, list) else []
         seconds = time.monotonic() - started
         reason = self.ignore.get(f"{platform}.{name}")

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
-from onstage.rehearsal import processes, sampled, unseen
+from onstage.rehearsal import processes, replay, sampled, unseen
 from onstage.rehearsal.endpoint_checks import Form, ask
+from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Finding, Report
 from onstage.serving.answers import TOLERANCE, difference, rows
 from onstage.serving.process import ServingProcess
@@ -24,13 +25,17 @@ NOTHING_TO_RUN = "an ignored check found what the job cannot do without: there i
 
 @dataclass(frozen=True)
 class Served:
-    """A model that its platform's endpoint serves: the SavedModel's folder, and a request that works."""
+    """A model that its platform's endpoint serves: the SavedModel's folder, and a request that works.
+
+    `checkpoints` is where the job of a project left its checkpoints.
+    """
 
     platform: str
     server: ServingProcess
     predict_url: str
     model: Path
     request: dict[str, Any]
+    checkpoints: Path | None = None
 
 
 class Rehearsal(Protocol):
@@ -71,7 +76,8 @@ def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings
             checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
-        run_all(report, checked)
+        with ExitStack() as stack:
+            run_all(report, _replayed(report, checked, [one.PLATFORM for one in wanted], settings, stack))
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
@@ -81,6 +87,28 @@ def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings
             report.run(platform, "train", lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:
         report.not_seen += unseen.settings_of(report, settings, argv, is_trained=bool(trained))
+
+
+def _replayed(
+    report: Report,
+    runs: Sequence[Callable[[ExitStack], Served | None]],
+    platforms: Sequence[str],
+    settings: Settings,
+    stack: ExitStack,
+) -> Sequence[Callable[[ExitStack], Served | None]]:
+    """`runs`, each of which then sends rows of the data through its endpoint."""
+    if not any(report.wants(platform, name) for platform in platforms for name in replay.NAMES):
+        return runs
+    assert report.project, "the static checks have passed"
+    trained = stack.enter_context(TrainedNetwork(report, settings, report.project[1]))
+
+    def run(before: Callable[[ExitStack], Served | None], inner: ExitStack) -> Served | None:
+        served = before(inner)
+        if served:
+            replay.run(report, served.platform, served.predict_url, served.checkpoints, trained)
+        return served
+
+    return [partial(run, one) for one in runs]
 
 
 def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:

@@ -94,7 +94,8 @@ def rehearse_job(
     if twin:
         twin.compare(report, PLATFORM, results[0].log)
     versions = find_versions(next(iter(find_models(model).values())))
-    return Served(PLATFORM, server, url, versions[max(versions)], example["request"])
+    checkpoints = results[0].hosts[0].base / "checkpoints"
+    return Served(PLATFORM, server, url, versions[max(versions)], example["request"], checkpoints)
 
 
 def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report: Report) -> list[Finding] | str:

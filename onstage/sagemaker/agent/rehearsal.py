@@ -16,6 +16,7 @@ from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
+from onstage.rehearsal.trained import link_samples
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent import toolkit
@@ -162,9 +163,4 @@ def _findings(operation: str, body: dict[str, Any], region: str | None) -> list[
 
 def _channels(places: Locations, report: Report, folder: Path) -> dict[str, Path]:
     """Every channel's URI, and a folder that holds what an upload of the same data, or of a sample, would put there."""
-    mounts = {}
-    for channel, sample in report.samples.items():
-        mounts[places.channel(channel)] = folder / "data" / channel
-        for name, part in sample.parts.items():
-            part.write(folder / "data" / channel / name, link=True)
-    return mounts
+    return {places.channel(channel): place for channel, place in link_samples(report, folder / "data").items()}

@@ -107,7 +107,9 @@ def rehearse_job(
     report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
     if twin:
         twin.compare(report, PLATFORM, result.log)
-    return Served(PLATFORM, server, url, model, example["request"])
+    place = task.body["jobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix")
+    checkpoints = store.path(place) / "checkpoints" if place else None
+    return Served(PLATFORM, server, url, model, example["request"], checkpoints)
 
 
 def _with_any_model(result: JobResult, buckets: Path, before: set[tuple[Path, int]]) -> JobResult:

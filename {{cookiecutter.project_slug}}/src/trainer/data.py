@@ -51,8 +51,10 @@ class Reader(Protocol):
     def signatures(self, predict: Predict) -> tuple[Signatures, list]:
         """Serving signatures (name to function and its input signature), and the layers they use beside the model."""
 
-    def examples(self) -> list:
-        """A few rows as JSON values, in the form that the signature `serving_default` takes as `instances`."""
+    def examples(self, count: int = EXAMPLES) -> list:
+        """The first `count` rows of `batches(False)`, in its order, as JSON values: what a client sends as `instances`
+        to the signature `serving_default`.
+        """
 
     def check_output(self, output: tf.Tensor) -> str | None:
         """What is wrong with a model that answers a batch of data with `output`, in words."""
