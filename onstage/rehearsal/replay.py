@@ -100,9 +100,17 @@ def answers_to(url: str, instances: Sequence[Any], most: int) -> tuple[Refused, 
 
 
 def shown(row: Any) -> str:
-    """A row as a client sends it; the beginning of a long one."""
-    text = json.dumps(row)
+    """A row as a client sends it, with the digits of a float32; the beginning of a long one."""
+    text = json.dumps(_short(row))
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        found = {key: _short(one) for key, one in pairs}
+        return found if isinstance(value, dict) else list(found.values())
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def _difference(found: dict[str, Any], instances: Sequence[Any], count: str, trained: TrainedNetwork) -> list[Finding]:

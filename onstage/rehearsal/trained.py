@@ -78,23 +78,23 @@ class TrainedNetwork(AbstractContextManager["TrainedNetwork"]):
         with self._lock:
             if not self._described:
                 self._described = self._reply()
-            if "unable" in self._described:
-                raise NotDoneError(self._at_home(self._described["unable"]))
-            return self._described
+            return self._answered(self._described)
 
     def ask(self, question: str, **details: Any) -> Any:
         """The answer of a method of trained_network/network.py."""
         _ = self.content
         with self._lock:
             self._write({"ask": question, **details})
-            answer = self._reply()
-        if isinstance(answer, dict) and "unable" in answer:
-            raise NotDoneError(self._at_home(answer["unable"]))
-        return answer
+            return self._answered(self._reply())
 
     def file(self, place: list[Any] | None) -> tuple[str, int | None]:
         """A place in the data as its author knows it."""
         return (self._at_home(place[0]), place[1]) if place else ("", None)
+
+    def _answered(self, reply: dict[str, Any]) -> Any:
+        if "unable" in reply:
+            raise NotDoneError(self._at_home(reply["unable"]))
+        return reply["answer"]
 
     def _at_home(self, text: str) -> str:
         for channel, location in self._settings.data:
@@ -111,14 +111,14 @@ class TrainedNetwork(AbstractContextManager["TrainedNetwork"]):
             # `_reply` says it.
             return
 
-    def _reply(self) -> Any:
+    def _reply(self) -> dict[str, Any]:
         try:
             reply = self._replies.get(timeout=_SECONDS)
         except queue.Empty:
             raise NotDoneError(f"the trained network has not answered for {_SECONDS:.0f} s") from None
         if reply is None:
             said = self._log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-            raise NotDoneError(f"the process of the trained network ended with code {self._process.wait()}: {said}")
+            raise NotDoneError(f"the process of the trained network has ended: {said}")
         return reply
 
     def _read(self) -> None:

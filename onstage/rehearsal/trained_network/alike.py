@@ -71,7 +71,7 @@ def first_difference(expected: dict[str, np.ndarray], answers: list[Any], relati
             differs &= ~unsure
         if differs.any() and (not wrong.any() or differs.argmax() < wrong.argmax()):
             row = int(differs.argmax())
-            what = f"{key or 'it'} is {_shown(found[key][row])}, not {_shown(_plain(value[row]))}"
+            what = f"{key or 'the answer'} is {_shown(found[key][row])}, not {_shown(_plain(value[row]))}"
         wrong |= differs
     return {"differ": int(wrong.sum()), "first": int(wrong.argmax()), "what": what} if wrong.any() else None
 
@@ -104,8 +104,7 @@ def _differs(value: np.ndarray, found: list[Any], relative: float) -> np.ndarray
         array = np.array(found, float)
         if array.shape != value.shape:
             raise ValueError
-        equal: np.ndarray = close(value, array, relative).reshape(len(value), -1).all(axis=1)
-        return ~equal
+        return (~close(value, array, relative)).reshape(len(value), -1).max(axis=1, initial=False)
     return np.array([one != other for one, other in zip(_plain(value), found, strict=True)])
 
 

@@ -36,20 +36,20 @@ def main() -> None:
     trained: Any = None
     try:
         trained = Network(told)
-        _reply(replies, trained.described())
+        _reply(replies, {"answer": trained.described()})
     except Exception as error:  # noqa: BLE001 - the researcher's code raises what it likes; all of it is reported
         _reply(replies, {"unable": _words(error)})
     while True:
         command = json.loads(commands.get())
         try:
-            _reply(replies, getattr(trained, command.pop("ask"))(**command))
+            _reply(replies, {"answer": getattr(trained, command.pop("ask"))(**command)})
         except Exception as error:  # noqa: BLE001 - as before
             _reply(replies, {"unable": _words(error)})
 
 
 def _words(error: Exception) -> str:
     """What is to be said of an exception, on one line, with the researcher's own line where one raised it."""
-    if type(error).__name__ in ("UserError", "DataError"):
+    if type(error).__name__ in ("UserError", "DataError", "UnableError"):
         return " ".join(str(error).split())
     with contextlib.suppress(ImportError, AttributeError):
         from trainer.explaining import explain
@@ -66,7 +66,7 @@ def _own_standard_output() -> TextIO:
     return replies
 
 
-def _reply(replies: TextIO, content: Any) -> None:
+def _reply(replies: TextIO, content: dict[str, Any]) -> None:
     replies.write(json.dumps(content) + "\n")
     replies.flush()
 
