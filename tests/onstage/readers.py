@@ -18,7 +18,8 @@ from trainer.run import Objective
 
 
 def load(folder):
-    rows = np.loadtxt(folder + "/iris.csv", delimiter=",", skiprows=1, usecols=(0, 1, 2, 3), dtype="float32")
+    with tf.io.gfile.GFile(folder + "/iris.csv") as file:
+        rows = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(0, 1, 2, 3), dtype="float32")
     return rows[:, :3], rows[:, 3:]
 
 
@@ -76,7 +77,8 @@ HEADS = {
     },
     "labels": {
         "HEAD": 'keras.layers.Dense(3, activation="softmax")', "ANSWER": "probabilities",
-        "LOSS": '"sparse_categorical_crossentropy", metrics=["accuracy"]', "OBJECTIVE": "val_accuracy", "GOAL": "maximize",
+        "LOSS": '"sparse_categorical_crossentropy", metrics=["accuracy"]',
+        "OBJECTIVE": "val_accuracy", "GOAL": "maximize",
         "TARGET": "np.digitize(target[:, 0], [0.8, 1.7])",
     },
 }  # fmt: skip

@@ -90,20 +90,6 @@ def test_a_row_that_the_endpoint_answers_otherwise_is_named(mistake: Mistake, pr
     assert mistake.check in failed(report), said
 
 
-def test_a_lookup_with_a_place_for_what_is_unknown_passes(project: Path) -> None:
-    sited(LOOKUP.replace("num_oov_indices=0", "num_oov_indices=1").replace("(2, 2)", "(3, 2)"))(project)
-    found = details(project)
-    assert found["replay"].startswith("passed 30 rows: val_accuracy=0."), found
-    assert "unknown, an empty text" in found["probes"], found
-
-
-def test_a_reader_that_scales_in_the_graph_too_passes(project: Path) -> None:
-    reader(scale="features / 10", inside="size / 10")(project)
-    found = details(project)
-    assert found["replay"].startswith("passed 30 rows: val_mae="), found
-    assert found["probes"].startswith("passed 15 rows that the data does not have: "), found
-
-
 def test_a_value_beyond_the_data_that_is_not_answered_is_a_warning_with_the_line(project: Path) -> None:
     reader(layer=LOG)(project)
     found = checks(project)
