@@ -130,7 +130,7 @@ RIGHT: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]
         {"replay": "as by the checkpoint's network; val_mae not compared: the answers are in another unit"},
     ),
     "answers without numbers": (
-        reader(kind="labels", serve='tf.gather(["a", "b", "c"], tf.argmax(output, 1))'), {},
+        reader(kind="labels", answer="label", serve='tf.gather(["a", "b", "c"], tf.argmax(output, 1))'), {},
         {"replay": "val_accuracy not compared: no answer has the shape of the network's output"},
     ),
 }  # fmt: skip
