@@ -104,7 +104,7 @@ def _differs(value: np.ndarray, found: list[Any], relative: float) -> np.ndarray
         array = np.array(found, float)
         if array.shape != value.shape:
             raise ValueError
-        return (~close(value, array, relative)).reshape(len(value), -1).max(axis=1, initial=False)
+        return np.array([not row.all() for row in close(value, array, relative)])
     return np.array([one != other for one, other in zip(_plain(value), found, strict=True)])
 
 

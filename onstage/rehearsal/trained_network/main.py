@@ -5,6 +5,7 @@ The first says what trainer, hyperparameters and data there are; what follows as
 """
 
 import contextlib
+import importlib
 import json
 import os
 import queue
@@ -52,9 +53,7 @@ def _words(error: Exception) -> str:
     if type(error).__name__ in ("UserError", "DataError", "UnableError"):
         return " ".join(str(error).split())
     with contextlib.suppress(ImportError, AttributeError):
-        from trainer.explaining import explain
-
-        failure = explain(error)
+        failure = importlib.import_module("trainer.explaining").explain(error)
         return f"{failure.place}: {failure.reason}" if failure.place else failure.reason
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 

@@ -81,7 +81,10 @@ class Network:
         if checkpoint == self._restored:
             return
         run = importlib.import_module("trainer.run").Run(**self._run, checkpoint_dir=checkpoint)
-        if not importlib.import_module("trainer.checkpoints").Checkpoints(run, self.network).restore():
+        checkpoints = importlib.import_module("trainer.checkpoints").Checkpoints(
+            run, self.network, getattr(self.reader, "order", "")
+        )
+        if not checkpoints.restore():
             raise UnableError("the job left no checkpoint to compare its model with")
         optimizer = getattr(self.network.optimizer, "inner_optimizer", self.network.optimizer)
         if getattr(optimizer, "use_ema", False):
