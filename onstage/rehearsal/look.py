@@ -40,7 +40,7 @@ def look(hyperparameters: Any, reader: Any) -> None:
 
 
 def _described(model: Any, hyperparameters: Any, inputs: dict[str, Any]) -> dict[str, str]:
-    import keras  # type: ignore[import-untyped]
+    import keras
 
     # Names begin anew; to collect what is free takes a fifth of a second.
     keras.utils.clear_session(free_memory=False)
