@@ -85,6 +85,7 @@ class CsvReader:
 
     def prepare(self, train: str, evaluation: str) -> None:
         notes, budget = [], self.table.memory_mb << 20
+        self._sizes, self._evaluation, self._first = {}, {}, {}
         for training, location in ((True, train), (False, evaluation)):
             self._files[training], left = files.find(location, self.table)
             self._records[training] = is_records(self._files[training][0])
@@ -123,10 +124,8 @@ class CsvReader:
             if size is None:
                 raise DataError(f"{file} is gone: somebody took it away while it was read")
             if size != self._sizes[file]:
-                said = (
-                    f"{file} has {size} bytes now, and had {self._sizes[file]}: somebody writes to it while it is read"
-                )
-                raise DataError(f"{said}. Train on files that nobody changes")
+                said = f"{file} has {size} bytes now, and had {self._sizes[file]}"
+                raise DataError(f"{said}: somebody writes to it while it is read. Train on files that nobody changes")
 
     def inputs(self) -> dict[str, keras.KerasTensor]:
         reserve_names(column.key for column in self.features)
@@ -186,11 +185,9 @@ class CsvReader:
         lines = self._lines(training, self._files[training])
         if training:
             # A shuffle needs single lines, and of all files some.
-            some, apart = (
-                tf.data.Dataset.from_tensor_slices(self._files[True]),
-                min(PARALLEL_FILES, len(self._files[True])),
-            )
-            lines = some.interleave(files.as_written(lambda file: self._open(True, file)), cycle_length=apart)
+            apart = min(PARALLEL_FILES, len(self._files[True]))
+            open_one = files.as_written(lambda file: self._open(True, file))
+            lines = tf.data.Dataset.from_tensor_slices(self._files[True]).interleave(open_one, cycle_length=apart)
             lines = lines.shuffle(SHUFFLE_BUFFER, seed=seed).repeat().batch(BLOCK)
         blank = self._first[training].has_blank
         clean = lambda block: self._cleaned(training, block) if blank or self.table.encoding != "utf-8" else block

@@ -47,7 +47,10 @@ class Store:
         self._folder = f"{kept}-{os.getpid()}" if kept else None
         self._block_rows = max(BLOCK_BYTES // (4 * width), 1)
         # Pages that nobody has written to take no memory; and aligned, TensorFlow shares it.
-        space = np.empty(max(budget, 0) + _ALIGNED, np.uint8)
+        try:
+            space = np.empty(max(budget, 0) + _ALIGNED, np.uint8)
+        except MemoryError:
+            budget, space = 0, np.empty(_ALIGNED, np.uint8)
         start = -space.ctypes.data % _ALIGNED
         room = max(budget, 0) // (4 * width)
         self._memory = space[start : start + room * 4 * width].view(np.int32).reshape(room, width)
