@@ -25,7 +25,7 @@ as_written = tf.autograph.experimental.do_not_convert
 _PATTERN = set("[]*?") if os.name == "nt" else set("[]*?\\")
 
 
-def find(location: str, table: Table) -> tuple[list[str], list[str]]:
+def find(location: str, delimiter: str = ",") -> tuple[list[str], list[str]]:
     """The files of a location (itself, those of a folder and of all below, or what a pattern matches), and what is left
     out of a folder. Raises DataError for none, and for text and TFRecord shards side by side.
     """
@@ -34,8 +34,8 @@ def find(location: str, table: Table) -> tuple[list[str], list[str]]:
         # Not by a pattern first: a folder's own name may hold [ or ?.
         if tf.io.gfile.isdir(location):
             names = list(_below(location))
-            others = left_out(names, table.delimiter)
-            found = [join(location, name) for name in names if is_data(name, table.delimiter)]
+            others = left_out(names, delimiter)
+            found = [join(location, name) for name in names if is_data(name, delimiter)]
             none = f"{location} holds no *.csv file; name a file or a pattern such as {join(location, 'part-*')}"
         else:
             found = [location] if tf.io.gfile.exists(location) else _matching(location)
