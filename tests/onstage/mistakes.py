@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.onstage.commands import onstage
 
@@ -54,6 +56,13 @@ def write(file: str, text: str) -> Callable[[Path], object]:
 
 def both(*plants: Callable[[Path], object]) -> Callable[[Path], object]:
     return lambda project: [plant(project) for plant in plants]
+
+
+def some_long(mistakes: Sequence[Mistake], *kept: str) -> list[Any]:
+    """The mistakes as parameters of a test; all but those `kept`, by their names, are long."""
+    assert {*kept} <= {mistake.name for mistake in mistakes}
+    marks = {name: () for name in kept}
+    return [pytest.param(one, id=one.name, marks=marks.get(one.name, pytest.mark.long)) for one in mistakes]
 
 
 def nothing(project: Path) -> None:

@@ -166,6 +166,7 @@ def many(project: Path, rows: int) -> None:
         file.write_text("\n".join([header, *more, ""]), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_both_platforms_jobs_get_the_same_sample_and_the_report_says_so(bake: Bake, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(bake(), project, ignore=shutil.ignore_patterns("__pycache__"))

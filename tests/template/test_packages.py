@@ -118,7 +118,13 @@ def render(started: Path, config_file: Path, tmp_path: Path, command: Command) -
     return run
 
 
-@pytest.mark.parametrize("answers", CHOSEN, ids=["-".join(answers.values()) for answers in CHOSEN])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(answers, id="-".join(answers.values()), marks=pytest.mark.long if number else ())
+        for number, answers in enumerate(CHOSEN)
+    ],
+)
 def test_a_project_trains_in_its_own_tests(
     answers: dict[str, str], render: Callable[..., Path], project_python: Path, command: Command
 ) -> None:

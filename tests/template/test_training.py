@@ -138,6 +138,7 @@ def test_data_that_is_no_table_brings_its_own_reader(
     assert len(result.response["predictions"]) == 2
 
 
+@pytest.mark.long
 def test_two_labels_may_end_in_one_sigmoid_unit(
     train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Bake
 from tests.onstage.commands import onstage
-from tests.onstage.mistakes import MODEL, Mistake, both, change, failed, rehearse
+from tests.onstage.mistakes import MODEL, Mistake, both, change, failed, rehearse, some_long
 from tests.onstage.readers import reader, with_column
 
 LOG = 'keras.layers.Lambda(keras.ops.log, name="log_of_size")(inputs["size"])'
@@ -84,7 +84,10 @@ def details(project: Path) -> dict[str, str]:
     return {name: f"{check['status']} {check['detail']}" for name, check in checks(project).items()}
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.name for mistake in MISTAKES])
+@pytest.mark.parametrize(
+    "mistake",
+    some_long(MISTAKES, "a reader that scales beside the graph", "a lookup without a place for what is unknown"),
+)
 def test_a_row_that_the_endpoint_answers_otherwise_is_named(mistake: Mistake, project: Path) -> None:
     report, said = rehearse(mistake, project)
     assert mistake.check in failed(report), said

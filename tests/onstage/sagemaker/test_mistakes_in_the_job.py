@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Bake
 from tests.onstage.commands import onstage
-from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, rehearse
+from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, rehearse, some_long
 
 ENTRY = "src/sagemaker_entry.py"
 
@@ -87,12 +87,24 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.parametrize("mistake", SEEN_IN_THE_JOB, ids=[mistake.name for mistake in SEEN_IN_THE_JOB])
+@pytest.mark.parametrize(
+    "mistake",
+    some_long(
+        SEEN_IN_THE_JOB,
+        "an activation that does not exist",
+        "a script that never ends",
+        "a program that model.py ends",
+        "a network that the project's folder decides",
+        "a metric line that no regex matches",
+        "a decimal comma",
+    ),
+)
 def test_a_mistake_that_only_the_job_shows_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken)
     assert mistake.check in failed(report), said
 
 
+@pytest.mark.long
 def test_what_a_training_notes_is_shown_once(broken: Path) -> None:
     """The check of the data has looked at all rows, and the job notices the same."""
     train, evaluation = broken / "data" / "train" / "iris.csv", broken / "data" / "eval" / "iris.csv"

@@ -75,6 +75,7 @@ def test_a_mistake_that_only_the_job_shows_is_named(mistake: Mistake, broken: Pa
     assert mistake.check in failed(report), said
 
 
+@pytest.mark.long
 def test_a_variable_of_this_shell_that_changes_the_network_is_named(
     broken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_variable_of_this_shell_that_changes_the_network_is_named(
     assert failed(report) == {"network"}, said
 
 
+@pytest.mark.long
 def test_a_project_for_the_prebuilt_container_passes(broken: Path) -> None:
     PREBUILT(broken)
     before = (broken / "data/train/iris.csv").read_bytes()
