@@ -18,8 +18,6 @@ from trainer.scan import BadRowError, FirstPass, Scan
 from trainer.store import Store, kept_place
 
 SHUFFLE_BUFFER = 10_000
-# Rows that are decoded at once.
-BLOCK = 1024
 PARALLEL_FILES = 16
 # Of what a first pass keeps for another time.
 FORMAT = 1
@@ -160,7 +158,7 @@ class CsvReader:
     def examples(self, count: int = EXAMPLES) -> list:
         """The first `count` rows of `batches(False)`."""
         found: list[list] = []
-        for lines in self._lines(False, self._files[False], min(count, BLOCK)):
+        for lines in self._lines(False, self._files[False], min(count, files.BLOCK)):
             raw, target, _ = self._parsed(False, self._cleaned(False, lines))
             used = target.numpy() != b""
             found += map(list, zip(*(plain(raw[column.key].numpy()[used]) for column in self.features), strict=True))
@@ -170,7 +168,7 @@ class CsvReader:
         is_list = self._encoder.rows_are_lists
         return [row if is_list else dict(zip(keys, row, strict=True)) for row in found[:count]]
 
-    def _lines(self, training: bool, some: list[str], size: int = BLOCK) -> tf.data.Dataset:
+    def _lines(self, training: bool, some: list[str], size: int = files.BLOCK) -> tf.data.Dataset:
         """The lines, or serialized examples, of files one after the other, `size` at a time."""
         return tf.data.Dataset.from_tensor_slices(some).flat_map(
             files.as_written(lambda file: self._open(training, file).batch(size))
@@ -188,7 +186,7 @@ class CsvReader:
             apart = min(PARALLEL_FILES, len(self._files[True]))
             open_one = files.as_written(lambda file: self._open(True, file))
             lines = tf.data.Dataset.from_tensor_slices(self._files[True]).interleave(open_one, cycle_length=apart)
-            lines = lines.shuffle(SHUFFLE_BUFFER, seed=seed).repeat().batch(BLOCK)
+            lines = lines.shuffle(SHUFFLE_BUFFER, seed=seed).repeat().batch(files.BLOCK)
         blank = self._first[training].has_blank
         clean = lambda block: self._cleaned(training, block) if blank or self.table.encoding != "utf-8" else block
         decode = files.as_written(lambda block: self._decode(training, clean(block)))

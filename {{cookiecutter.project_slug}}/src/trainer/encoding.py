@@ -38,6 +38,9 @@ class Encoder:
         # Side by side where they are computed by one operation.
         self.hashed = sorted((c for c in self.features if isinstance(c, Hashed)), key=lambda column: column.size)
         self.whole = [column for column in self.features if isinstance(column, Identity)]
+        # By what they are in a file and in a request.
+        self.texts = [column for column in self.features if column.dtype == "string"]
+        self.integers = [column for column in self.features if column.dtype == "int64"]
         self.indexed = [*self.categorical, *self.hashed, *self.whole]
         # Mean and deviation of each number, learned from the training data.
         self.normal = np.float32([(0, 1)] * len(self.numbers)).reshape(-1, 2)
@@ -67,7 +70,8 @@ class Encoder:
         if self.whole:
             values = together(raw, self.whole, size)
             messages = [f"{column.key} must be between 0 and {column.size - 1}" for column in self.whole]
-            parts.append(_checked(values, self.in_range(values), messages))
+            good = (values >= 0) & (values < tf.constant([column.size for column in self.whole], tf.int64))
+            parts.append(_checked(values, good, messages))
         return tf.concat(parts, axis=1) if parts else tf.zeros([size, 0], tf.int64)
 
     def encode(self, numbers: tf.Tensor, indices: tf.Tensor) -> Tensors:
@@ -92,11 +96,6 @@ class Encoder:
             text = tf.strings.as_string(tf.strings.to_number(text, tf.int64))
         return self._words.lookup(tf.strings.join([f"{len(self.categorical)}:", text])) - 1
 
-    def in_range(self, values: tf.Tensor) -> tf.Tensor:
-        """Which of the values of the `whole` columns, [batch, k], are indices."""
-        sizes = tf.constant([column.size for column in self.whole], tf.int64)
-        return (values >= 0) & (values < sizes)
-
     def words(self, raw: Tensors, size: tf.Tensor) -> tf.Tensor:
         """The raw values of the categorical columns as texts, [batch, k]."""
         texts = {
@@ -114,8 +113,7 @@ class Encoder:
         and names no signature.
         """
         dtypes = {column.key: tf.as_dtype(column.dtype) for column in self.features}
-        numbers, others = _split(self.features, "float32")
-        texts, whole = _split(others, "string")
+        numbers, texts, whole = self.numbers, self.texts, self.integers
 
         def answer(values: tf.Tensor, raw: Tensors) -> Tensors:
             values = _where(tf.math.is_nan(values), numbers, values)
@@ -211,10 +209,6 @@ def _index(vocabularies: Sequence[Sequence]) -> tf.lookup.StaticHashTable:
     words, numbers = list(places) or [""], list(places.values()) or [0]
     initializer = tf.lookup.KeyValueTensorInitializer(words, numbers, tf.string, tf.int64)
     return tf.lookup.StaticHashTable(initializer, 0)
-
-
-def _split(columns: Sequence[Column], dtype: str) -> tuple[list[Column], list[Column]]:
-    return [column for column in columns if column.dtype == dtype], [c for c in columns if c.dtype != dtype]
 
 
 def _unstacked(values: tf.Tensor, columns: Sequence[Column]) -> Tensors:

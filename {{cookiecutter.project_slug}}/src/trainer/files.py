@@ -19,6 +19,7 @@ from trainer.run import UserError, join
 
 START_BYTES = 4096
 CHUNK_BYTES = 1 << 20
+# Rows that are decoded at once.
 BLOCK = 1024
 # AutoGraph, which translates conditions on tensors, takes seconds, and nothing here has one.
 as_written = tf.autograph.experimental.do_not_convert

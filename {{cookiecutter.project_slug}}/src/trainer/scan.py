@@ -63,8 +63,6 @@ class Scan:
 
     def __init__(self, table: Table, encoder: Encoder) -> None:
         self._table, self._encoder = table, encoder
-        self._texts = [column for column in table.features if column.dtype == "string"]
-        self._whole = [column for column in table.features if column.dtype == "int64"]
         # No field of a file is this text.
         missing = ["\0" if column.default is None else str(column.default) for column in encoder.categorical]
         self._missing = tf.constant(missing, tf.string)
@@ -122,11 +120,13 @@ class Scan:
         found.normal = moments.normal()
         if not seen.rows:
             return
-        found.large = {column.name for column, is_large in zip(self._whole, large, strict=True) if is_large}
+        found.large = {column.name for column, is_large in zip(self._encoder.integers, large, strict=True) if is_large}
         for column, value in zip(self._encoder.numbers, moments.constants(), strict=True):
             if value is not None:
                 seen.only[column.name] = value
-        for column, value, is_same in zip([*self._texts, *self._whole], first.tolist(), same, strict=True):
+        for column, value, is_same in zip(
+            [*self._encoder.texts, *self._encoder.integers], first.tolist(), same, strict=True
+        ):
             if is_same:
                 seen.only[column.name] = int(value) if column.dtype == "int64" else value.decode("utf-8", "replace")
         for number, column in enumerate(self._encoder.categorical):
@@ -139,8 +139,8 @@ class Scan:
         words, names = (part(raw, size) for part in (self._encoder.words, self._encoder.named_words))
         known, given = self.unpack(packed)[3][:, : len(self._encoder.categorical)] != 0, words != self._missing
         unknown = ~known & given
-        texts = together(raw, self._texts, size, "string")
-        whole = together(raw, self._whole, size, "int64")
+        texts = together(raw, self._encoder.texts, size, "string")
+        whole = together(raw, self._encoder.integers, size, "int64")
         others = tf.concat([texts, tf.strings.as_string(whole)], axis=1)
         return {
             "packed": packed,
