@@ -40,6 +40,9 @@ class Network:
         self._close, self._close_objective = _CLOSE_IN_HALF if is_half else _CLOSE
         self._parts = rows.read(self.reader, is_table, hyperparameters.batch_size, told["rows"])
         self._is_table = is_table
+        # Of a target that the network has standardised; answers and metrics are in its own units.
+        encoding = importlib.import_module("trainer.encoding")
+        self._units = getattr(self.reader, "units", encoding.Units())
         self._run = {**told["run"], "hyperparameters": hyperparameters}
         self._run |= {"train_data": told["train"], "eval_data": told["eval"]}
         self._restored = ""
@@ -57,7 +60,7 @@ class Network:
         """What a checkpoint's network and an endpoint's `answers`, to the first rows, have in common."""
         self._restore(checkpoint)
         parts = _first(self._parts, len(answers))
-        outputs = [_single(self.network(part.batch[0], training=False)) for part in parts]
+        outputs = [self._units.restore(_single(self.network(part.batch[0], training=False))) for part in parts]
         name = self._model.OBJECTIVE.metric
         found: dict[str, Any] = {"objective": name, "checkpoint": self._measure(parts, outputs).get(name)}
         with contextlib.suppress(ValueError, TypeError, tf.errors.OpError):
@@ -93,7 +96,7 @@ class Network:
         self._restored = checkpoint
 
     def _measure(self, parts: Sequence[Part], outputs: Sequence[Any]) -> dict[str, float]:
-        """The compiled metrics over `outputs`, by the names that an epoch's line has."""
+        """The compiled metrics over `outputs`, in the target's own units, by the names that an epoch's line has."""
         self.network.reset_metrics()
         total, count, results = 0.0, 0, {}
         told = {"training": False} if "training" in inspect.signature(self.network.compute_loss).parameters else {}
@@ -104,7 +107,8 @@ class Network:
             if self.network.losses:
                 # Those of an activity are the last call's.
                 self.network(features, training=False)
-            loss = self.network.compute_loss(features, target, output, weight, **told)
+            pair = (self._units.standardise(one) for one in (target, output))
+            loss = self.network.compute_loss(features, *pair, weight, **told)
             total, count = total + float(loss) * len(part.rows), count + len(part.rows)
             results = self.network.compute_metrics(features, target, output, weight)
         return {f"val_{name}": float(value) for name, value in {**results, "loss": total / count}.items()}
@@ -146,7 +150,7 @@ class Network:
 
         def predict(features: Any) -> Any:
             asked.append(features)
-            return tf.nest.map_structure(tf.constant, output)
+            return self._units.standardise(tf.nest.map_structure(tf.constant, output))
 
         instances = [row for part in parts for row in part.rows]
         tf.config.run_functions_eagerly(True)

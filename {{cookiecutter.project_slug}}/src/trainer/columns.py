@@ -209,7 +209,13 @@ class Classes(Target):
 
 @dataclass(frozen=True)
 class Number(Target):
-    """A number to be predicted. `build_model` ends in one unit."""
+    """A number to be predicted. `build_model` ends in one unit.
+
+    The model learns it with mean 0 and variance 1 over the training data, which the loss is of; answers and metrics are
+    in its own units. `standardise=False` leaves it as it is: for a loss, or an output, that allows no negative numbers.
+    """
+
+    standardise: bool = field(default=True, kw_only=True)
 
     def problem(self, text: str) -> str | None:
         return fields.not_a_number(self.name, text, "Classes")

@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from trainer import files, rows
-from trainer.columns import Column, DataError, Table
+from trainer.columns import Classes, Column, DataError, Table
 from trainer.decoding import Batch, parse_records, parse_text
-from trainer.encoding import Encoder, Predict, Signatures, Tensors, encoded_as, reserve_names
+from trainer.encoding import Encoder, Predict, Signatures, Tensors, Units, encoded_as, reserve_names
 from trainer.fields import not_a_text
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.predictor import plain
@@ -20,7 +20,7 @@ from trainer.store import Store, kept_place
 SHUFFLE_BUFFER = 10_000
 PARALLEL_FILES = 16
 # Of what a first pass keeps for another time.
-FORMAT = 1
+FORMAT = 2
 EXAMPLES = 3
 _CHANNEL = {True: "train", False: "eval"}
 
@@ -75,6 +75,7 @@ class CsvReader:
         self._first: dict[bool, FirstPass] = {}
         # To make one takes long where there are hundreds of columns.
         self._evaluation: dict[int, tf.data.Dataset] = {}
+        self.units = Units()
         self._encoder = Encoder(table)
         self._scan = Scan(table, self._encoder)
         self.signatures = self._encoder.signatures
@@ -99,6 +100,10 @@ class CsvReader:
         self._refuse_changes()
         seen = [self._first[training].seen for training in (True, False)]
         self._encoder.normal = self._first[True].normal
+        if getattr(self.table.target, "standardise", False):
+            self.units = self._encoder.units = Units(*self._first[True].target)
+            said = f"less {self.units.mean:.6g}, divided by {self.units.deviation:.6g}"
+            print(f"loss and val_loss are of {self.table.target.name} {said}; metrics are in its own units", flush=True)
         self.train_rows, self.eval_rows = (channel.rows for channel in seen)
         same = (self._first[True].total, self.train_rows) == (self._first[False].total, self.eval_rows)
         notes += find_notes(*seen) + [SAME_ROWS] * same
@@ -106,6 +111,17 @@ class CsvReader:
             print(f"note: {note}", flush=True)
         if why := self._encoder.why_objects():
             print(why, flush=True)
+
+    @property
+    def constant(self) -> tuple[str, list[float]]:
+        """What is best to answer of a row of which nothing is known, in words and as an output of the network."""
+        target = self.table.target
+        if not isinstance(target, Classes):
+            mean = self._first[True].target[0]
+            return f"{mean:.6g}, the mean of train,", [mean]
+        counts = self._first[True].seen.labels
+        label = max(target.labels, key=lambda label: counts[label])
+        return f"{label!r}, the most frequent label,", [counts[label] / self.train_rows for label in target.labels]
 
     @property
     def order(self) -> str:

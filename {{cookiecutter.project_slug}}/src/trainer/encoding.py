@@ -7,6 +7,7 @@ Columns of one kind are computed together, as one tensor: a table may have hundr
 import keyword
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -21,6 +22,22 @@ Signatures = dict[str, tuple[Callable, list]]
 SUM_TOLERANCE = 1e-2
 # From here on a float32 no longer holds every whole number: the neighbour's would be meant.
 FLOAT_LIMIT = 2**24
+
+
+@dataclass(frozen=True)
+class Units:
+    """A target's own units, in which answers and metrics are, and the standardised ones of a network and its loss."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def standardise(self, values: tf.Tensor) -> tf.Tensor:
+        """A target, or answers, as the network has them."""
+        return values if self == Units() else (values - self.mean) / self.deviation
+
+    def restore(self, output: tf.Tensor) -> tf.Tensor:
+        """What the network has, in the target's own units."""
+        return output if self == Units() else tf.cast(output, tf.float32) * self.deviation + self.mean
 
 
 class Encoder:
@@ -44,6 +61,7 @@ class Encoder:
         self.indexed = [*self.categorical, *self.hashed, *self.whole]
         # Mean and deviation of each number, learned from the training data.
         self.normal = np.float32([(0, 1)] * len(self.numbers)).reshape(-1, 2)
+        self.units = Units()
         # The columns with whole numbers that a list of float32 cannot carry: model.py says so, or the data.
         self.large = {column.name for column in self.features if column.largest >= FLOAT_LIMIT}
         labels = table.target.labels if isinstance(table.target, Classes) else []
@@ -160,7 +178,7 @@ class Encoder:
         output = tf.debugging.assert_all_finite(output, "the prediction is not finite")
         target = self.table.target
         if not isinstance(target, Classes):
-            return {"value": tf.squeeze(output, axis=1)}
+            return {"value": tf.squeeze(self.units.restore(output), axis=1)}
         output = self._probabilities(output)
         best = tf.argmax(output, axis=1)
         # A gather needs neither a lookup table nor an asset file in the export.

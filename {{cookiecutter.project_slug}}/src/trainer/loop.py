@@ -4,18 +4,20 @@
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from trainer.data import Reader
+from trainer.encoding import Units
 from trainer.files import as_written
 from trainer.run import UserError, explaining_model
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
 STEPS_PER_CALL = 500
+FEW_STEPS, LARGE_BATCH = 64, 4096
 
 
 class Loop:
@@ -28,6 +30,7 @@ class Loop:
     def __init__(self, network: keras.Model, reader: Reader, strategy: Any, hyperparameters: Any, jit: bool) -> None:
         self.network, self.reader, self.strategy, self.hyperparameters = network, reader, strategy, hyperparameters
         batch_size = hyperparameters.batch_size
+        self.units = getattr(reader, "units", Units())
         self.steps = math.ceil(reader.train_rows / batch_size)
         evaluation = reader.batches(False, batch_size)
         self.eval_steps = int(evaluation.cardinality())
@@ -77,6 +80,19 @@ class Loop:
         results = self._evaluate_steps(self._evaluation, tf.constant(self.eval_steps))
         return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
 
+    def evaluate_constant(self, answer: Sequence[float]) -> dict[str, float]:
+        """What `evaluate` gives where every row is answered with `answer`, in the target's units; only its last unit
+        where the network has one.
+        """
+        self.network.reset_metrics()
+        self._eval_loss.reset_state()
+        batch_size = self.hyperparameters.batch_size
+        for batch in self.reader.batches(False, batch_size if self.eval_steps < FEW_STEPS else LARGE_BATCH):
+            like = self.network(batch[0], training=False)
+            output = self.units.standardise(tf.constant(answer[-like.shape[-1] :], tf.float32))
+            results = self._evaluate_batch(*batch, tf.broadcast_to(tf.cast(output, like.dtype), tf.shape(like)))
+        return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
+
     def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
         batch_size = context.get_per_replica_batch_size(self.hyperparameters.batch_size)
         steps = self.steps * context.num_replicas_in_sync // context.num_input_pipelines
@@ -93,6 +109,7 @@ class Loop:
 
     def _loss(self, features: dict, target: Any, output: Any, weight: tf.Tensor, training: bool) -> tf.Tensor:
         """The batch's loss, with the model's own losses; divided by the number of replicas, where Keras computes it."""
+        target = self.units.standardise(_like(target, output))
         told = {"training": training} if self._takes_training else {}
         loss = self.network.compute_loss(features, target, output, weight, **told)
         if loss is None or loss.shape.rank:
@@ -105,7 +122,7 @@ class Loop:
     def _train_batch(self, features: dict, target: Any, weight: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             output = self.network(features, training=True)
-            loss = self._loss(features, _like(target, output), output, weight, training=True)
+            loss = self._loss(features, target, output, weight, training=True)
             scaled = self.network.optimizer.scale_loss(loss)
         if variables := self.network.trainable_variables:
             self.network.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
@@ -118,13 +135,14 @@ class Loop:
             total += self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
         return total
 
-    def _evaluate_batch(self, features: dict, target: Any, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-        output = self.network(features, training=False)
-        target = _like(target, output)
+    def _evaluate_batch(
+        self, features: dict, target: Any, weight: tf.Tensor, output: Any = None
+    ) -> dict[str, tf.Tensor]:
+        output = self.network(features, training=False) if output is None else output
         loss = self._loss(features, target, output, weight, training=False)
         # A mean over rows, of which the last batch has fewer.
         self._eval_loss.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(features)[0])[0])
-        results = self.network.compute_metrics(features, target, output, weight)
+        results = self.network.compute_metrics(features, _like(target, output), self.units.restore(output), weight)
         # Keras' own loss is ours above, and stands at 0.
         left_out = "loss" if type(self.network).metrics is keras.Model.metrics else None
         return {name: tf.cast(value, tf.float32) for name, value in results.items() if name != left_out}

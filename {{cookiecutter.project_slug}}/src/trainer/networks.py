@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from trainer.data import CsvReader, Reader
+from trainer.encoding import Units
 from trainer.export import answers_alike
 from trainer.run import UserError, explaining_model
 
@@ -29,6 +30,24 @@ _NOT_CALLED = [
     "train_on_batch",
     "test_on_batch",
 ]
+
+
+# Losses, and what may end a network, that know no number below 0; standardised, half of the targets are.
+_WITHOUT_NEGATIVES = {
+    "poisson",
+    "mean_squared_logarithmic_error",
+    "mean_absolute_percentage_error",
+    "binary_crossentropy",
+    "relu",
+    "relu6",
+    "softplus",
+    "exponential",
+    "exp",
+    "sigmoid",
+    "hard_sigmoid",
+}
+# How far from 0, in deviations of the target, a new network seldom answers.
+_FAR = 10
 
 
 def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[keras.Model, bool]:
@@ -51,16 +70,40 @@ def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[kera
     if not getattr(network, "optimizer", None) or not _has_loss(network):
         raise UserError("model.py: build_model must compile its model with an optimizer and a loss")
     found = None if is_finite(output) else find_not_finite(network, reader, False, hyperparameters.batch_size)
-    if problem := found or reader.check_output(output):
+    if problem := found or reader.check_output(output) or _refused_units(network, reader):
         raise UserError(f"model.py: {problem}")
     if not answers_alike(network, output, network(features, training=False)):
         what = "the network answers the same rows otherwise each time, with training=False, too"
         raise UserError(f"model.py: {what}: an export could not be compared with it; leave chance to the training")
+    if isinstance(reader, CsvReader) and reader.units != Units() and (far := float(tf.reduce_mean(output))) > _FAR:
+        print(
+            f"note: before any training the network answers {far:.4g}, where the standardised target has mean 0 and "
+            f"deviation 1. Leave out what model.py scales it by, or write Number(..., standardise=False)",
+            flush=True,
+        )
     # Where "auto" comes to the same, as on a GPU, the page tells whether somebody asked.
     asked = network.jit_compile and (
         not network._resolve_auto_jit_compile() or "jit_compile" in inspect.getsource(model)
     )
     return network, asked
+
+
+def _refused_units(network: keras.Model, reader: Reader) -> str | None:
+    """Why a standardised target does not fit the loss or the last layer, in words; None where it may."""
+    if getattr(reader, "units", Units()) == Units():
+        return None
+    losses = [keras.losses.get(loss) for loss in tf.nest.flatten(network.loss) if loss is not None]
+    ends = [tensor._keras_history.operation for tensor in tf.nest.flatten(getattr(network, "outputs", None) or [])]
+    used = [getattr(loss, "fn", loss) for loss in losses]
+    used += [getattr(end, "activation", None) or type(end) for end in ends]
+    names = [getattr(one, "__name__", "").lower() for one in used]
+    if not (found := next((name for name in names if name in _WITHOUT_NEGATIVES), None)):
+        return None
+    target = reader.table.target.name
+    return (
+        f"{found} knows no negative number, and half of a standardised target is below 0: "
+        f"write Number({target!r}, standardise=False)"
+    )
 
 
 def refuse_what_is_not_run(network: keras.Model, model: ModuleType) -> None:
@@ -103,13 +146,16 @@ def _has_loss(network: keras.Model) -> bool:
 
 def find_not_finite(network: keras.Model, reader: Reader, training: bool, batch_size: int) -> str | None:
     """A sentence about the first such row and layer; None where there is none, or none is found in time."""
+    units = getattr(reader, "units", Units())
     stop = time.monotonic() + SECONDS_TO_LOOK
     for places, batch in _placed(reader, training, batch_size):
         if time.monotonic() > stop:
             return None
-        if _guilty(network, *batch):
+        if _guilty(network, units, *batch):
             for row, place in enumerate(places):
-                if who := _guilty(network, *tf.nest.map_structure(lambda value, row=row: value[row : row + 1], batch)):
+                if who := _guilty(
+                    network, units, *tf.nest.map_structure(lambda value, row=row: value[row : row + 1], batch)
+                ):
                     return f"{who} is not finite for {place}"
     return None
 
@@ -130,7 +176,7 @@ def _placed(reader: Reader, training: bool, batch_size: int) -> Iterator[tuple[l
         yield [f"row {row + 1} {end}" for row in range(len(tf.nest.flatten(batch)[0]))], batch
 
 
-def _guilty(network: keras.Model, features: Any, target: Any, weight: tf.Tensor) -> str | None:
+def _guilty(network: keras.Model, units: Units, features: Any, target: Any, weight: tf.Tensor) -> str | None:
     """What first answers with a value that is not finite, in words, if the output or the loss is not."""
     found = [f"the input {name!r}" for name, value in features.items() if not is_finite(value)]
     watched = list(network._flatten_layers(include_self=False))
@@ -145,6 +191,7 @@ def _guilty(network: keras.Model, features: Any, target: Any, weight: tf.Tensor)
     if not is_finite(output):
         return found[0] if found else "the output"
     target = tf.reshape(target, [-1, 1]) if tf.is_tensor(target) and output.shape[1:] == [1] else target
+    target = units.standardise(target)
     return None if is_finite(network.compute_loss(features, target, output, weight)) else "the loss"
 
 

@@ -29,8 +29,9 @@ class FirstPass:
     seen: Seen
     # Whether some fields have line ends in them.
     joined: bool = False
-    # Mean and deviation of each number, [n, 2].
+    # Mean and deviation of each number, [n, 2], and of a target that is one.
     normal: Any = None
+    target: tuple[float, float] = (0.0, 1.0)
     # The names of the columns with a whole number that a list of float32 cannot carry.
     large: set[str] = field(default_factory=set)
     has_blank: bool = False
@@ -42,12 +43,15 @@ class FirstPass:
         kept = {name: getattr(self.seen, name) for name in _KEPT}
         labels = list(self.seen.labels.values())
         others = {"large": sorted(self.large), "normal": self.normal.tolist(), "labels": labels}
-        return others | {name: getattr(self, name) for name in ("joined", "has_blank", "total")} | {"seen": kept}
+        return (
+            others | {name: getattr(self, name) for name in ("joined", "has_blank", "total", "target")} | {"seen": kept}
+        )
 
     def take(self, found: dict) -> None:
         """Become what `as_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         self.large, self.normal = set(found["large"]), np.float32(found["normal"]).reshape(-1, 2)
         self.joined, self.has_blank, self.total = found["joined"], found["has_blank"], found["total"]
+        self.target = (float(found["target"][0]), float(found["target"][1]))
         target = self.seen.table.target
         if isinstance(target, Classes):
             self.seen.labels.update(dict(zip(target.labels, found["labels"], strict=True)))
@@ -93,7 +97,10 @@ class Scan:
 
     def run(self, looks: tf.data.Dataset, found: FirstPass, store: Store) -> None:
         """Complete `found` by what `look` saw in all blocks, and put their rows into `store`. Raises BadRowError."""
-        seen, moments, told = found.seen, _Moments(len(self._encoder.numbers)), time.monotonic()
+        is_number, count = not isinstance(self._table.target, Classes), len(self._encoder.numbers)
+        # Beside the numbers stand the weight and the target.
+        learned = [*range(count), *[count + 1] * is_number]
+        seen, moments, told = found.seen, _Moments(len(learned)), time.monotonic()
         large, same, first, counts, unknown = False, None, None, 0, {}
         for tensors in looks.prefetch(tf.data.AUTOTUNE):
             look = {name: value.numpy() for name, value in tensors.items()}
@@ -105,7 +112,7 @@ class Scan:
             self.check(look)
             store.add(packed)
             seen.rows += len(packed)
-            moments.add(packed[:, : len(self._encoder.numbers)].view(np.float32))
+            moments.add(packed[:, : count + 2].view(np.float32)[:, learned])
             self._add_target(seen, packed, seen.rows == len(packed))
             large = large | look["large"]
             first = look["first"] if same is None else first
@@ -117,11 +124,13 @@ class Scan:
             if time.monotonic() - told > SECONDS_BETWEEN_SIGNS_OF_LIFE:
                 told = time.monotonic()
                 print(f"{seen.channel}: {seen.rows} rows read for the first time", flush=True)
-        found.normal = moments.normal()
+        normal = moments.normal()
+        found.normal = normal[:count]
+        found.target = tuple(normal[count].tolist()) if is_number else found.target
         if not seen.rows:
             return
         found.large = {column.name for column, is_large in zip(self._encoder.integers, large, strict=True) if is_large}
-        for column, value in zip(self._encoder.numbers, moments.constants(), strict=True):
+        for column, value in zip(self._encoder.numbers, moments.constants()[:count], strict=True):
             if value is not None:
                 seen.only[column.name] = value
         for column, value, is_same in zip(

@@ -24,9 +24,15 @@ from trainer.run import Run, UserError, explaining_model
 
 @dataclass(frozen=True)
 class Result:
-    """What a training left: the last epoch's metrics, the model's folder, and one request with its answer."""
+    """What a training left: the last epoch's metrics, the model's folder, and one request with its answer.
+
+    `constant` are the metrics of what is best to answer without looking at the columns, which `constant_answer` names;
+    only a `Table` knows it.
+    """
 
     metrics: dict[str, float]
+    constant: dict[str, float]
+    constant_answer: str
     export_dir: str
     request: dict
     response: dict
@@ -78,13 +84,18 @@ def _train(run: Run) -> Result:
         metrics = {**metrics, **loop.evaluate()}
         reporter.report(hyperparameters.epochs, metrics)
 
+    answer, constant = "", {}
+    if isinstance(reader, CsvReader):
+        answer, values = reader.constant
+        constant = loop.evaluate_constant(values)
+        _note_if_no_better(metrics, constant, answer, hyperparameters)
     with keeping_weights(run):
         request, response = export(network, reader, run.export_dir)
     print(f"model: {run.export_dir}", flush=True)
     # A rehearsal compares the network with the one that the project's folder makes.
     if look := os.environ.get("ONSTAGE_LOOK"):
         runpy.run_path(look)["look"](hyperparameters, reader)
-    return Result(metrics, run.export_dir, request, response)
+    return Result(metrics, constant, answer, run.export_dir, request, response)
 
 
 def _checked(epochs: Iterator[tuple[int, dict[str, float]]], reader: Reader) -> Iterator[tuple[int, dict[str, float]]]:
@@ -117,6 +128,16 @@ def _strategy(batch_size: int) -> tf.distribute.Strategy:
 def _check_objective(names: list[str]) -> None:
     if model.OBJECTIVE.metric not in names:
         raise UserError(f"model.py: OBJECTIVE names {model.OBJECTIVE.metric!r}; the metrics are {', '.join(names)}")
+
+
+def _note_if_no_better(metrics: dict[str, float], constant: dict[str, float], answer: str, trained: Any) -> None:
+    """Say of a whole training, not of a short one, that it has learned nothing."""
+    name, goal = model.OBJECTIVE.metric, model.OBJECTIVE.goal
+    is_short = trained.epochs < getattr(type(trained), "epochs", 0)
+    if is_short or name not in constant or (metrics[name] > constant[name]) == (goal == "maximize"):
+        return
+    said = f"{name} is {metrics[name]:.4g}, and {constant[name]:.4g} with {answer} for every row"
+    print(f"note: {said}: the model has learned nothing from the columns", flush=True)
 
 
 def _why_not_finite(epoch: int, metrics: dict[str, float], loop: Loop) -> str:
