@@ -57,7 +57,7 @@ def test_millions_are_learned_in_their_own_units_without_a_number_in_the_model(p
 
 def test_the_loss_is_that_of_the_standardised_target(prices: Any, train: Train, capsys: Any) -> None:
     metrics = train(data=prices(), epochs=1).metrics
-    assert "loss and val_loss are of price less 4.0295e+06, divided by 17318.1;" in capsys.readouterr().out
+    assert "loss, val_loss: of price less 4.0295e+06, divided by 17318.1;" in capsys.readouterr().out
     assert metrics["val_loss"] == pytest.approx((metrics["val_rmse"] / np.std(PRICES)) ** 2, rel=1e-3)
 
 

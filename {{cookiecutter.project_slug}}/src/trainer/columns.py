@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar
 
 from trainer import fields
@@ -156,6 +157,79 @@ class Identity(_Indexed):
         if not found and self.missing is not None and not 0 <= self.missing < self.size:
             found.append(f"missing of {self.name!r}, {self.missing}, is not between 0 and {self.size - 1}")
         return found
+
+
+@dataclass(frozen=True)
+class Text(Column):
+    """Words: `build_model` gets the first `length` as int64 [batch, length], 0 where there are fewer, 1 for an unknown
+    one, then one id for each of the `words` most frequent ones of the training data.
+
+    Lower case, without punctuation, split at blanks. An Embedding has the size `size`.
+    """
+
+    words: int = 10_000
+    length: int = 50
+    missing: str | None = ""
+    dtype: ClassVar[str] = "string"
+
+    @property
+    def size(self) -> int:
+        """The number of ids."""
+        return self.words + 2
+
+    def mistakes(self) -> list[str]:
+        found = [
+            f"{name} of {self.name!r} must be a whole number, 1 or more, not {value!r}"
+            for name, value in (("words", self.words), ("length", self.length))
+            if type(value) is not int or value < 1
+        ]
+        if self.missing is not None and not isinstance(self.missing, str):
+            found.append(f"missing of {self.name!r} must be a text, not {self.missing!r}")
+        return found
+
+
+# How many digits a part of a date has.
+DATE_DIGITS = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2}
+
+
+@dataclass(frozen=True)
+class Date(Column):
+    """A date of one `format`: `build_model` gets year, month, weekday (Monday is 0) and days as float32 [batch, 4],
+    each with mean 0 and variance 1 over the training data.
+    """
+
+    format: str = "%Y-%m-%d"
+    missing: str | None = None
+    dtype: ClassVar[str] = "string"
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for texts of this format, that exist or not."""
+        pieces = re.findall("%.|[^%]", self.format)
+        return "".join("[0-9]" * DATE_DIGITS[one] if one in DATE_DIGITS else re.escape(one) for one in pieces)
+
+    @property
+    def example(self) -> str:
+        """A date of this format."""
+        return datetime(1970, 1, 1).strftime(self.format)
+
+    def problem(self, text: str) -> str | None:
+        try:
+            datetime.strptime(text, self.format)
+        except ValueError:
+            exists = False
+        else:
+            exists = bool(re.fullmatch(self.pattern, text))
+        return None if exists else f"{text!r} is not a date of the format {self.format}, such as {self.example}"
+
+    def mistakes(self) -> list[str]:
+        pieces = re.findall("%.?", str(self.format))
+        if "%Y" not in pieces or not set(pieces) <= DATE_DIGITS.keys() or len(set(pieces)) < len(pieces):
+            known = ", ".join(DATE_DIGITS)
+            return [f"format of {self.name!r} has %Y and other parts, each once, of {known}; not {self.format!r}"]
+        if self.missing is not None and (problem := self.problem(str(self.missing))):
+            return [f"missing of {self.name!r}: {problem}"]
+        return []
 
 
 @dataclass(frozen=True)

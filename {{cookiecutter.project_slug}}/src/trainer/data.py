@@ -20,7 +20,7 @@ from trainer.store import Store, kept_place
 SHUFFLE_BUFFER = 10_000
 PARALLEL_FILES = 16
 # Of what a first pass keeps for another time.
-FORMAT = 2
+FORMAT = 3
 EXAMPLES = 3
 _CHANNEL = {True: "train", False: "eval"}
 
@@ -100,10 +100,9 @@ class CsvReader:
         self._refuse_changes()
         seen = [self._first[training].seen for training in (True, False)]
         self._encoder.normal = self._first[True].normal
+        self._encoder.learn_words(self._first[True].words)
         if getattr(self.table.target, "standardise", False):
             self.units = self._encoder.units = Units(*self._first[True].target)
-            said = f"less {self.units.mean:.6g}, divided by {self.units.deviation:.6g}"
-            print(f"loss and val_loss are of {self.table.target.name} {said}; metrics are in its own units", flush=True)
         self.train_rows, self.eval_rows = (channel.rows for channel in seen)
         same = (self._first[True].total, self.train_rows) == (self._first[False].total, self.eval_rows)
         notes += find_notes(*seen) + [SAME_ROWS] * same

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.columns import Categorical, Classes, Column, Hashed, Identity, Table
+from trainer.columns import Categorical, Classes, Column, Date, Hashed, Identity, Table, Text
+from trainer.texts import DATE_NUMBERS, FIRST_WORD, Vocabulary, date_numbers, hashed, words_of
 
 Tensors = dict[str, tf.Tensor]
 Predict = Callable[[Tensors], tf.Tensor]
@@ -43,14 +44,16 @@ class Units:
 class Encoder:
     """Preprocessing and serving signatures of a `Table`; part of the exported graph, so no client has to repeat it.
 
-    In between, a row is numbers, float32 [batch, n], and the indices of all other columns, int64 [batch, m]. `numbers`
-    and `indexed` are their columns, in that order.
+    In between, a row is numbers, float32 [batch, n], those of `numbers` and then of `dates`; and the indices of all
+    other columns, int64 [batch, m], of `indexed` and then of the words of `worded`.
     """
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.features = table.features
         self.numbers = [column for column in self.features if column.dtype == "float32"]
+        self.dates = [column for column in self.features if isinstance(column, Date)]
+        self.worded = [column for column in self.features if isinstance(column, Text)]
         self.categorical = [column for column in self.features if isinstance(column, Categorical)]
         # Side by side where they are computed by one operation.
         self.hashed = sorted((c for c in self.features if isinstance(c, Hashed)), key=lambda column: column.size)
@@ -59,13 +62,33 @@ class Encoder:
         self.texts = [column for column in self.features if column.dtype == "string"]
         self.integers = [column for column in self.features if column.dtype == "int64"]
         self.indexed = [*self.categorical, *self.hashed, *self.whole]
-        # Mean and deviation of each number, learned from the training data.
-        self.normal = np.float32([(0, 1)] * len(self.numbers)).reshape(-1, 2)
+        # Learned from the training data: mean and deviation of each number; and the words of texts.
+        self.normal = np.float32([(0, 1)] * self.width).reshape(-1, 2)
+        self.vocabulary = Vocabulary({})
         self.units = Units()
         # The columns with whole numbers that a list of float32 cannot carry: model.py says so, or the data.
         self.large = {column.name for column in self.features if column.largest >= FLOAT_LIMIT}
         labels = table.target.labels if isinstance(table.target, Classes) else []
         self._words = _index([*(column.vocabulary for column in self.categorical), labels])
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return len(self.numbers) + DATE_NUMBERS * len(self.dates)
+
+    def floats(self, values: tf.Tensor, raw: Tensors) -> tf.Tensor:
+        """All numbers of a row, [batch, width], of those of `numbers`; a graph of it refuses what is no date."""
+        for column in self.dates:
+            found, is_date = date_numbers(column, raw[column.key])
+            message = f"{column.key} must be a date of the format {column.format}, such as {column.example}"
+            values = tf.concat([values, _checked(found, is_date[:, tf.newaxis], [message])], axis=1)
+        return values
+
+    def learn_words(self, words: Sequence[Sequence[str]]) -> None:
+        """Take the most frequent words of each column of `worded`, the first one first."""
+        self.vocabulary = Vocabulary(
+            {f"{n}:{word}": i for n, some in enumerate(words) for i, word in enumerate(some, start=FIRST_WORD)}
+        )
 
     @property
     def rows_are_lists(self) -> bool:
@@ -90,20 +113,26 @@ class Encoder:
             messages = [f"{column.key} must be between 0 and {column.size - 1}" for column in self.whole]
             good = (values >= 0) & (values < tf.constant([column.size for column in self.whole], tf.int64))
             parts.append(_checked(values, good, messages))
+        parts += [hashed(words) for words in self.words_of_texts(raw)]
         return tf.concat(parts, axis=1) if parts else tf.zeros([size, 0], tf.int64)
 
     def encode(self, numbers: tf.Tensor, indices: tf.Tensor) -> Tensors:
         """What the model sees of a row: [batch, n] a column, or [batch] for an index, by key."""
         found: Tensors = {}
-        if self.numbers:
+        if self.width:
             mean, deviation = self.normal[:, 0], self.normal[:, 1]
-            normal = tf.split((numbers - mean) / deviation, len(self.numbers), axis=1)
-            found |= dict(zip((column.key for column in self.numbers), normal, strict=True))
+            sizes = [1] * len(self.numbers) + [DATE_NUMBERS] * len(self.dates)
+            normal = tf.split((numbers - mean) / deviation, sizes, axis=1)
+            found |= dict(zip((column.key for column in [*self.numbers, *self.dates]), normal, strict=True))
         for encoding, size in dict.fromkeys((column.encoding, column.size) for column in self.indexed):
             places = [n for n, c in enumerate(self.indexed) if (c.encoding, c.size) == (encoding, size)]
-            some = _gather(indices, places, len(self.indexed))
+            some = _gather(indices, places, len(self.indexed) + sum(column.length for column in self.worded))
             some = tf.one_hot(some, size) if encoding == "one_hot" else tf.cast(some, tf.int64)
             found |= {self.indexed[n].key: one for n, one in zip(places, tf.unstack(some, len(places), 1), strict=True)}
+        start = len(self.indexed)
+        for column in self.worded:
+            found[column.key] = self.vocabulary.ids(indices[:, start : start + column.length])
+            start += column.length
         return {column.key: found[column.key] for column in self.features}
 
     def target(self, text: tf.Tensor) -> tf.Tensor:
@@ -125,6 +154,10 @@ class Encoder:
         """The same behind the number of their column and a colon, as the vocabularies have them."""
         return tf.constant([f"{n}:" for n in range(len(self.categorical))], tf.string) + self.words(raw, size)
 
+    def words_of_texts(self, raw: Tensors) -> list[tf.Tensor]:
+        """The words of each text column, [batch, length], behind the number of the column and a colon."""
+        return [words_of(raw[column.key], column.length, f"{n}:") for n, column in enumerate(self.worded)]
+
     def signatures(self, predict: Predict) -> tuple[Signatures, list]:
         """`named` takes one input a column. `serving_default` is the same, unless every column is a number that a
         float32 holds: then it takes one list a row, in the order of model.py, because SageMaker's text/csv sends lists
@@ -137,7 +170,7 @@ class Encoder:
             values = _where(tf.math.is_nan(values), numbers, values)
             wanted = [f"{column.key} must be a finite number" for column in numbers]
             values = _checked(values, tf.math.is_finite(values), wanted)
-            return self._answer(predict(self.encode(values, self.indices(raw, tf.shape(values)[0]))))
+            return self._answer(predict(self.encode(self.floats(values, raw), self.indices(raw, tf.shape(values)[0]))))
 
         def named(raw: Tensors) -> Tensors:
             size = tf.shape(raw[self.features[0].key])[0]
@@ -155,7 +188,8 @@ class Encoder:
         by_name = (named, [{key: tf.TensorSpec([None], dtype, name=names[key]) for key, dtype in dtypes.items()}])
         as_list = (packed, [tf.TensorSpec([None, len(dtypes)], tf.float32, name="features")])
         default = as_list if self.rows_are_lists else by_name
-        return {"serving_default": default, "named": by_name}, [self._words] if self.categorical else []
+        layers = [self._words] * bool(self.categorical) + [self.vocabulary.table] * bool(self.worded)
+        return {"serving_default": default, "named": by_name}, layers
 
     def check_output(self, output: tf.Tensor) -> str | None:
         """What is wrong with a model that answers a batch of data with `output`, in words; None where nothing is."""
@@ -193,6 +227,10 @@ def together(raw: Tensors, columns: Sequence[Column], size: tf.Tensor, dtype: st
 
 def encoded_as(column: Column) -> dict:
     """Shape, without the batch, and type of what the model sees of a column."""
+    if isinstance(column, Text):
+        return {"shape": (column.length,), "dtype": "int64"}
+    if isinstance(column, Date):
+        return {"shape": (DATE_NUMBERS,), "dtype": "float32"}
     if column.dtype == "float32":
         return {"shape": (1,), "dtype": "float32"}
     one_hot = column.encoding == "one_hot"

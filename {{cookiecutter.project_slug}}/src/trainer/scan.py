@@ -12,6 +12,7 @@ from trainer.columns import Classes, Table
 from trainer.encoding import FLOAT_LIMIT, Encoder, together
 from trainer.notes import EXAMPLES, Seen
 from trainer.store import Store
+from trainer.texts import WordCounts
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10
 MOST_UNKNOWN = 10_000
@@ -32,6 +33,8 @@ class FirstPass:
     # Mean and deviation of each number, [n, 2], and of a target that is one.
     normal: Any = None
     target: tuple[float, float] = (0.0, 1.0)
+    # The most frequent words of each text column.
+    words: list[list[str]] = field(default_factory=list)
     # The names of the columns with a whole number that a list of float32 cannot carry.
     large: set[str] = field(default_factory=set)
     has_blank: bool = False
@@ -44,14 +47,16 @@ class FirstPass:
         labels = list(self.seen.labels.values())
         others = {"large": sorted(self.large), "normal": self.normal.tolist(), "labels": labels}
         return (
-            others | {name: getattr(self, name) for name in ("joined", "has_blank", "total", "target")} | {"seen": kept}
+            others
+            | {name: getattr(self, name) for name in ("joined", "has_blank", "total", "target", "words")}
+            | {"seen": kept}
         )
 
     def take(self, found: dict) -> None:
         """Become what `as_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         self.large, self.normal = set(found["large"]), np.float32(found["normal"]).reshape(-1, 2)
         self.joined, self.has_blank, self.total = found["joined"], found["has_blank"], found["total"]
-        self.target = (float(found["target"][0]), float(found["target"][1]))
+        self.target, self.words = (float(found["target"][0]), float(found["target"][1])), list(found["words"])
         target = self.seen.table.target
         if isinstance(target, Classes):
             self.seen.labels.update(dict(zip(target.labels, found["labels"], strict=True)))
@@ -74,19 +79,21 @@ class Scan:
     @property
     def width(self) -> int:
         """Of a packed row."""
-        return len(self._table.features) + 2
+        places = len(self._encoder.indexed) + sum(column.length for column in self._encoder.worded)
+        return self._encoder.width + 2 + places
 
     def pack(self, raw: dict, target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Decoded rows as int32 [rows, width]."""
         size = tf.shape(weight)[0]
         indices = tf.cast(self._encoder.indices(raw, size), tf.int32)
         target = tf.bitcast(target, tf.int32) if target.dtype == tf.float32 else tf.cast(target, tf.int32)
-        floats = tf.concat([together(raw, self._encoder.numbers, size), weight[:, tf.newaxis]], axis=1)
+        floats = self._encoder.floats(together(raw, self._encoder.numbers, size), raw)
+        floats = tf.concat([floats, weight[:, tf.newaxis]], axis=1)
         return tf.concat([tf.bitcast(floats, tf.int32), target[:, tf.newaxis], indices], axis=1)
 
     def unpack(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Numbers [rows, n], weight [rows], target (indices [rows] or numbers [rows, 1]) and indices [rows, m]."""
-        count = len(self._encoder.numbers)
+        count = self._encoder.width
         floats = tf.bitcast(rows[:, : count + 1], tf.float32)
         target = rows[:, count + 1]
         if isinstance(self._table.target, Classes):
@@ -97,11 +104,12 @@ class Scan:
 
     def run(self, looks: tf.data.Dataset, found: FirstPass, store: Store) -> None:
         """Complete `found` by what `look` saw in all blocks, and put their rows into `store`. Raises BadRowError."""
-        is_number, count = not isinstance(self._table.target, Classes), len(self._encoder.numbers)
+        is_number, count = not isinstance(self._table.target, Classes), self._encoder.width
         # Beside the numbers stand the weight and the target.
         learned = [*range(count), *[count + 1] * is_number]
         seen, moments, told = found.seen, _Moments(len(learned)), time.monotonic()
         large, same, first, counts, unknown = False, None, None, 0, {}
+        words = WordCounts([column.words for column in self._encoder.worded])
         for tensors in looks.prefetch(tf.data.AUTOTUNE):
             look = {name: value.numpy() for name, value in tensors.items()}
             found.has_blank |= bool(look["blank"])
@@ -118,6 +126,7 @@ class Scan:
             first = look["first"] if same is None else first
             same = look["same"] if same is None else same & look["same"] & (first == look["first"])
             counts = counts + look["counts"]
+            words.add(look["words"].tolist(), look["word_counts"].tolist())
             for place, _, word in (one.decode("utf-8", "replace").partition(":") for one in look["unknown"].tolist()):
                 if len(unknown.setdefault(int(place), {})) < EXAMPLES:
                     unknown[int(place)][word] = None
@@ -125,12 +134,12 @@ class Scan:
                 told = time.monotonic()
                 print(f"{seen.channel}: {seen.rows} rows read for the first time", flush=True)
         normal = moments.normal()
-        found.normal = normal[:count]
+        found.normal, found.words = normal[:count], words.most_frequent()
         found.target = tuple(normal[count].tolist()) if is_number else found.target
         if not seen.rows:
             return
         found.large = {column.name for column, is_large in zip(self._encoder.integers, large, strict=True) if is_large}
-        for column, value in zip(self._encoder.numbers, moments.constants()[:count], strict=True):
+        for column, value in zip(self._encoder.numbers, moments.constants(), strict=False):
             if value is not None:
                 seen.only[column.name] = value
         for column, value, is_same in zip(
@@ -151,6 +160,8 @@ class Scan:
         texts = together(raw, self._encoder.texts, size, "string")
         whole = together(raw, self._encoder.integers, size, "int64")
         others = tf.concat([texts, tf.strings.as_string(whole)], axis=1)
+        said = [tf.reshape(words, [-1]) for words in self._encoder.words_of_texts(raw)]
+        said, _, said_counts = tf.unique_with_counts(tf.concat([tf.constant([], tf.string), *said], axis=0))
         return {
             "packed": packed,
             # A dot stands for a whole character, and matches no byte that is part of none.
@@ -161,13 +172,15 @@ class Scan:
             "first": tf.reshape(others[:1], [-1]),
             "same": tf.reduce_all(others == others[:1], axis=0),
             "counts": tf.stack([tf.math.count_nonzero(known & given, axis=0), tf.math.count_nonzero(unknown, axis=0)]),
+            "words": said,
+            "word_counts": said_counts,
             "unknown": tf.unique(tf.boolean_mask(names, unknown))[0][:MOST_UNKNOWN],
         }
 
     def check(self, look: dict[str, np.ndarray]) -> None:
         """Raise BadRowError for a block with a row that cannot be used."""
         packed, is_utf8 = look["packed"], look["is_utf8"]
-        count = len(self._encoder.numbers)
+        count = self._encoder.width
         floats = packed[:, : count + 1].view(np.float32)
         is_number = not isinstance(self._table.target, Classes)
         target = packed[:, count + 1].view(np.float32) if is_number else packed[:, count + 1]
@@ -176,7 +189,7 @@ class Scan:
             raise BadRowError("a number is not finite, out of range, or a negative weight; or a text is not UTF-8")
 
     def _add_target(self, seen: Seen, packed: np.ndarray, first: bool) -> None:
-        column, target = packed[:, len(self._encoder.numbers) + 1], self._table.target
+        column, target = packed[:, self._encoder.width + 1], self._table.target
         if isinstance(target, Classes):
             counts = np.bincount(column, minlength=len(target.labels)).tolist()
             seen.labels.update(dict(zip(target.labels, counts, strict=True)))

@@ -15,6 +15,7 @@ from trainer import model
 from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
 from trainer.data import CsvReader, Reader
+from trainer.encoding import Units
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop
 from trainer.networks import build, find_not_finite
@@ -57,6 +58,11 @@ def _train(run: Run) -> Result:
     reader: Reader = CsvReader(model.DATA, run.rows_dir) if isinstance(model.DATA, Table) else model.DATA
     reader.prepare(run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
+    if isinstance(reader, CsvReader) and reader.units != Units():
+        said = f"less {reader.units.mean:.6g}, divided by {reader.units.deviation:.6g}"
+        print(
+            f"loss, val_loss: of {model.DATA.target.name} {said}; metrics and answers are in its own units", flush=True
+        )
 
     with strategy.scope():
         network, jit = build(model, hyperparameters, reader)
