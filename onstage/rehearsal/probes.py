@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 _UNKNOWN = "a text that nobody knows"
+_TEXTS = {
+    "unknown words": _UNKNOWN,
+    "an empty text": "",
+    "no word": "?!",
+    "another alphabet": "Жизнь, 生活",
+    "many words": "one of many " * 1000,
+}
 # What a list of float32 carries.
 _LARGEST = 2**24
 # Numbers in a list: of more, as of a picture, one alone means nothing.
@@ -56,7 +63,13 @@ def _kind(value: Any) -> str:
 
 def _values(column: dict[str, Any], seen: Sequence[Any], listed: bool) -> Iterator[tuple[str, Any, bool]]:
     kind, dtype = column.get("kind"), column["dtype"]
-    if dtype == "string":
+    if kind == "Date":
+        yield "the day 1970-01-01", column["example"], True
+        yield from [("missing", "", False)] * column["missing"]
+    elif kind == "Text":
+        for what, text in _TEXTS.items():
+            yield what, text, False
+    elif dtype == "string":
         yield "unknown", _UNKNOWN, kind is None
         yield "an empty text", "", kind is None
     elif kind == "Identity":

@@ -41,7 +41,7 @@ EMA = change(
 )  # fmt: skip
 HALF = both(
     change(MODEL, "import keras\n", 'import keras\n\nkeras.config.set_dtype_policy("mixed_float16")\n'),
-    change(MODEL, 'Dense(3, activation="softmax")', 'Dense(3, activation="softmax", dtype="float32")'),
+    change(MODEL, 'activation="softmax")', 'activation="softmax", dtype="float32")'),
 )
 SPARSE = both(
     change(
@@ -81,7 +81,7 @@ LOOKUP = """\
     sites = keras.layers.Embedding(3, 2)(index)
     hidden = keras.layers.Concatenate()([value for name, value in inputs.items() if name != "site"] + [sites])
 """
-FIRST_LINE = "    hidden = keras.layers.Concatenate()(list(inputs.values()))\n"
+FIRST_LINE = "    hidden = joined(DATA, inputs)\n"
 SITES = both(with_column("site", lambda number: "ab"[number % 2], SITE), change(MODEL, FIRST_LINE, LOOKUP))
 
 
@@ -97,6 +97,10 @@ def in_files(project: Path) -> None:
 
 
 FILES = both(in_files, change(MODEL, '"virginica"])', '"virginica"], drop_missing=True)'))
+WORDS = both(
+    with_column("note", lambda number: ["Schöne Blüte!", "on the EDGE", ""][number % 3], 'Text("note", length=4)'),
+    with_column("seen", lambda number: f"{1 + number % 28:02}.{1 + number % 12:02}.2024", 'Date("seen", "%d.%m.%Y")'),
+)
 ALIKE = {"replay": "30 rows: val_accuracy=0."}
 # What makes a project right, what is asked of a rendering, and what the checks at the endpoint say.
 RIGHT: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]] = {
@@ -107,6 +111,7 @@ RIGHT: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]
     "a regression with missing values": (
         lambda project: None, {"problem": "regression"}, {"replay": "rows: val_rmse=", "probes": "missing"},
     ),
+    "words and dates": (WORDS, {}, ALIKE | {"probes": "another alphabet"}),
     "averages of the weights": (EMA, {}, ALIKE),
     "half precision with a head that is not": (HALF, {}, ALIKE),
     "weights of rows": (WEIGHTS, {}, {"replay": "30 rows: val_loss="}),

@@ -219,5 +219,6 @@ def _column(column: Any) -> dict[str, Any]:
         "dtype": column.dtype,
         "missing": column.default is not None,
         "size": getattr(column, "size", None),
+        "example": getattr(column, "example", None),
         "largest": max(known) if known and column.dtype == "int64" else None,
     }

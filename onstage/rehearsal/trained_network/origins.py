@@ -26,14 +26,14 @@ class Origins:
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
         """Note what is made meanwhile."""
-        before = keras.Operation.__init__
+        origins, before = self, keras.Operation.__init__
 
-        @functools.wraps(before)
-        def noting(operation: Any, *arguments: Any, **named: Any) -> None:
-            before(operation, *arguments, **named)
-            if found := self.line():
-                self._made.append(operation)
-                self._lines[id(operation)] = found
+        # With a signature of its own: Keras compares it with the parameters.
+        def noting(self: Any, *arguments: Any, **named: Any) -> None:
+            before(self, *arguments, **named)
+            if found := origins.line():
+                origins._made.append(self)
+                origins._lines[id(self)] = found
 
         keras.Operation.__init__ = noting
         try:

@@ -19,7 +19,7 @@ LOOKUP = """\
     sites = keras.layers.Embedding(2, 2)(index)
     hidden = keras.layers.Concatenate()([value for name, value in inputs.items() if name != "site"] + [sites])
 """
-FIRST_LINE = "    hidden = keras.layers.Concatenate()(list(inputs.values()))\n"
+FIRST_LINE = "    hidden = joined(DATA, inputs)\n"
 SITE = 'Categorical("site", ["a", "b"], encoding="index")'
 
 
