@@ -76,8 +76,9 @@ def rehearse(
         _describe(schema)
         return
     platform, argv = _split(words or [])
-    from onstage import catalogue, installation
+    from onstage import catalogue, installation, room
 
+    room.check()
     project = installation.open_project(*([platform] if platform else ()))
     platforms = [platform] if platform else project.platforms
     for one in platforms:
@@ -136,11 +137,12 @@ def body(
     json_file: JsonFile = None,
 ) -> None:
     """Rehearse a training or tuning request from elsewhere, with its own code: it needs no project of the template."""
-    from onstage import catalogue, installation
+    from onstage import catalogue, installation, room
     from onstage.rehearsal import elsewhere, unseen
     from onstage.report_formats import Output
     from onstage.sections import Rehearsal as Limits
 
+    room.check()
     project = installation.open_project_if_any()
     platform, request = elsewhere.recognise(file, PLATFORMS)
     given = elsewhere.given(file, source or (), channel or (), changed or (), image_python, store)
@@ -169,9 +171,10 @@ def serve(
     ] = "",
 ) -> None:
     """Serve a trained model on this machine as an endpoint would, until Ctrl-C."""
-    from onstage import installation
+    from onstage import installation, room
     from onstage.serving.serve import serve as serve_folder
 
+    room.check()
     project = installation.open_project()
     if folder and not (folder / "model").is_dir():
         raise StartError(f"there is no {folder / 'model'}; name a folder of runs/")

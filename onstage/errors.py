@@ -1,12 +1,16 @@
 """Mistakes that their author can mend, and the border at which every command shows them."""
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from onstage import verbosity
+from onstage import stopping, verbosity
+
+_SIGNALS = 128
+_INTERRUPTED = 130
 
 
 class UserError(Exception):
@@ -27,14 +31,27 @@ def is_user_error(error: BaseException) -> bool:
 
 
 def main(run: Callable[[], object]) -> int:
-    """Call `run` and show what it raises. The exit code: 0; 1 for a failure; 2 for a command that cannot start."""
+    """Call `run` and show what it raises. The exit code: 0; 1 for a failure; 2 for a command that cannot start; 128 and
+    the signal's number where it was stopped.
+    """
+    with stopping.listening():
+        return _main(run)
+
+
+def _main(run: Callable[[], object]) -> int:
     try:
         run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer makes an exit of an interrupt.
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
+            raise
         print("stopped", file=sys.stderr, flush=True)
-        return 130
+        return stopping.exit_code()
     except Exception as error:  # noqa: BLE001 - the last line of defence: everything is reported, nothing swallowed
         known = is_user_error(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename2 or error.filename or "a file"
+            known, error = True, UserError(f"{where}: {error.strerror}; TMPDIR=FOLDER names another temporary folder")
         if verbosity.is_verbose() or not known:
             print(traceback.format_exc(), file=sys.stderr, flush=True)
         if known:
@@ -46,7 +63,7 @@ def main(run: Callable[[], object]) -> int:
 def run_script(run: Callable[[], object]) -> NoReturn:
     """`main`, as a process."""
     code = main(run)
-    if code == 130:
+    if code > _SIGNALS:
         # Everything was unwound on the way here; what an interpreter that ends would still do can crash among
         # TensorFlow's threads, which go on reading.
         sys.stdout.flush()

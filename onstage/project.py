@@ -7,16 +7,19 @@ trainings and notes are left; `wheels/`, this package; and in pyproject.toml `[t
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from onstage import room
 from onstage.errors import StartError
 
 if sys.version_info >= (3, 11):
@@ -68,12 +71,25 @@ class Project:
         return location if "://" in location else str(self.root / location)
 
     def new_run(self) -> Path:
-        """Make a folder in `runs/` that no other training has, named by the time."""
+        """Make a folder in `runs/` that no other training has, named by the time; a temporary one where that cannot be.
+
+        Raises StartError where the temporary folder, which TensorFlow needs, is full.
+        """
+        room.check()
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         for number in itertools.count(1):
             folder = self.runs / (stamp if number == 1 else f"{stamp}-{number}")
             with contextlib.suppress(FileExistsError):
-                folder.mkdir(parents=True)
+                try:
+                    folder.mkdir(parents=True)
+                except OSError as error:
+                    if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                        raise
+                    other = Path(tempfile.mkdtemp(prefix=f"{self.root.name}-"))
+                    room.note(
+                        path_for_people(self.runs), error, f"this training is in {other}; --job-dir names another"
+                    )
+                    return other
                 return folder
         raise AssertionError("itertools.count does not end")
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from typing_extensions import Self
 
-from onstage import verbosity
+from onstage import stopping, verbosity
 from onstage.catalogue import ESSENTIAL
 from onstage.errors import UserError
 from onstage.tables.sample import Sample
@@ -153,6 +153,8 @@ class Report:
         except NotDoneError as undone:
             self._add(Check(platform, name, "skipped", time.monotonic() - started, str(undone)))
             return True
+        # What was stopped has not failed.
+        stopping.refuse_to_go_on()
         findings = answer if isinstance(answer, list) else []
         seconds = time.monotonic() - started
         reason = self.ignore.get(f"{platform}.{name}")

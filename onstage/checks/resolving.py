@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from onstage import stopping
 from onstage.checks import requirement_lines
 from onstage.checks.source_checks import Image, Source
 
@@ -117,16 +118,12 @@ def _run(code: Source, image: Image, words: list[str], environment: Mapping[str,
     common = ["--quiet", "--no-header", "--python", sys.executable, "--index-strategy=unsafe-best-match", *platform]
     common += ["--no-index"] if _NO_INDEX in environment else []
     try:
-        done = subprocess.run(
+        done = stopping.call(
             [sys.executable, "-m", "uv", "pip", "compile", *common, *words],
             # pip is started there, too: paths in the file begin there.
             cwd=code.requirements.parent,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=max(1.0, until - time.monotonic()),
-            check=False,
         )
     except subprocess.TimeoutExpired:
         raise UnreachableError(f"the index did not answer in {TIME:.0f} s") from None
@@ -180,9 +177,7 @@ def _index() -> dict[str, str]:
     """pip's own index, as uv takes it, unless uv has one. A container has no other, and no folder of wheels either."""
     if any(name.startswith(("UV_INDEX", "UV_DEFAULT_INDEX")) for name in os.environ):
         return {}
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
+    listed = stopping.call([sys.executable, "-m", "pip", "config", "list"]).stdout
     found: dict[str, Any] = {}
     # In the order in which later ones win: what all commands are told, what `install` is told, and the variables.
     for section in ("global", "install", ":env:"):

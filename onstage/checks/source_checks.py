@@ -3,13 +3,12 @@
 import ast
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onstage import source
+from onstage import source, stopping
 from onstage.errors import UserError
 from onstage.project import Project, has_module, install_line
 from onstage.report import Finding
@@ -104,12 +103,11 @@ def check_syntax(code: Source, image: Image) -> list[Finding]:
     """Syntax that the image's Python does not know, and names that nobody defined."""
     python_files = [str(file) for file in code.files if file.suffix == ".py"]
     version = f"py{image.python[0]}{image.python[1]}"
-    done = subprocess.run(
+    done = stopping.call(
         [
             sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--output-format=json",
             "--select=F821,F822", f"--target-version={version}", *python_files,
-        ],
-        capture_output=True, text=True, check=False,
+        ]
     )  # fmt: skip
     if done.returncode not in (0, 1):
         raise UserError(f"ruff does not run: {done.stderr.strip()}; {install_line(code.root)}")

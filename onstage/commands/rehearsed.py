@@ -5,8 +5,8 @@ import json
 from datetime import datetime, timezone
 from pathlib import Path
 
-from onstage import source
-from onstage.project import Project
+from onstage import room, source
+from onstage.project import Project, path_for_people
 
 
 def note(project: Project, *platforms: str) -> None:
@@ -17,8 +17,12 @@ def note(project: Project, *platforms: str) -> None:
         **{name: {"src": _digest(project), "when": when} for name in platforms},
     }
     file = _file(project)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        # As in a container of CI.
+        room.note(path_for_people(file), error, "commands that send this source will not know that it was rehearsed")
 
 
 def problem(project: Project, platform: str) -> str | None:

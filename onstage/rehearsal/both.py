@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
-from onstage.rehearsal import processes, replay, sampled, unseen
+from onstage.rehearsal import replay, sampled, unseen
 from onstage.rehearsal.endpoint_checks import Form, ask
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Finding, Report
 from onstage.serving.answers import TOLERANCE, difference, rows
 from onstage.serving.process import ServingProcess
 from onstage.settings import Settings
+from onstage.stopping import STOPPED
 
 NOTHING_TO_RUN = "an ignored check found what the job cannot do without: there is nothing to run"
 
@@ -116,14 +117,14 @@ def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]
 
     Each of `runs` leaves its endpoint open until the stack that it gets ends, and answers None if it failed.
     """
-    processes.STOPPED.clear()
+    STOPPED.clear()
     with ExitStack() as stack, ThreadPoolExecutor(len(runs)) as pool:
         running = [pool.submit(run, stack) for run in runs]
         try:
             served = [one.result() for one in running]
         except BaseException:
             # An interrupt reaches this thread only, and the jobs are in others.
-            processes.STOPPED.set()
+            STOPPED.set()
             raise
         models = [one for one in served if one]
         if len(models) == len(runs) == 2:

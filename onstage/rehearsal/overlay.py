@@ -2,10 +2,10 @@
 
 import os
 import shlex
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from onstage import stopping
 from onstage.errors import UserError
 
 # What pip needs to reach its index, beside the variables of its own and its configuration in the home folder.
@@ -33,9 +33,7 @@ def create(folder: Path, python: str, settings: Mapping[str, str] | None = None)
     `settings` are variables that its commands `pip` and `pip3` have, and nothing else gets. Raises UserError when
     `python` has neither pip nor ensurepip.
     """
-    done = subprocess.run(
-        [python, "-c", _CREATE, str(folder)], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    done = stopping.call([python, "-c", _CREATE, str(folder)])
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"no environment for the job's requirements: {why}. Install pip beside {python}")

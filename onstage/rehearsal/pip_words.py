@@ -18,6 +18,9 @@ _ALONE = (
 def reason(log: str) -> str | None:
     """The package and the reason in one line; None where `log` has no failure of pip."""
     lines = log.splitlines()
+    # Whatever comes after it follows from it.
+    if full := next((line.strip() for line in lines if "No space left on device" in line), None):
+        return full
     for pattern in _ALONE:
         if found := next((match for line in lines if (match := re.fullmatch(pattern, line.strip()))), None):
             return found[1]

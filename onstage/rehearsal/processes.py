@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from onstage import stopping
 from onstage.errors import UserError
 
 # What a process needs of this machine, beside its PATH; nothing else of the caller's environment goes in.
@@ -27,9 +28,6 @@ PAUSE = 0.05
 _ENDED = "onstage-ended"
 # As `nice` counts: a higher one would get nothing on a busy machine.
 _BEHIND = 5
-
-# Set by whoever has had enough of all that `run` runs, in whatever thread.
-STOPPED = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def run(
     later, SIGKILL. Whatever happens, an interrupt included, nothing is left running: neither in the process groups nor,
     on Linux, outside of them with `marker` in the environment. `line` gets a launch's name, the stream's name and the
     text of each line, in this thread. With `background`, all have what others leave of the processor, and end when it
-    is set. Raises UserError then, and for a command that cannot be started.
+    is set. Raises UserError then, and for a command that cannot be started; KeyboardInterrupt where all was stopped.
     """
     said: queue.Queue[Said] = queue.Queue()
     processes: list[Process] = []
@@ -151,7 +149,8 @@ def run(
                 raise UserError(f"{launch.command[0]} cannot be started: {error}") from error
         while not all(process.over for process in processes) and time.monotonic() < give_up_at:
             now = time.monotonic()
-            if STOPPED.is_set() or (background and background.is_set()):
+            stopping.refuse_to_go_on()
+            if background and background.is_set():
                 raise UserError("stopped")
             if not lingering and all(process.over or _has_ended(process.launch) for process in processes):
                 lingering, deadline = True, min(deadline, now + LINGERING)

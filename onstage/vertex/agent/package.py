@@ -5,13 +5,12 @@ https://cloud.google.com/vertex-ai/docs/training/create-python-pre-built-contain
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from onstage import source
+from onstage import source, stopping
 from onstage.errors import UserError
 from onstage.project import Project
 
@@ -42,14 +41,11 @@ def build(folder: Path, root: Path, files: Iterable[Path]) -> Path:
             shutil.copyfile(file, target)
         by_script = ["setup.py", "-q", "sdist", "--formats", "gztar", "--dist-dir", str(folder)]
         words = by_script if (copy / "setup.py").is_file() else ["-c", _BACKEND, str(folder)]
-        done = subprocess.run(
+        done = stopping.call(
             [sys.executable, "-W", "ignore", *words],
             cwd=copy,
             # The folder of the project must not be on the path: the copy is what is built.
             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-            capture_output=True,
-            text=True,
-            check=False,
         )
     built = list(folder.glob("*.tar.gz"))
     if done.returncode or len(built) != 1:

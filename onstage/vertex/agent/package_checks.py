@@ -3,7 +3,6 @@
 import ast
 import email.parser
 import importlib.metadata
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -16,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from onstage import stopping
 from onstage.checks import requirement_lines
 from onstage.checks.import_checks import IMAGE_OWNED
 from onstage.checks.source_checks import Image, Source
@@ -200,14 +200,10 @@ def _install(code: Source, sdist: Path, folder: Path) -> Path:
     """The installed package's folder."""
     python = overlay.create(folder / "environment", sys.executable)
     flags = ["--quiet", "--upgrade", "--force-reinstall", "--no-deps"]
-    done = subprocess.run(
+    done = stopping.call(
         [python, "-m", "pip", "install", *flags, str(sdist)],
         cwd=folder / "empty",
         env={**processes.environment(folder, python), **overlay.for_sdists()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
