@@ -1,0 +1,97 @@
+"""What the text of one field may be: a number as TensorFlow reads it, a spelling of no value, a date."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
+_WITH_UNIT = re.compile(r"[^\w\s.+-]?\s?[+-]?\d{1,3}([,' _]\d{3})*(\.\d+)?\s?(%|[^\W\d]{1,4}|[^\w\s])?")
+_LARGEST = 3.4e38
+_NO_VALUE = {
+    "", "nan", "na", "n/a", "n.a.", "#n/a", "null", "none", "nil", "-", "--", "?", ".", "missing", "<na>", "\\n",
+    "unknown", "not available", "undefined",
+}  # fmt: skip
+# The letters of a format, as fields of a fixed width and of any; a lazy writer leaves out zeros.
+_PARTS = {
+    "Y": (r"(?:1[5-9]|2[0-2])\d\d", r"(?:1[5-9]|2[0-2])\d\d"),
+    "m": (r"(?:0[1-9]|1[0-2])", r"(?:0?[1-9]|1[0-2])"),
+    "d": (r"(?:0[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|[12]\d|3[01])"),
+    "H": (r"(?:[01]\d|2[0-3])", r"(?:[01]?\d|2[0-3])"),
+    "M": (r"[0-5]\d", r"[0-5]?\d"),
+    "S": (r"[0-5]\d", r"[0-5]?\d"),
+}
+_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y%m%d")
+_TIMES = ("", "%H:%M:%S", "%H:%M")
+_ENDS = ("", "Z")
+
+
+@dataclass(frozen=True)
+class DateFormat:
+    """One way to write dates, in the letters of `strptime`; `fixed` if each value has the same width."""
+
+    text: str
+    fixed: bool
+    pattern: re.Pattern[str]
+
+    def fits(self, texts: Iterable[str]) -> bool:
+        """Whether all of the texts are dates of this format."""
+        return all(map(self.pattern.fullmatch, texts))
+
+    def read(self, text: str) -> datetime:
+        """The moment that is meant. Raises ValueError for a day that there is not, such as February 30."""
+        return datetime.strptime(text, self.text)
+
+
+def is_number(text: str) -> bool:
+    """Whether TensorFlow reads `text` as a finite float32."""
+    return bool(_NUMBER.fullmatch(text.strip())) and abs(float(text)) < _LARGEST
+
+
+def are_numbers(texts: Sequence[str]) -> list[float] | None:
+    """The numbers, if a look at all of them together shows that each is one; None where it takes a closer look."""
+    try:
+        numbers = list(map(float, texts))
+    except ValueError:
+        return None
+    joined = "".join(texts)
+    # float() takes more than TensorFlow does: 1_000, nan, digits of other scripts.
+    if not joined.isascii() or "_" in joined or not -_LARGEST < sum(map(abs, numbers)) < _LARGEST:
+        return None
+    return numbers
+
+
+def is_no_value(text: str) -> bool:
+    """Whether `text` is empty, or a usual spelling of no value."""
+    return text.strip().casefold() in _NO_VALUE
+
+
+def has_decimal_comma(text: str) -> bool:
+    """Whether `text` is a number with a decimal comma."""
+    return bool(_WITH_COMMA.fullmatch(text.strip()))
+
+
+def is_number_for_people(text: str) -> bool:
+    """Whether `text` is a number as people write it: 1,000 or 5 % or $3."""
+    return bool(_WITH_UNIT.fullmatch(text.strip())) and not is_number(text)
+
+
+def date_formats(text: str) -> list[DateFormat]:
+    """The formats that `text` is a date of, those of a fixed width first."""
+    return [one for one in _FORMATS if one.pattern.fullmatch(text)] if text[:1].isdigit() else []
+
+
+def _make(text: str, fixed: bool) -> DateFormat:
+    pattern = re.sub(r"%(\w)", lambda found: _PARTS[found[1]][not fixed], text.replace(".", r"\."))
+    return DateFormat(text, fixed, re.compile(pattern, re.ASCII))
+
+
+def _texts() -> Iterable[str]:
+    for day, between, time, end in product(_DAYS, " T", _TIMES, _ENDS):
+        if (time or (between == " " and not end)) and (between == " " or day == "%Y-%m-%d"):
+            yield f"{day}{between}{time}{end}" if time else day
+
+
+_FORMATS = [_make(text, fixed) for fixed in (True, False) for text in _texts() if fixed or "%m%d" not in text]
