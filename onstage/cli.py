@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from onstage.commands import application
+from onstage.commands import application, table_words
 from onstage.errors import StartError, main
 from onstage.options import Application
 
@@ -186,22 +186,7 @@ def serve(
     serve_folder(folder / "model" if folder else project.newest_model().parent, port, chosen)
 
 
-@app.command(
-    epilog="Examples:\n\nonstage convert data/train --to shards/train\n\nonstage convert all.csv.gz --to shards --gzip"
-)
-def convert(
-    places: Annotated[list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help="CSV files, or folders of them.")],
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the shards are written.")],
-    packed: Annotated[bool, typer.Option("--gzip", help="Pack the shards: *.tfrecord.gz.")] = False,
-    rows: Annotated[
-        int, typer.Option("--rows-per-shard", metavar="N", min=1, help="Rows of a shard, but for a file's last one.")
-    ] = 100_000,
-) -> None:
-    """Write CSV files as TFRecord shards of tf.train.Example, by the columns of model.py. A second run goes on."""
-    from onstage import installation
-    from onstage.commands.convert import convert as convert_files
-
-    convert_files(installation.open_project(), places, to, packed=packed, rows=rows)
+table_words.add(app)
 
 
 @app.command(epilog="Examples:\n\nonstage settings\n\nonstage settings vertex")

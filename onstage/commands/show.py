@@ -91,47 +91,60 @@ class Waiting:
 
 
 class Bytes:
-    """How many bytes of a whole have gone: a bar in a terminal, a line every few seconds in a log."""
+    """How many bytes of a whole have gone: a bar in a terminal, a line every few seconds in a log.
 
-    SECONDS = 5
+    A `patient` one leaves standard output to what is printed there, and says nothing of what is done in a second.
+    """
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int, *, patient: bool = False) -> None:
         self._what, self._total, self._gone = what, total, 0
         self._lock = threading.Lock()
         self._printed = self._started = time.monotonic()
+        self._stream, self._first, self._seconds = (sys.stderr, 1, 30) if patient else (sys.stdout, 0, 5)
         self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty() and not verbosity.is_quiet():
-            from rich import progress
-
-            columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
-                       progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]  # fmt: skip
-            self._bar = progress.Progress(*columns)
-            self._task = self._bar.add_task(self._what, total=self._total)
-            self._bar.start()
+        self._show()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
-        if verbosity.is_quiet():
-            return
         seconds = max(time.monotonic() - self._started, 1e-3)
+        if verbosity.is_quiet() or seconds < self._first:
+            return
         done = "done" if error is None else "not finished"
-        say(f"{self._what}: {size(self._gone)} in {seconds:.1f} s, {size(self._gone / seconds)}/s, {done}")
+        self._say(f"{self._what}: {size(self._gone)} in {seconds:.1f} s, {size(self._gone / seconds)}/s, {done}")
 
     def add(self, count: int) -> None:
         """`count` bytes more have gone; fewer than none before a repetition."""
         with self._lock:
             self._gone += count
             now = time.monotonic()
+            self._show()
             if self._bar:
                 self._bar.update(self._task, completed=self._gone)
-            elif now - self._printed > self.SECONDS and not verbosity.is_quiet():
+            elif now - self._printed > self._seconds and not verbosity.is_quiet():
                 self._printed = now
-                say(f"{self._what}: {size(self._gone)} of {size(self._total)}")
+                self._say(f"{self._what}: {size(self._gone)} of {size(self._total)}")
+
+    def _show(self) -> None:
+        """Begin the bar, where there is one and it is time."""
+        if self._bar or not self._stream.isatty() or verbosity.is_quiet():
+            return
+        if time.monotonic() - self._started >= self._first:
+            from rich import progress
+            from rich.console import Console
+
+            columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+                       progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]  # fmt: skip
+            self._bar = progress.Progress(*columns, console=Console(file=self._stream))
+            self._task = self._bar.add_task(self._what, total=self._total)
+            self._bar.start()
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
 
 
 def size(count: float) -> str:

@@ -40,8 +40,11 @@ class Dialect:
     names: tuple[str, ...]
 
 
-def sniff(file: Path, name: str) -> Dialect:
-    """The dialect of a file, `name` for people. Raises StartError for a file that holds no table."""
+def sniff(file: Path, name: str, encoding: str = "utf-8") -> Dialect:
+    """The dialect of a file, `name` for people. Bytes of another encoding are replaced in the names.
+
+    Raises StartError for a file that holds no table.
+    """
     with kinds.unpacked(file, name) as content:
         start = content.read(START_BYTES)
     if not start.strip():
@@ -53,7 +56,7 @@ def sniff(file: Path, name: str) -> Dialect:
         raise StartError(f"{name} has zero bytes: it is no text, or UTF-16 (iconv -f utf-16le -t utf-8 OLD > NEW)")
     if b"\r" in start and b"\n" not in start:
         raise StartError(f"{name} has lines that end in CR alone. Convert it: tr '\\r' '\\n' < OLD > NEW")
-    text = start.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r", "")
+    text = start.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace").replace("\r", "")
     if len(start) == START_BYTES and "\n" in text:
         # The last line is not whole.
         text = text[: text.rindex("\n")]

@@ -37,6 +37,8 @@ class Column:
         self.dates: list[DateFormat] = []
         # Whether the values are 0, 1, 2 and so on, or from 1.
         self.counts_rows = True
+        # The spellings of no value, the empty field among them.
+        self.missing: Counter[str] = Counter()
         # Values as the sampled rows have them.
         self.sample: list[str] = []
         self.different, self.rows = 0, 0
@@ -70,6 +72,8 @@ class Column:
             counts = counts or Counter(texts)
             self._add_dates(counts)
             self._add_hashes(counts)
+        if counts:
+            self._add_missing(counts)
 
     def close(self) -> None:
         """All rows are added."""
@@ -98,6 +102,7 @@ class Column:
         first = next((text for text in values if not is_no_value(text)), "")
         self.dates = date_formats(first)
         self._add_dates(values)
+        self._add_missing(values)
 
     def _forget(self) -> None:
         """The values are too many to keep."""
@@ -114,7 +119,7 @@ class Column:
             if not is_number(text):
                 odd[text] += count
                 if len(odd) > MOST_ODD:
-                    self.odd = None
+                    self.odd, self._hashes = None, self._hashes or Counter()
                     return
                 continue
             number = float(text)
@@ -128,6 +133,9 @@ class Column:
         if self.dates:
             given = [text for text in counts if not is_no_value(text)]
             self.dates = [one for one in self.dates if one.fits(given)]
+
+    def _add_missing(self, counts: Counter[str]) -> None:
+        self.missing.update({text: count for text, count in counts.items() if is_no_value(text)})
 
     def _add_hashes(self, counts: Counter[str]) -> None:
         """Count the values of which the hash is a multiple of a step, a larger one the more there are."""
@@ -175,14 +183,14 @@ def profile(files: Sequence[tuple[Path, str]], add: Callable[[int], None]) -> Pr
         read += size
         add(size)
 
-    for encoding in ("utf-8", "cp1252"):
+    for encoding in ("utf-8", "cp1252", "latin-1"):
         try:
-            return _read(files, dialects[0], encoding, count)
+            return _read(files, sniff(*files[0], encoding), encoding, count)
         except NotThisEncodingError:
             # Once more from the start, as another text.
             add(-read)
             read = 0
-    return _read(files, dialects[0], "latin-1", count)
+    raise AssertionError("latin-1 has a character for every byte")
 
 
 def _read(files: Sequence[tuple[Path, str]], dialect: Dialect, encoding: str, add: Callable[[int], None]) -> Profile:

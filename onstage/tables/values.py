@@ -1,19 +1,18 @@
 """What the text of one field may be: a number as TensorFlow reads it, a spelling of no value, a date."""
 
+import calendar
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import product
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
 _WITH_UNIT = re.compile(r"[^\w\s.+-]?\s?[+-]?\d{1,3}([,' _]\d{3})*(\.\d+)?\s?(%|[^\W\d]{1,4}|[^\w\s])?")
 _LARGEST = 3.4e38
-_NO_VALUE = {
-    "", "nan", "na", "n/a", "n.a.", "#n/a", "null", "none", "nil", "-", "--", "?", ".", "missing", "<na>", "\\n",
-    "unknown", "not available", "undefined",
-}  # fmt: skip
+# In a column of texts the words are as good as any; among numbers and dates they can only mean no value.
+_NO_VALUE = {"", "nan", "na", "n/a", "n.a.", "#n/a", "null", "?", "<na>", "\\n"}
+_NO_NUMBER = {*_NO_VALUE, "none", "nil", "-", "--", ".", "missing", "unknown", "not available", "undefined"}
 # The letters of a format, as fields of a fixed width and of any; a lazy writer leaves out zeros.
 _PARTS = {
     "Y": (r"(?:1[5-9]|2[0-2])\d\d", r"(?:1[5-9]|2[0-2])\d\d"),
@@ -37,12 +36,20 @@ class DateFormat:
     pattern: re.Pattern[str]
 
     def fits(self, texts: Iterable[str]) -> bool:
-        """Whether all of the texts are dates of this format."""
-        return all(map(self.pattern.fullmatch, texts))
+        """Whether all of the texts are dates of this format, of days that there are."""
+        return all(map(self._is_day, texts))
 
-    def read(self, text: str) -> datetime:
-        """The moment that is meant. Raises ValueError for a day that there is not, such as February 30."""
-        return datetime.strptime(text, self.text)
+    def moment(self, text: str) -> int:
+        """The date as a number of its year, month, day, hour, minute and second, which sorts. Raises ValueError."""
+        found = self.pattern.fullmatch(text)
+        if not found:
+            raise ValueError(f"{text!r} is not of the format {self.text}")
+        parts = found.groupdict()
+        return int("".join(parts.get(letter, "0").zfill(2) for letter in _PARTS))
+
+    def _is_day(self, text: str) -> bool:
+        found = self.pattern.fullmatch(text)
+        return found is not None and int(found["d"]) <= calendar.monthrange(int(found["Y"]), int(found["m"]))[1]
 
 
 def is_number(text: str) -> bool:
@@ -63,9 +70,9 @@ def are_numbers(texts: Sequence[str]) -> list[float] | None:
     return numbers
 
 
-def is_no_value(text: str) -> bool:
-    """Whether `text` is empty, or a usual spelling of no value."""
-    return text.strip().casefold() in _NO_VALUE
+def is_no_value(text: str, *, words: bool = True) -> bool:
+    """Whether `text` is empty, or a usual spelling of no value; `words` such as none, too."""
+    return len(text) < 16 and text.strip().casefold() in (_NO_NUMBER if words else _NO_VALUE)
 
 
 def has_decimal_comma(text: str) -> bool:
@@ -80,11 +87,11 @@ def is_number_for_people(text: str) -> bool:
 
 def date_formats(text: str) -> list[DateFormat]:
     """The formats that `text` is a date of, those of a fixed width first."""
-    return [one for one in _FORMATS if one.pattern.fullmatch(text)] if text[:1].isdigit() else []
+    return [one for one in _FORMATS if one.fits([text])] if text[:1].isdigit() else []
 
 
 def _make(text: str, fixed: bool) -> DateFormat:
-    pattern = re.sub(r"%(\w)", lambda found: _PARTS[found[1]][not fixed], text.replace(".", r"\."))
+    pattern = re.sub(r"%(\w)", lambda found: f"(?P<{found[1]}>{_PARTS[found[1]][not fixed]})", text.replace(".", r"\."))
     return DateFormat(text, fixed, re.compile(pattern, re.ASCII))
 
 
