@@ -97,6 +97,11 @@ def _unfit(model: str, written: Written) -> str:
             f"its loss, last layer and metrics do not fit. Render a project with problem={wanted} and take build_model "
             "and OBJECTIVE from its model.py, or name another target by --target"
         )
+    if "Text" in written.kinds and not {"joined", "Embedding"} & model_file.names_in(model, "build_model"):
+        return (
+            f"{_MODEL}: build_model has to embed the words of Text columns: hidden = joined(DATA, inputs), of "
+            "trainer.layers, does"
+        )
     units, labels = model_file.outputs(model), written.labels
     if kind == "Classes" and units is not None and units != labels:
         return (

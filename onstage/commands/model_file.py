@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tokenize
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from onstage.errors import StartError
@@ -86,10 +86,18 @@ def write(file: Path, model: str) -> None:
 
 def predicts_number(model: str) -> bool | None:
     """Whether build_model's loss is one for numbers; None where it has both kinds or none that is known."""
-    names = {name.casefold().replace("_", "") for name in _names_in(model, "build_model")}
+    names = {name.casefold().replace("_", "") for name in names_in(model, "build_model")}
     of_classes = any("crossentropy" in name for name in names)
     of_numbers = any(name.startswith(_NUMBER_LOSSES) for name in names)
     return of_numbers if of_classes != of_numbers else None
+
+
+def names_in(model: str, function: str) -> set[str]:
+    """The texts, names and attributes in a function."""
+    nodes = list(ast.walk(_function(model, function)))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return texts | names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
 def outputs(model: str) -> int | None:
@@ -101,14 +109,6 @@ def outputs(model: str) -> int | None:
             if softmax and isinstance(units, ast.Constant) and isinstance(units.value, int):
                 return units.value
     return None
-
-
-def _names_in(model: str, function: str) -> Iterator[str]:
-    for node in ast.walk(_function(model, function)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-        elif isinstance(node, ast.Attribute):
-            yield node.attr
 
 
 def _function(model: str, name: str) -> ast.AST:

@@ -177,8 +177,7 @@ class Guess:
         length = min(LONGEST_TEXT, max(1, words[int(0.95 * (len(words) - 1))]))
         if "Text" not in self.kinds:
             return dropped(column, f"free text, about {words[len(words) // 2]} words a row")
-        missing = "" if self.missing(column) else None
-        text = call("Text", column.name, words=10_000, length=length, missing=missing)
+        text = call("Text", column.name, length=length)
         return Choice("Text", text, (f"free text; {call('Dropped', column.name)} leaves it out",))
 
     def _hashed(self, column: Column) -> str:
