@@ -1,12 +1,17 @@
 """Adds the package `onstage`, removes what the answers do not ask for, by one table, and prints the next steps."""
 
 import json
+import os
 import re
+import shlex
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
-CONTEXT, CLONE = json.loads(r"""{{ [cookiecutter, template_folder] | tojson }}""")
+CONTEXT, CLONE, DATA_FILE = json.loads(
+    r"""{{ [cookiecutter, template_folder, data_path(cookiecutter.data_file, cookiecutter.__data_folder)] | tojson }}"""
+)
 SAGEMAKER = bool(CONTEXT["__sagemaker"])
 VERTEX = bool(CONTEXT["__vertex"])
 CLASSIFICATION = CONTEXT["problem"] == "classification"
@@ -14,14 +19,14 @@ CLASSIFICATION = CONTEXT["problem"] == "classification"
 # Path in the project, or a pattern: whether the answers ask for it.
 WANTED = {
     "src/sagemaker_entry.py": SAGEMAKER,
-    "tests/test_sagemaker.py": SAGEMAKER,
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,
-    "tests/test_vertex.py": VERTEX,
     "environment.yml": CONTEXT["environment"] == "conda",
-    "data/*/iris.csv": CLASSIFICATION,
-    "data/*/penguins.csv": not CLASSIFICATION,
+    # The example's rows are not to be trained on together with the user's own.
+    "data/README.md": not DATA_FILE,
+    "data/*/iris.csv": CLASSIFICATION and not DATA_FILE,
+    "data/*/penguins.csv": not CLASSIFICATION and not DATA_FILE,
     ".github/workflows/ci.yml": CONTEXT["ci"] == "github",
     ".gitlab-ci.yml": CONTEXT["ci"] == "gitlab",
 }
@@ -29,6 +34,7 @@ WANTED = {
 STEPS = {
     "conda": ["conda env create -f environment.yml", "conda activate {slug}"],
     "venv": ["python -m venv .venv", ". .venv/bin/activate", "pip install -r requirements.txt"],
+    "uv": ["uv venv --python 3.12", ". .venv/bin/activate", "uv pip install -r requirements.txt"],
 }
 
 
@@ -59,6 +65,14 @@ def prune(project: Path) -> None:
             folder.rmdir()
 
 
+def own_data(file: str) -> list[str]:
+    """The commands that describe the user's own CSV file in model.py and make train and eval of it."""
+    if not file:
+        return []
+    quoted = subprocess.list2cmdline([file]) if os.name == "nt" else shlex.quote(file)
+    return [f"onstage columns {quoted} --write", f"onstage split {quoted}"]
+
+
 def main() -> int:
     """Add and prune in the new project, the working directory of a hook, and say what to type next."""
     prune(Path.cwd())
@@ -66,8 +80,9 @@ def main() -> int:
         print("ERROR: requirements.txt was kept, and has no line of onstage: render without -s", file=sys.stderr)
         return 1
     slug = CONTEXT["project_slug"]
-    steps = [f"cd {slug}", *STEPS[CONTEXT["environment"]], "python train.py", "onstage rehearse"]
-    print("\nNext:\n" + "\n".join(f"  {step.format(slug=slug)}" for step in steps))
+    install = [step.format(slug=slug) for step in STEPS[CONTEXT["environment"]]]
+    steps = [f"cd {slug}", *install, *own_data(DATA_FILE), "python train.py", "onstage rehearse"]
+    print("\nNext:\n" + "\n".join(f"  {step}" for step in steps))
     return 0
 
 

@@ -1,6 +1,7 @@
 """The net under the checks at the prompt, which `cookiecutter --replay` skips: they run while this file is rendered."""
 # {{ cookiecutter | check_answers }}
 # {% if template_folder is defined %}{{ cookiecutter.project_slug | check_free }}{% endif %}
+# {% if check_file is defined %}{{ check_file(cookiecutter.data_file, cookiecutter.__data_folder) }}{% endif %}
 
 import json
 import sys

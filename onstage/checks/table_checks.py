@@ -26,6 +26,7 @@ COMPARED_BYTES = 8 * 2**20
 ENOUGH_ROWS = 10
 MOST_PROBLEMS = 10
 CORRECT = "correct the file, or the columns in src/trainer/model.py"
+FROM_ONE_FILE = "of a CSV file of yours: onstage columns FILE.csv --write, then onstage split FILE.csv"
 ONE_KIND = "name one kind by a pattern in settings.toml, or move the other out"
 ONLY_CSV = "rename the files: a job gets them in a folder, and reads every *.csv of it"
 UNLESS_MEANT = "unless it is meant, correct the data, or src/trainer/model.py"
@@ -61,6 +62,8 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
             found[channel] = find_data(page.project, location)
         except UserError as error:
             findings.append(Finding(str(error)))
+    if not found and page.is_table and all("there is no data at" in finding.detail for finding in findings):
+        return [Finding(f"settings.toml: there is no data at {data.train} and none at {data.eval}", FROM_ONE_FILE)]
     if findings:
         return findings
     damaged = []

@@ -157,7 +157,9 @@ FOUND = {
     ),
     "no data at two places": (
         both(change("settings.toml", '"data/train"', '"data/trian"'), change("settings.toml", '"data/eval"', '"eval"')),
-        "failed", ["there is no data at data/trian", "there is no data at eval"],
+        "failed",
+        ["there is no data at data/trian and none at eval",
+         "of a CSV file of yours: onstage columns FILE.csv --write, then onstage split FILE.csv"],
     ),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import keyword
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,10 +20,11 @@ from hypothesis import strategies as st
 
 import answer_rules
 from template_extensions import literal, plain
-from tests.conftest import QUESTIONS, ROOT
+from tests.conftest import QUESTIONS, ROOT, TEMPLATE
 from tests.template.test_matrix import expected_files, files_of, tomllib
 
 Render = Callable[..., Result]
+IRIS = TEMPLATE / "data" / "train" / "iris.csv"
 FREE_TEXT = ("project_name", "description", "author_name", "author_email")
 SHOWN = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=40)
 
@@ -75,6 +77,11 @@ def test_a_refusal_ends_the_process_in_one_line(tmp_path: Path, config_file: Pat
         ("aws_region=us-central1", "Try "),
         ("gcp_region=us-central-1", "Try 'us-central1'."),
         ("gcp_region=", "gcp_region '' cannot be used"),
+        ("data_file=none.csv", "data_file 'none.csv' cannot be used: there is no file "),
+        (f"data_file={ROOT}", "it is a folder. Name one CSV file; others can follow in data/train."),
+        (f"data_file={sys.executable}", "it is not text. Save the table as CSV (UTF-8) first."),
+        (f"data_file={ROOT}/onstage/py.typed", "it is empty. Leave the answer empty for the example's data."),
+        ("data_file=two\nlines.csv", r"data_file 'two\nlines.csv' cannot be used: it holds a control character."),
     ],
 )
 def test_an_answer_that_cannot_be_used_ends_in_one_line(
@@ -100,6 +107,8 @@ def test_an_answer_that_cannot_be_used_ends_in_one_line(
         "description=",
         "aws_region=eu-west-1",
         "gcp_region=europe-west4",
+        "environment=uv",
+        f"data_file={IRIS}",
     ],
 )
 def test_its_neighbour_is_accepted(answer: str, render: Render, tmp_path: Path) -> None:
@@ -120,7 +129,8 @@ def test_a_bad_slug_at_the_prompt_stops_there(render: Render, tmp_path: Path) ->
 
 
 def test_the_answers_typed_at_the_prompt_make_the_project(render: Render, tmp_path: Path) -> None:
-    typed = ["Churn", "", "Who leaves", "Ada", "ada@example.com", "3", "2", "2", "1", "", "europe-west4", "", "3", "2"]
+    typed = ["Churn", "", "Who leaves", "Ada", "ada@example.com", "3", "2", "", "2", "1"]
+    typed += ["", "europe-west4", "", "3", "2"]
     done = render(stdin="\n".join(typed) + "\n", no_input=False)
     assert done.exit_code == 0, done.output
     project = tmp_path / "out" / "churn"
@@ -128,6 +138,30 @@ def test_the_answers_typed_at_the_prompt_make_the_project(render: Render, tmp_pa
     assert kept["gcp_region"] == "europe-west4"
     assert files_of(project) == expected_files(project, kept)
     assert "Google Vertex AI only" in done.output
+
+
+@pytest.mark.parametrize("name", ["my table.csv", "it's.csv"])
+@pytest.mark.parametrize("problem", QUESTIONS["problem"])
+def test_a_file_of_ones_own_takes_the_place_of_the_example_and_is_not_copied(
+    name: str, problem: str, render: Render, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    """A relative path counts from where cookiecutter was called; the printed one works in the project's folder."""
+    (tmp_path / name).write_text("size,price\n1,2\n", encoding="utf-8")
+    done = render(f"data_file={name}", f"problem={problem}", "environment=uv")
+    assert done.exit_code == 0, done.output
+    project = tmp_path / "out" / "iris_classifier"
+    assert not (project / "data").exists()
+    answers = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["answers"]
+    assert answers["data_file"] == name
+    assert files_of(project) == expected_files(project, answers)
+    steps = capfd.readouterr().out.split("Next:\n")[1].splitlines()
+    commands = [shlex.split(step) for step in steps if step.startswith("  onstage ")]
+    assert commands == [
+        ["onstage", "columns", str(tmp_path / name), "--write"],
+        ["onstage", "split", str(tmp_path / name)],
+        ["onstage", "rehearse"],
+    ]
+    assert steps[1:4] == ["  uv venv --python 3.12", "  . .venv/bin/activate", "  uv pip install -r requirements.txt"]
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +186,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     [
         ({"project_slug": "class"}, "Try 'class_model'"),
         ({"aws_region": "mars-1"}, "aws_region 'mars-1' cannot be used"),
+        ({"data_file": "gone.csv"}, "data_file 'gone.csv' cannot be used: there is no file "),
     ],
 )
 def test_a_replay_that_skips_the_prompt_is_caught_by_the_net(

@@ -113,7 +113,6 @@ def test_an_update_from_the_first_version_brings_the_package_and_keeps_every_edi
         assert line in (project / name).read_text(encoding="utf-8").splitlines()
     assert not (project / "cloud").exists()
     assert not (project / "rehearse").exists()
-    assert not (project / "tests" / "test_rehearsal.py").exists()
     assert_equals_a_new_project(project, history, shell)
     shell(*CRUFT, "check", cwd=project)
 
@@ -171,3 +170,19 @@ def test_a_project_of_this_version_merges_a_template_change_and_shows_no_differe
     assert fingerprint(wheel_of(project)) == wheel
     shell(*CRUFT, "check", cwd=project)
     assert ".whl" not in shell(*CRUFT, "diff", cwd=project)
+
+
+def test_a_project_of_a_file_of_ones_own_is_updated_where_that_file_is_not(
+    repository: Path, shell: Shell, tmp_path: Path
+) -> None:
+    shell.commit(repository)
+    (tmp_path / "mine.csv").write_text("size,price\n1,2\n", encoding="utf-8")
+    project = create(repository, tmp_path, shell, "--extra-context", '{"data_file": "mine.csv"}')
+    assert not (project / "data").exists()
+    (tmp_path / "mine.csv").unlink()
+    story = repository / "{{cookiecutter.project_slug}}" / "src" / "trainer" / "training.py"
+    story.write_text(story.read_text(encoding="utf-8") + "\n# A change of the template.\n", encoding="utf-8")
+    shell.commit(repository)
+    update(project, shell)
+    assert not (project / "data").exists()
+    assert "# A change of the template." in (project / "src" / "trainer" / "training.py").read_text(encoding="utf-8")
