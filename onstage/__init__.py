@@ -1,1 +1,8 @@
 """Rehearses on this machine the jobs that Amazon SageMaker and Google Vertex AI would run, and sends them."""
+
+import os
+from pathlib import Path
+
+# For a project's trainer, in this process and in those that it starts.
+ADVICE = str(Path(__file__).with_name("advice.py"))
+os.environ["ONSTAGE_ADVICE"] = ADVICE

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+import onstage
 from onstage import stopping
 from onstage.errors import UserError
 
@@ -216,10 +217,13 @@ def _as_it_comes(stream: IO[bytes], cut: list[str]) -> Iterator[bytes]:
 
 
 def _asked(launch: Launch, seconds: float) -> Launch:
-    """With what the template's projects read: when to say where the program is, and where to note that it is over."""
+    """With what the template's projects read: when to say where the program is, where to note that it is over, and
+    what more to say of a table.
+    """
     place = launch.environment.get("TMPDIR")
     told = {"ONSTAGE_SECONDS": f"{max(0.5, seconds - 1):.1f}"} if seconds < threading.TIMEOUT_MAX / 1000 else {}
     told |= {"ONSTAGE_ENDED": str(Path(place, _ENDED))} if place else {}
+    told["ONSTAGE_ADVICE"] = onstage.ADVICE
     return replace(launch, environment={**told, **launch.environment})
 
 

@@ -146,7 +146,7 @@ def test_columns_that_cannot_be_are_refused_all_at_once(columns: Any) -> None:
         (columns.Categorical("f", [True, False]), 'for .True, False. write ."False", "True"., spelt as in the files'),
         (columns.Categorical("g", ["a"], missing=0), "missing of 'g' must be a text, not 0"),
         (columns.Numeric("n", missing="NA"), "missing of 'n' must be a finite number, not 'NA'; how .*missing_text"),
-        (columns.Hashed("h", 0), "size of 'h' must be a whole number, 1 or more, not 0"),
+        (columns.Hashed("h", 0), "size of 'h' must be a whole number from 1 to 2.31 - 1, not 0"),
         (columns.Identity("i", 3, encoding="onehot"), "encoding is 'one_hot' or 'index', not 'onehot'"),
         (columns.Identity("j", 3, missing=3), "missing of 'j', 3, is not between 0 and 2"),
     ]
@@ -176,7 +176,7 @@ FIELDS = {
     "12,5 %": "write 0.125 or 12.5, without %, the same way in all rows",
     "NaN": "if it means no value: Table(..., missing_text='NaN'), and say missing=... for the column",
     "n/a": "if it means no value: Table(..., missing_text='n/a')",
-    "2024-05-01": "a date: write a number, such as the days since one, or leave it out by Dropped('x')",
+    "2024-05-01": "a date: Date('x', format=...), or leave it out by Dropped('x')",
     "1/5/2024": "a date",
     "2024-05-01T12:00:00Z": "a date",
     "True": 'for two values write Categorical(\'x\', ["False", "True"])',

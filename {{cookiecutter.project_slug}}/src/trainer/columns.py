@@ -5,14 +5,15 @@ Standard library only, so that a mistake in the data can be reported without wai
 """
 
 import codecs
-import math
+import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
 from trainer import fields
+from trainer.advice import ask
 from trainer.run import UserError, mistaken
 
 
@@ -53,10 +54,6 @@ class Column:
         """What is wrong with one field, in words; None where nothing is."""
         return None
 
-    def mistakes(self) -> list[str]:
-        """What is wrong with the column as model.py describes it."""
-        return []
-
 
 @dataclass(frozen=True)
 class Numeric(Column):
@@ -70,30 +67,9 @@ class Numeric(Column):
     def problem(self, text: str) -> str | None:
         return fields.not_a_number(self.name, text)
 
-    def mistakes(self) -> list[str]:
-        if self.missing is None or (type(self.missing) in (int, float) and math.isfinite(self.missing)):
-            return []
-        spelling = "; how the files spell no value is Table(..., missing_text=...)" * isinstance(self.missing, str)
-        return [f"missing of {self.name!r} must be a finite number, not {self.missing!r}{spelling}"]
-
-
-class _Indexed(Column):
-    def mistakes(self) -> list[str]:
-        found = []
-        if type(self.size) is not int or self.size < 1:
-            found.append(f"the size of {self.name!r} must be a whole number, 1 or more, not {self.size!r}")
-        if self.encoding not in ("one_hot", "index"):
-            found.append(f"{self.name!r}: encoding is 'one_hot' or 'index', not {self.encoding!r}")
-        kind, what = (int, "a whole number") if self.dtype == "int64" else (str, "a text")
-        if self.missing is not None and type(self.missing) is not kind:
-            found.append(f"missing of {self.name!r} must be {what}, not {self.missing!r}")
-        elif kind is int and not -(2**63) <= (self.missing or 0) < 2**63:
-            found.append(f"missing of {self.name!r} must be a whole number of 64 bits, not {self.missing}")
-        return found
-
 
 @dataclass(frozen=True)
-class Categorical(_Indexed):
+class Categorical(Column):
     """One of the strings, or whole numbers, of `vocabulary`; anything else is index 0, "unknown".
 
     `build_model` gets it as one-hot float32 [batch, size], or with `encoding="index"` as int64 [batch] for an
@@ -103,9 +79,6 @@ class Categorical(_Indexed):
     vocabulary: Sequence[str] | Sequence[int]
     missing: str | int | None = None
     encoding: str = "one_hot"
-
-    def mistakes(self) -> list[str]:
-        return _wrong_values(self.name, "vocabulary", self.vocabulary) or super().mistakes()
 
     @property
     def dtype(self) -> str:
@@ -125,7 +98,7 @@ class Categorical(_Indexed):
 
 
 @dataclass(frozen=True)
-class Hashed(_Indexed):
+class Hashed(Column):
     """A string out of too many to list: its hash modulo `size`. Encoded as `Categorical` is."""
 
     size: int
@@ -135,7 +108,7 @@ class Hashed(_Indexed):
 
 
 @dataclass(frozen=True)
-class Identity(_Indexed):
+class Identity(Column):
     """A whole number from 0 to `size` - 1, itself the index; any other is refused. Encoded as `Categorical` is."""
 
     size: int
@@ -151,12 +124,6 @@ class Identity(_Indexed):
         if problem := fields.not_whole(self.name, text):
             return problem
         return None if 0 <= int(text) < self.size else f"{text} is not between 0 and {self.size - 1}"
-
-    def mistakes(self) -> list[str]:
-        found = super().mistakes()
-        if not found and self.missing is not None and not 0 <= self.missing < self.size:
-            found.append(f"missing of {self.name!r}, {self.missing}, is not between 0 and {self.size - 1}")
-        return found
 
 
 @dataclass(frozen=True)
@@ -176,16 +143,6 @@ class Text(Column):
     def size(self) -> int:
         """The number of ids."""
         return self.words + 2
-
-    def mistakes(self) -> list[str]:
-        found = [
-            f"{name} of {self.name!r} must be a whole number, 1 or more, not {value!r}"
-            for name, value in (("words", self.words), ("length", self.length))
-            if type(value) is not int or value < 1
-        ]
-        if self.missing is not None and not isinstance(self.missing, str):
-            found.append(f"missing of {self.name!r} must be a text, not {self.missing!r}")
-        return found
 
 
 # How many digits a part of a date has.
@@ -222,15 +179,6 @@ class Date(Column):
             exists = bool(re.fullmatch(self.pattern, text))
         return None if exists else f"{text!r} is not a date of the format {self.format}, such as {self.example}"
 
-    def mistakes(self) -> list[str]:
-        pieces = re.findall("%.?", str(self.format))
-        if "%Y" not in pieces or not set(pieces) <= DATE_DIGITS.keys() or len(set(pieces)) < len(pieces):
-            known = ", ".join(DATE_DIGITS)
-            return [f"format of {self.name!r} has %Y and other parts, each once, of {known}; not {self.format!r}"]
-        if self.missing is not None and (problem := self.problem(str(self.missing))):
-            return [f"missing of {self.name!r}: {problem}"]
-        return []
-
 
 @dataclass(frozen=True)
 class Dropped(Column):
@@ -264,12 +212,6 @@ class Classes(Target):
 
     labels: Sequence[str] | Sequence[int]
 
-    def mistakes(self) -> list[str]:
-        if found := _wrong_values(self.name, "labels", self.labels):
-            return found
-        few = len(self.labels) < 2
-        return [f"{self.name!r} needs two labels or more, not {list(self.labels)}"] if few else []
-
     @property
     def dtype(self) -> str:
         return "int64" if isinstance(self.labels[0], int) else "string"
@@ -278,7 +220,8 @@ class Classes(Target):
         if self.dtype == "int64" and (problem := fields.not_whole(self.name, text, "Classes")):
             return problem
         value = int(text) if self.dtype == "int64" else text
-        return None if value in self.labels else fields.not_a_label(text, list(self.labels))
+        labels = list(self.labels)
+        return None if value in labels else f"{text!r} is not one of the labels {labels}{ask('label', text, labels)}"
 
 
 @dataclass(frozen=True)
@@ -313,35 +256,9 @@ class Table:
     memory_mb: int = 1024
 
     def __post_init__(self) -> None:
-        found = [mistake for column in self.columns for mistake in column.mistakes()]
-        names = [column.name for column in self.columns]
-        if len(set(names)) < len(names):
-            found.append(f"a column name stands twice in {names}")
-        # A column that cannot say its type has said what is wrong with it.
-        used = [column for column in self.columns if column.mistakes() or column.dtype]
-        keys: dict[str, list[str]] = {}
-        for column in used:
-            keys.setdefault(column.key, []).append(column.name)
-        for key, same in keys.items():
-            if not key:
-                found += [f"the column {name!r} has no a-z or 0-9 in its name: rename it" for name in same]
-            elif len(set(same)) > 1:
-                found.append(f"the columns {same} have one input name, {key!r}: rename one")
-        targets = [column.name for column in self.columns if isinstance(column, Target)]
-        if len(targets) != 1:
-            found.append(f"the table needs exactly one target (Classes or Number), not {targets}")
-        if len([column for column in self.columns if isinstance(column, Weight)]) > 1:
-            found.append("the table may have one Weight column")
-        if not self.features:
-            found.append("the table has no column to learn from")
-        if len(self.delimiter) != 1 or self.delimiter in '"\n\r':
-            found.append(f"the delimiter must be one character, not {self.delimiter!r}")
-        object.__setattr__(self, "encoding", name := _encoding(self.encoding) or self.encoding)
-        if _encoding(name) is None:
-            found.append(f"encoding is utf-8, or one with a byte a character, such as cp1252, not {name!r}")
-        if type(self.memory_mb) is not int or self.memory_mb < 0:
-            found.append(f"memory_mb must be a whole number, 0 or more, not {self.memory_mb!r}")
-        if found:
+        with contextlib.suppress(LookupError, TypeError):
+            object.__setattr__(self, "encoding", codecs.lookup(self.encoding).name)
+        if found := ask("mistakes", self, otherwise=[]):
             mistaken("\n".join(f"model.py: {mistake}" for mistake in found))
 
     @property
@@ -355,37 +272,3 @@ class Table:
     @property
     def weight(self) -> Weight | None:
         return next((column for column in self.columns if isinstance(column, Weight)), None)
-
-    def find_problem(self, files: Iterable[str]) -> str | None:
-        """The first wrong field of local `files` as one sentence with file, row (as an editor counts them), column."""
-        from trainer import rows
-
-        return rows.find_problem(self, files)
-
-
-def _encoding(name: object) -> str | None:
-    """The name that Python and TensorFlow know an encoding by; None for what this reader cannot split into lines."""
-    try:
-        known = codecs.lookup(str(name)).name
-        plain = bytes(range(128)).decode(known) == bytes(range(128)).decode("ascii")
-        alone = all(len(bytes([code, 0xA1]).decode(known, "replace")) == 2 for code in range(128, 256))
-    except (LookupError, UnicodeError):
-        return None
-    return known if plain and (alone or known == "utf-8") and known != "utf-8-sig" else None
-
-
-def _wrong_values(name: str, what: str, values: Sequence[str] | Sequence[int]) -> list[str]:
-    must = f"the {what} of {name!r} must be a list of distinct strings or distinct whole numbers"
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        return [f"{must}, not {values!r}"]
-    kinds = {type(value) for value in values}
-    if kinds == {bool}:
-        return [f'{must}; for {list(values)} write ["False", "True"], spelt as in the files']
-    if kinds == {float} and all(value.is_integer() for value in values):
-        return [f"{must}; write {[int(value) for value in values]}, also in the files"]
-    if kinds not in ({str}, {int}):
-        return [f"{must}, not {list(values)}"]
-    if large := [value for value in values if isinstance(value, int) and not -(2**63) <= value < 2**63]:
-        return [f'{must} of 64 bits; as texts, "{large[0]}" and others have as many digits as they like']
-    twice = [value for value in dict.fromkeys(values) if list(values).count(value) > 1]
-    return [f"{must}; {', '.join(map(repr, twice))} stands there twice"] if twice else []

@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from trainer import files, rows
+from trainer.advice import ask
 from trainer.columns import Classes, Column, DataError, Table
 from trainer.decoding import Batch, parse_records, parse_text
 from trainer.encoding import Encoder, Predict, Signatures, Tensors, Units, encoded_as, reserve_names
-from trainer.fields import not_a_text
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.predictor import plain
 from trainer.scan import BadRowError, FirstPass, Scan
@@ -310,7 +310,7 @@ class CsvReader:
         start = files.start(file).decode("utf-8", "surrogateescape")
         if self._records[training]:
             return
-        if problem := not_a_text(start[: start.find("\n") + 1] or start):
+        if problem := ask("not_a_text", start[: start.find("\n") + 1] or start):
             raise DataError(f"{file} {problem}")
         columns = rows.start(self.table, file, files.text_lines(file, self.table.encoding))
         if self._columns and columns != self._columns:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainer import rows
+from trainer.advice import ask
 from trainer.columns import Categorical, Classes, Column, DataError, Table
-from trainer.fields import nearest
 
 EXAMPLES = 3
 
@@ -79,7 +79,9 @@ class Seen:
         return found
 
     def _first(self, column: Any) -> str:
-        near = {value: nearest(value, column.vocabulary) for value in self.first_unknown[column.name]}
+        near = {
+            value: ask("nearest", value, column.vocabulary, otherwise=None) for value in self.first_unknown[column.name]
+        }
         return ", ".join(f"{v!r}" + (f" (did you mean {n!r}?)" if n is not None else "") for v, n in near.items())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from trainer import fields
+from trainer.advice import ask
 from trainer.columns import Column, DataError, Table, Target
 
 # Fields are as long as they like.
@@ -51,7 +52,7 @@ def start(table: Table, file: str, lines: Iterable[str]) -> list[Column]:
     rest = iter(lines)
     if (first := next(rest, None)) is None:
         raise DataError(f"{file} is empty")
-    if problem := fields.not_a_text(first):
+    if problem := ask("not_a_text", first):
         raise DataError(f"{file} {problem}")
     if table.header:
         _check_header(table, f"{file}, row 1", first)
@@ -161,28 +162,6 @@ def _check_header(table: Table, place: str, line: str) -> None:
     known, names = [column.name for column in table.columns], split(table, line.removeprefix("\ufeff"))
     if is_blank(table, line):
         raise DataError(f"{place}: an empty line where the header should be; delete it")
-    if len(names) == 1 and len(known) > 1:
-        raise DataError(f"{place}: one column, {names[0]!r}; is {table.delimiter!r} the right delimiter?")
-    if not set(names) & set(known) and any(map(fields.is_number, names)):
-        way = "if the files have no header, write Table(..., header=False) in model.py"
-        raise DataError(f"{place}: {names} is no header, but holds numbers; {way}")
-    missing = [name for name in known if name not in names]
-    more = list(dict.fromkeys(name for name in names if name not in known))
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    problems = []
-    if missing:
-        near = [fields.nearest(name, more) for name in missing]
-        meant = "".join(f"did you mean {name!r}? " for name in dict.fromkeys(near) if name is not None)
-        problems.append(f"{_are(missing, ' of model.py')} missing. {meant}The header is {names}")
-    if more:
-        dropped = ", ".join(f"Dropped({name!r})" for name in more)
-        problems.append(f"{_are(more)} not in model.py; add {dropped} to leave {'them' if more[1:] else 'it'} out")
-    if twice:
-        problems.append(f"the column {', '.join(map(repr, twice))} stands twice in the header")
-    if problems:
-        raise DataError(f"{place}: " + "\n".join(problems))
-
-
-def _are(names: list[str], whose: str = "") -> str:
-    some = len(names) > 1
-    return f"the column{'s' * some} {', '.join(map(repr, names))}{whose} {'are' if some else 'is'}"
+    if sorted(names) != sorted(known):
+        plain = f"the header is {names}, and model.py has {known}"
+        raise DataError(f"{place}: {ask('header', names, known, table.delimiter, otherwise=plain)}")
