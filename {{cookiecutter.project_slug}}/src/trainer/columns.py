@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import ClassVar
 
 from trainer import fields
-from trainer.advice import ask
 from trainer.run import UserError, mistaken
 
 
@@ -221,7 +220,11 @@ class Classes(Target):
             return problem
         value = int(text) if self.dtype == "int64" else text
         labels = list(self.labels)
-        return None if value in labels else f"{text!r} is not one of the labels {labels}{ask('label', text, labels)}"
+        return (
+            None
+            if value in labels
+            else f"{text!r} is not one of the labels {labels}{fields.ask('label', text, labels)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ class Table:
     def __post_init__(self) -> None:
         with contextlib.suppress(LookupError, TypeError):
             object.__setattr__(self, "encoding", codecs.lookup(self.encoding).name)
-        if found := ask("mistakes", self, otherwise=[]):
+        if found := fields.ask("mistakes", self, otherwise=[]):
             mistaken("\n".join(f"model.py: {mistake}" for mistake in found))
 
     @property

@@ -8,10 +8,9 @@ import keras
 import tensorflow as tf
 
 from trainer import files, rows
-from trainer.advice import ask
 from trainer.columns import Classes, Column, DataError, Table
-from trainer.decoding import Batch, parse_records, parse_text
 from trainer.encoding import Encoder, Predict, Signatures, Tensors, Units, encoded_as, reserve_names
+from trainer.fields import ask
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.predictor import plain
 from trainer.scan import BadRowError, FirstPass, Scan
@@ -158,7 +157,7 @@ class CsvReader:
             self._evaluation[batch_size] = batches
         return batches
 
-    def placed(self, training: bool) -> Iterator[tuple[list[str], Batch]]:
+    def placed(self, training: bool) -> Iterator[tuple[list[str], files.Batch]]:
         """All rows in batches, with each row's place and text."""
         for file in self._files[training]:
             at = 1 + (self.table.header and not self._records[training])
@@ -218,22 +217,22 @@ class CsvReader:
     def _decode(self, training: bool, lines: tf.Tensor) -> tf.Tensor:
         return self._scan.pack(*self._with_target(*self._parsed(training, lines)))
 
-    def _with_target(self, raw: Tensors, text: tf.Tensor, weight: tf.Tensor) -> Batch:
+    def _with_target(self, raw: Tensors, text: tf.Tensor, weight: tf.Tensor) -> files.Batch:
         """Rows with their target, those without left out."""
         if self.table.target.drop_missing:
             mask = lambda value: tf.boolean_mask(value, text != "")
             raw, text, weight = tf.nest.map_structure(mask, (raw, text, weight))
         return raw, self._encoder.target(text), weight
 
-    def _encoded(self, packed: tf.Tensor) -> Batch:
+    def _encoded(self, packed: tf.Tensor) -> files.Batch:
         numbers, weight, target, indices = self._scan.unpack(packed)
         return self._encoder.encode(numbers, indices), target, weight
 
-    def _parsed(self, training: bool, lines: tf.Tensor) -> Batch:
+    def _parsed(self, training: bool, lines: tf.Tensor) -> files.Batch:
         """Raw features, the target as a text, "" where there is none, and the weight."""
         if self._records[training]:
-            return parse_records(self.table, lines)
-        return parse_text(self.table, self._columns, lines)
+            return files.parse_records(self.table, lines)
+        return files.parse_text(self.table, self._columns, lines)
 
     def _look(self, training: bool, lines: tf.Tensor) -> dict:
         rows = self._cleaned(training, lines)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainer import rows
-from trainer.advice import ask
 from trainer.columns import Categorical, Classes, Column, DataError, Table
+from trainer.fields import ask
 
 EXAMPLES = 3
 

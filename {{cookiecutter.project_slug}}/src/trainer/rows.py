@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from trainer import fields
-from trainer.advice import ask
 from trainer.columns import Column, DataError, Table, Target
 
 # Fields are as long as they like.
@@ -52,7 +51,7 @@ def start(table: Table, file: str, lines: Iterable[str]) -> list[Column]:
     rest = iter(lines)
     if (first := next(rest, None)) is None:
         raise DataError(f"{file} is empty")
-    if problem := ask("not_a_text", first):
+    if problem := fields.ask("not_a_text", first):
         raise DataError(f"{file} {problem}")
     if table.header:
         _check_header(table, f"{file}, row 1", first)
@@ -164,4 +163,4 @@ def _check_header(table: Table, place: str, line: str) -> None:
         raise DataError(f"{place}: an empty line where the header should be; delete it")
     if sorted(names) != sorted(known):
         plain = f"the header is {names}, and model.py has {known}"
-        raise DataError(f"{place}: {ask('header', names, known, table.delimiter, otherwise=plain)}")
+        raise DataError(f"{place}: {fields.ask('header', names, known, table.delimiter, otherwise=plain)}")
