@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from typing_extensions import Self
 
 from onstage import stopping, verbosity
@@ -16,6 +18,8 @@ from onstage.catalogue import ESSENTIAL
 from onstage.errors import UserError
 from onstage.tables.sample import Sample
 
+# Below it, what a check says would stand in a column of a few words.
+_WIDE = 90
 _COLOURS = {
     "passed": "green",
     "warning": "yellow",
@@ -208,7 +212,11 @@ class Report:
         text = escape(check.text)
         verdict = f"[{_COLOURS[check.verdict]}]{check.verdict}[/]{' ' * (7 - len(check.verdict))}"
         cells = (f"{check.id:25}", f"{check.seconds:5.1f} s", verdict)
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._console.width < _WIDE:
+            self._print("  ".join(cells).rstrip())
+            if text:
+                self._console.print(Padding(Text.from_markup(text), (0, 0, 0, 4)), highlight=False)
+        elif self._console.is_terminal:
             row = Table.grid(padding=(0, 2))
             row.add_row(*cells, text)
             self._console.print(row)

@@ -15,7 +15,22 @@ _SETDEFAULT = "os.environ.setdefault"
 _GETTERS = ("os.environ.get", "os.getenv", _SETDEFAULT)
 _CAUGHT = ("KeyError", "LookupError", "Exception", "BaseException")
 # A job has these, too, or they are nothing to a model.
-_OF_BOTH = (*_PREFIXES, "PATH", "HOME", "USER", "LANG", "LC_", "TMP", "TEMP", "PYTHON", "PWD", "TZ", "HOSTNAME", "TF_")
+_OF_BOTH = (
+    "ONSTAGE_",
+    *_PREFIXES,
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_",
+    "TMP",
+    "TEMP",
+    "PYTHON",
+    "PWD",
+    "TZ",
+    "HOSTNAME",
+    "TF_",
+)
 
 
 def check_environment(code: Source, variables: Collection[str]) -> list[Finding]:

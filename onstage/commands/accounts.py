@@ -1,6 +1,7 @@
 """`setup`: what is missing in a cloud account, and on request the making of it."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -11,8 +12,8 @@ from onstage.platform import Platform
 from onstage.project import path_for_people
 
 
-def setup(platform: Platform, *, create: bool, write: Path | None, dry_run: bool) -> None:
-    """Say what is missing and which permissions to ask for.
+def setup(platform: Platform, empty: Sequence[str], *, create: bool, write: Path | None, dry_run: bool) -> None:
+    """Say what is missing and which permissions to ask for; first, which settings are `empty` and needed.
 
     With `create` make bucket and identity of the jobs; with `write`, a folder, leave there what makes them. Raises
     StartError for both, where there is such a file already, and where a file stands in the folder's place.
@@ -33,6 +34,12 @@ def setup(platform: Platform, *, create: bool, write: Path | None, dry_run: bool
         lines = "\n".join(f'{key} = "{value}"' for key, value in platform.setup_result().items())
         show.say(f"it costs {plan.cost}\nput into settings.toml, [{platform.name}]:\n{lines}")
         return
+    if empty:
+        names, command = " and ".join(empty), f"onstage {platform.name}"
+        show.say(
+            f"to fill in, in settings.toml, [{platform.name}]: {names} (onstage settings {platform.name} explains them)\n"
+            f"{command} setup --create makes what is not there yet; {command} setup --write DIR is for an administrator"
+        )
     with show.report() as report:
         policy = platform.check_account(report)
         report.finish()

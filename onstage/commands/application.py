@@ -44,7 +44,8 @@ def make(platform: str) -> typer.Typer:
         """What is missing in the cloud account, and the permissions to ask for. Changes nothing without --create."""
         from onstage.commands import accounts
 
-        accounts.setup(_connect(platform), create=create, write=write, dry_run=dry_run)
+        connected, settings = _connect_with_settings(platform)
+        accounts.setup(connected, settings.empty(platform), create=create, write=write, dry_run=dry_run)
 
     @app.command(epilog=_example(platform, "upload --dry-run", "upload --create-bucket", "upload --delete"))
     def upload(

@@ -3,6 +3,7 @@
 The role's policy is also in account.yaml of client/, which makes the role.
 """
 
+import re
 from typing import Any
 
 from onstage.sagemaker.requests import images
@@ -38,7 +39,7 @@ def person_policy(settings: Settings, account: str) -> Policy:
     arn = f"arn:{images.partition(cloud.region)}"
     bucket = f"{arn}:s3:::{cloud.bucket or 'BUCKET'}"
     service = f"{arn}:sagemaker:{cloud.region}:{account}"
-    names = f"{name_prefix(settings.name)}*"
+    names = f"{_whole_words(name_prefix(settings.name), settings.name)}*"
     kinds = {"TrainingJob": "training-job", "HyperParameterTuningJob": "hyper-parameter-tuning-job",
              "TransformJob": "transform-job", "Model": "model", "EndpointConfig": "endpoint-config",
              "Endpoint": "endpoint"}  # fmt: skip
@@ -65,6 +66,12 @@ def person_policy(settings: Settings, account: str) -> Policy:
             _allow("Scaling", [*scaling, "cloudwatch:PutMetricAlarm", "iam:CreateServiceLinkedRole"], "*")
         )
     return _policy(*statements)
+
+
+def _whole_words(prefix: str, slug: str) -> str:
+    """A prefix of names without the word that it cuts, if it has another: half of one would be a riddle."""
+    rest = re.sub(r"[^a-zA-Z0-9]+", "-", slug).strip("-")[len(prefix) :]
+    return prefix.rpartition("-")[0] or prefix if rest and not rest.startswith("-") else prefix
 
 
 def _policy(*statements: dict[str, Any]) -> Policy:
