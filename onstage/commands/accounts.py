@@ -37,7 +37,7 @@ def setup(platform: Platform, empty: Sequence[str], *, create: bool, write: Path
     if empty:
         names, command = " and ".join(empty), f"onstage {platform.name}"
         show.say(
-            f"to fill in, in settings.toml, [{platform.name}]: {names} (onstage settings {platform.name} explains them)\n"
+            f"to fill in, in settings.toml, [{platform.name}]: {names} (onstage settings says more)\n"
             f"{command} setup --create makes what is not there yet; {command} setup --write DIR is for an administrator"
         )
     with show.report() as report:
