@@ -12,6 +12,7 @@ from onstage.checks import row_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.row_checks import ChannelRows, look_at_rest
 from onstage.errors import UserError
+from onstage.project import path_for_people
 from onstage.report import Finding
 from onstage.sections import Data
 from onstage.source import find_data
@@ -99,7 +100,8 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
     if not problems and all(read.values()):
         look_at_rest(list(looks.values()))
         problems = _problems(looks) + damaged
-    findings += [Finding(problem, CORRECT) for problem in problems[:MOST_PROBLEMS]]
+    correct = f"{CORRECT}: onstage columns {path_for_people(page.project.root / data.train)} says what they are"
+    findings += [Finding(problem, correct) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
         findings[-1].detail += f"\nand {len(problems) - MOST_PROBLEMS} more in these files"
     if problems or damaged or not all(read.values()):
@@ -115,7 +117,7 @@ def check_data(page: ModelPage, data: Data, most: int, samples: dict[str, Sample
     try:
         notes = page.find_notes(looks["train"].seen, looks["eval"].seen)
     except UserError as error:
-        return [*findings, Finding(str(error), CORRECT)]
+        return [*findings, Finding(str(error), correct)]
     notes += _same_rows(page, looks, *(list(files.values()) for files in read.values()))
     findings += [Finding(note, UNLESS_MEANT, warning=True) for note in notes]
     if findings:

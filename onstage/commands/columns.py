@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 
 from onstage.commands import model_file, show
@@ -43,7 +44,7 @@ def columns(project: Project | None, places: Sequence[Path], target: str, *, wri
         show.say(f"from trainer.columns import {', '.join(sorted(written.kinds))}\n\n{text}".rstrip())
     for note in written.notes:
         print(f"note: {note}", file=sys.stderr, flush=True)
-    problems = list(filter(None, [_unfit(model, written)]))
+    problems = [unfit] if model and (unfit := _unfit(model, written)) else []
     if read.wrong_rows:
         more = f"\nand {read.wrong_rows - len(read.wrong)} more rows" if read.wrong_rows > len(read.wrong) else ""
         problems.append("rows that a job refuses: correct or delete them\n" + "\n".join(read.wrong) + more)
@@ -52,7 +53,7 @@ def columns(project: Project | None, places: Sequence[Path], target: str, *, wri
 
 
 def text_files(places: Sequence[Path]) -> list[Path]:
-    """The files of the inputs: themselves, and the CSV files of folders. Raises StartError where there is none."""
+    """The inputs, what patterns match, and the CSV files of folders. Raises StartError where there is none."""
     found: list[Path] = []
     for place in places:
         if place.is_dir():
@@ -61,6 +62,8 @@ def text_files(places: Sequence[Path]) -> list[Path]:
             if not inside:
                 raise StartError(f"{path_for_people(place)} has no CSV file: *.csv, *.tsv, or those with .gz")
             found += inside
+        elif not place.exists() and (matching := sorted(map(Path, glob(str(place))))):
+            found += [file for file in matching if file.is_file()]
         elif not place.exists():
             raise StartError(f"there is no {path_for_people(place)}")
         else:

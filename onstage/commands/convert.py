@@ -170,7 +170,8 @@ def _rows(page: ModelPage, file: Path, columns: Sequence[Any], begin: Place) -> 
                 yield texts, Place(*start, number + 1)
         start, skipped = block.end, 0
     if problems:
-        advice = "-> correct the file, or the columns in src/trainer/model.py"
+        how = f"onstage columns {path_for_people(file)} says what they are"
+        advice = f"-> correct the file, or the columns in src/trainer/model.py: {how}"
         raise UserError("\n".join([*problems[:MOST_PROBLEMS], advice]))
 
 
