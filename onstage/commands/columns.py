@@ -11,7 +11,7 @@ from onstage.errors import StartError, UserError
 from onstage.project import Project, path_for_people
 from onstage.tables import files as kinds
 from onstage.tables import table
-from onstage.tables.profile import profile
+from onstage.tables.profile import Profile, profile
 from onstage.tables.table import Written
 
 _MODEL = "src/trainer/model.py"
@@ -36,7 +36,11 @@ def columns(project: Project | None, places: Sequence[Path], target: str, *, wri
     with show.Bytes(what, total, patient=True) as progress:
         read = profile(list(zip(found, names, strict=True)), progress.add)
     prefers = bool(model) and model_file.predicts_number(model) is True
-    written = table.write(read, [file.name for file in found], target, kinds=known, prefers_number=prefers)
+    wrong = _wrong_rows(read)
+    try:
+        written = table.write(read, [file.name for file in found], target, kinds=known, prefers_number=prefers)
+    except StartError as error:
+        raise StartError("\n".join(filter(None, [str(error), wrong]))) from error
     text = model_file.laid_out(written.text)
     if write and project:
         _write(project.root / _MODEL, model, text, written, names[0])
@@ -44,12 +48,17 @@ def columns(project: Project | None, places: Sequence[Path], target: str, *, wri
         show.say(f"from trainer.columns import {', '.join(sorted(written.kinds))}\n\n{text}".rstrip())
     for note in written.notes:
         print(f"note: {note}", file=sys.stderr, flush=True)
-    problems = [unfit] if model and (unfit := _unfit(model, written)) else []
-    if read.wrong_rows:
-        more = f"\nand {read.wrong_rows - len(read.wrong)} more rows" if read.wrong_rows > len(read.wrong) else ""
-        problems.append("rows that a job refuses: correct or delete them\n" + "\n".join(read.wrong) + more)
+    problems = [problem for problem in (_unfit(model, written) if model else "", wrong) if problem]
     if problems:
         raise UserError("\n".join(problems))
+
+
+def _wrong_rows(read: Profile) -> str:
+    """The rows that a job refuses; "" where there are none."""
+    if not read.wrong_rows:
+        return ""
+    more = [f"and {read.wrong_rows - len(read.wrong)} more rows"] * (read.wrong_rows > len(read.wrong))
+    return "\n".join(["rows that a job refuses: correct or delete them", *read.wrong, *more])
 
 
 def text_files(places: Sequence[Path]) -> list[Path]:

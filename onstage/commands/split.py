@@ -61,16 +61,17 @@ def split(project: Project, file: Path, wish: Wish, *, replace: bool) -> None:
     page = read_model(project)
     data = page.table if page.is_table else None
     dialect, fits = _dialect(file, name, data)
-    with show.Bytes(name, (3 if wish.time else 2) * file.stat().st_size, patient=True) as progress:
+    passes = 2 + bool(wish.time) + bool(wish.target)
+    with show.Bytes(name, passes * file.stat().st_size, patient=True) as progress:
         encoding = data.encoding if data and fits else "utf-8"
         source = RawTable(file, name, dialect, encoding, progress.add)
-        labels, are_classes = _labels(source, wish, data if fits else None)
+        labels = _labels(source, wish, data if fits else None)
         places = [_place(project, file, dialect, channel, location) for channel, location in load(project).data]
         _check(file, name, places)
         moves = _moves(places)
         if moves and not replace:
             raise StartError(_occupied(project, moves))
-        column, is_eval = _chooser(source, wish, labels if are_classes else "")
+        column, is_eval = _chooser(source, wish, labels)
         with _written([place.file for place in places]) as sinks:
             found = _write(source, sinks, (column, is_eval), labels)
             for before, after in moves.items():
@@ -78,7 +79,7 @@ def split(project: Project, file: Path, wish: Wish, *, replace: bool) -> None:
                 before.rename(after)
     for before, after in moves.items():
         show.say(f"moved: {path_for_people(before)} to {path_for_people(after)}")
-    _say(places, found, labels if are_classes else "")
+    _say(places, found, labels)
 
 
 def _dialect(file: Path, name: str, data: Any) -> tuple[Dialect, bool]:
@@ -97,27 +98,27 @@ def _dialect(file: Path, name: str, data: Any) -> tuple[Dialect, bool]:
     return Dialect(data.delimiter, False, tuple(known)), True
 
 
-def _labels(source: RawTable, wish: Wish, data: Any) -> tuple[str, bool]:
-    """The column whose values are counted in both parts, "" for none, and whether they are labels, to be kept even."""
+def _labels(source: RawTable, wish: Wish, data: Any) -> str:
+    """The column of the labels, which are to have the same share in both parts; "" where a number is predicted."""
     for option, column in (("--target", wish.target), ("--by", wish.by), ("--time", wish.time)):
         if column:
             source.check(option, column)
     known = data.target.name if data else ""
     if not (wish.target or known):
         if wish.by or wish.time:
-            return "", False
+            return ""
         raise StartError(
             f"{source.name} has not the columns of DATA in src/trainer/model.py. First onstage columns {source.name} "
             "--write; or name the column of the labels: --target NAME"
         )
     if wish.target in ("", known):
-        return known, hasattr(data.target, "labels")
+        return known if hasattr(data.target, "labels") else ""
     values: set[str] = set()
     for _, (text,) in source.rows([wish.target]):
         values.add(text)
         if len(values) > MOST_LABELS:
-            return wish.target, False
-    return wish.target, True
+            return ""
+    return wish.target
 
 
 def _chooser(source: RawTable, wish: Wish, labels: str) -> Chooser:
@@ -140,13 +141,14 @@ def _chooser(source: RawTable, wish: Wish, labels: str) -> Chooser:
 def _by_time(source: RawTable, wish: Wish) -> Callable[[str], bool]:
     _, (first,) = next(source.rows([wish.time]), (b"", ("",)))
     odd = first
-    for _, read in parts.clock(first):
+    for name, read in parts.clock(first):
         moments = array("d")
         try:
             for _, (odd,) in source.rows([wish.time]):
                 moments.append(read(odd))
         except ValueError:
             continue
+        show.say(f"{wish.time} is read as {name}")
         return parts.since(parts.by_time(moments, wish.share, wish.time), read)
     raise UserError(
         f"{source.name}, column {wish.time!r}: {odd!r} is no time like the first, {first!r}. All have to be numbers, "
@@ -164,9 +166,7 @@ def _write(source: RawTable, sinks: Sequence[IO[bytes]], chooser: Chooser, label
     for raw, texts in source.rows(columns):
         part = int(is_eval(texts[0] if column else ""))
         sinks[part].write(raw)
-        label = texts[-1] if labels else ""
-        # So many are no labels, and would fill the memory.
-        found[part][label if label in found[part] or len(found[part]) < MOST_LABELS else "others"] += 1
+        found[part][texts[-1] if labels else ""] += 1
     return found
 
 
@@ -227,7 +227,7 @@ def _written(files: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
 
 def _say(places: Sequence[Place], found: Sequence[Counter[str]], labels: str) -> None:
     for place, counts in zip(places, found, strict=True):
-        said = f" ({parts.described(counts)})" if len(counts) > 1 and (labels or len(counts) < MOST_LABELS) else ""
+        said = f" ({parts.described(counts)})" if labels else ""
         total = sum(counts.values())
         show.say(f"{path_for_people(place.file)}: {total:,} row{'s' * (total != 1)}{said}")
     for place, counts in zip(places, found, strict=True):

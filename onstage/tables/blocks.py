@@ -30,12 +30,11 @@ def blocks(
     with kinds.unpacked(file, name) as content:
         before = 0
         if dialect.header:
-            number += _first(content).count(b"\n")
+            number += _closed(content.readline(), content).count(b"\n")
         while raw := content.read(BLOCK):
             if not raw.endswith(b"\n"):
-                raw += content.readline(_MOST)
-            while raw.count(b'"') % 2 and len(raw) < _MOST and (more := content.readline(_MOST)):
-                raw += more
+                raw += content.readline()
+            raw = _closed(raw, content)
             try:
                 text = raw.decode(encoding)
             except UnicodeDecodeError as error:
@@ -51,19 +50,11 @@ def raw_rows(content: IO[bytes], delimiter: str) -> Iterator[bytes]:
     """Each row of a file as its bytes, from here on, with the line ends that quotes have; blank lines are none."""
     one = rb'("([^"]|"")*"|[^"%s]*)' % re.escape(delimiter.encode())
     inside = re.compile(rb'(%s%s)*"([^"]|"")*' % (one, re.escape(delimiter.encode())))
-    begun = b""
     for line in content:
-        if begun:
-            begun += line
-            if line.count(b'"') % 2:
-                yield begun
-                begun = b""
-        elif b'"' in line and line.count(b'"') % 2 and inside.fullmatch(line.rstrip(b"\r\n")):
-            begun = line
+        if line.count(b'"') % 2 and inside.fullmatch(line.rstrip(b"\r\n")):
+            yield _closed(line, content)
         elif line.strip(b"\r\n" if delimiter == " " else b" \r\n"):
             yield line
-    if begun:
-        yield begun
 
 
 class _Reader:
@@ -138,12 +129,15 @@ class _Reader:
         self._wrong(f"{self._name}, row {number}: {what}")
 
 
-def _first(content: IO[bytes]) -> bytes:
-    """The first row."""
-    line = content.readline()
-    while line.count(b'"') % 2 and (more := content.readline()):
-        line += more
-    return line
+def _closed(raw: bytes, content: IO[bytes]) -> bytes:
+    """Lines with those that follow, up to where all quotes are closed, or for so long that they are forgotten."""
+    lines, size = [raw], len(raw)
+    odd = raw.count(b'"') % 2 == 1
+    while odd and size < _MOST and (line := content.readline(_MOST)):
+        lines.append(line)
+        size += len(line)
+        odd ^= line.count(b'"') % 2 == 1
+    return b"".join(lines)
 
 
 def _place(content: IO[bytes]) -> int:

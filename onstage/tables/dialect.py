@@ -98,6 +98,9 @@ def _separated(name: str, text: str) -> tuple[list[list[str]], str]:
             f"{name}: the columns are aligned by several blanks, and a delimiter is one character. Convert it: "
             "sed -E 's/^[ \\t]+//; s/[ \\t]+$//; s/[ \\t]+/,/g' OLD > NEW"
         )
+    for delimiter in _DELIMITERS:
+        if begins[delimiter][0] > 1 and (row := _never_closed(text, delimiter)):
+            raise StartError(f"{name}, row {row}: quotes that nobody closes")
     uneven = {one: widths for one, widths in begins.items() if widths[0] != widths[1] and widths[1] > 1 and one != " "}
     if uneven:
         delimiter, (first, usual) = max(uneven.items(), key=lambda item: item[1][1])
@@ -109,6 +112,17 @@ def _separated(name: str, text: str) -> tuple[list[list[str]], str]:
         f"{name} has one column, or nothing that separates columns: neither comma, semicolon, tab, | nor blank "
         f"does it in every row. Row 1 is {text.partition(chr(10))[0][:80]!r}"
     )
+
+
+def _never_closed(text: str, delimiter: str) -> int:
+    """The line in which quotes are opened that hold all of the rest; 0 where there is none."""
+    reader, begun = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), 1
+    try:
+        for _ in reader:
+            begun = reader.line_num + 1
+    except csv.Error as error:
+        return begun if "end of data" in str(error) else 0
+    return 0
 
 
 def _is_aligned(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ MOST_HASHED, LONGEST_TEXT = 1024, 200
 # Above this share of different values, a value says which row it is, and little about others.
 _NEARLY_ALL, _MOST = 0.9, 0.5
 _EXACT = 2**24
+_WEIGHT = re.compile(r"(?i)((sample|instance|row|case|survey)[_ ]?weights?|fnlwgt)")
 _IDENTIFIER = re.compile(r"(?i:(^|[^a-z])(id|uuid|guid|key|index|row)$)|[a-z](Id|ID)$")
 
 
@@ -104,6 +106,8 @@ class Guess:
             notes.append(f"{different} different whole numbers; if they are codes, no amounts: {codes}")
         elif column.whole and max(abs(column.low), abs(column.high)) > _EXACT:
             notes.append(f"up to {column.high:.0f}, of which float32 keeps about 7 digits")
+        if _WEIGHT.fullmatch(column.name) and column.low >= 0:
+            notes.append(f"if it says how much a row counts: {call('Weight', column.name)}")
         text = call("Numeric", column.name, missing=float(f"{typical:.4g}") if missing else None)
         return Choice("Numeric", text, tuple(notes))
 
@@ -125,7 +129,7 @@ class Guess:
         return dropped(
             column,
             f"an identifier, {self._count(column)}; to learn something about each: {self._hashed(column)}; to keep "
-            f"each in one part: onstage split FILE --by {column.name}",
+            f"each in one part: onstage split FILE --by {shlex.quote(column.name)}",
         )
 
     def _date(self, column: Column) -> Choice:

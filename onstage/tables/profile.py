@@ -12,7 +12,7 @@ from pathlib import Path
 from onstage.errors import StartError
 from onstage.tables.blocks import NotThisEncodingError, Rows, blocks
 from onstage.tables.dialect import Dialect, sniff
-from onstage.tables.values import DateFormat, are_numbers, date_formats, is_no_value, is_number
+from onstage.tables.values import DateFormat, date_formats, extremes, is_no_value, is_number
 
 # Different values of a column that are kept, fewer for each of many columns, and how long they may be together.
 MOST_VALUES, LEAST_VALUES, ALL_VALUES, MOST_TEXT = 5_000, 64, 400_000, 2**20
@@ -60,12 +60,12 @@ class Column:
             return
         counts: Counter[str] | None = None
         if self.odd is not None:
-            numbers = None if self.padded else are_numbers(texts)
-            if numbers is None:
+            found = None if self.padded else extremes(texts)
+            if found is None:
                 counts = Counter(texts)
                 self._add_numbers(counts)
             else:
-                self.low, self.high = min(self.low, *numbers), max(self.high, *numbers)
+                self.low, self.high = min(self.low, found[0]), max(self.high, found[1])
                 self.whole = self.whole and all(map(str.isdigit, texts))
                 self.padded = self.whole and any(text[0] == "0" and len(text) > 1 for text in texts)
         if self.dates or self._hashes is not None:
@@ -135,7 +135,9 @@ class Column:
             self.dates = [one for one in self.dates if one.fits(given)]
 
     def _add_missing(self, counts: Counter[str]) -> None:
-        self.missing.update({text: count for text, count in counts.items() if is_no_value(text)})
+        # Most values of a long table begin with a digit, and no word does.
+        others = [text for text in counts if not text[:1].isdigit()]
+        self.missing.update({text: counts[text] for text in others if is_no_value(text)})
 
     def _add_hashes(self, counts: Counter[str]) -> None:
         """Count the values of which the hash is a multiple of a step, a larger one the more there are."""

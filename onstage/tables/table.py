@@ -76,7 +76,9 @@ def _text(profile: Profile, names: Sequence[str], choices: Sequence[Choice], mis
     columns = [line for choice in choices for line in (*_comment("; ".join(choice.notes)), f"        {choice.call},")]
     given = [f"    {key}={value!r}," for key, value in options.items() if value is not None]
     more = f" and {len(names) - 1} more files" if len(names) > 1 else ""
-    said = f"# {names[0]}{more}: {profile.rows:,} rows of {len(choices)} columns."
+    # A name may have a line end, and this becomes code.
+    name = "".join(letter if letter.isprintable() else "?" for letter in names[0])
+    said = f"# {name}{more}: {profile.rows:,} rows of {len(choices)} columns."
     return "\n".join([said, "DATA = Table(", "    [", *columns, "    ],", *given, ")", ""])
 
 

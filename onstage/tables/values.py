@@ -1,6 +1,7 @@
 """What the text of one field may be: a number as TensorFlow reads it, a spelling of no value, a date."""
 
 import calendar
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ class DateFormat:
 
     def _is_day(self, text: str) -> bool:
         found = self.pattern.fullmatch(text)
-        return found is not None and int(found["d"]) <= calendar.monthrange(int(found["Y"]), int(found["m"]))[1]
+        if found is None or found["d"] <= "28":
+            return found is not None
+        return int(found["d"]) <= calendar.monthrange(int(found["Y"]), int(found["m"]))[1]
 
 
 def is_number(text: str) -> bool:
@@ -57,17 +60,16 @@ def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text.strip())) and abs(float(text)) < _LARGEST
 
 
-def are_numbers(texts: Sequence[str]) -> list[float] | None:
-    """The numbers, if a look at all of them together shows that each is one; None where it takes a closer look."""
+def extremes(texts: Sequence[str]) -> tuple[float, float] | None:
+    """The least and the largest number, if one look shows that all texts are numbers; None where it does not."""
     try:
         numbers = list(map(float, texts))
     except ValueError:
         return None
-    joined = "".join(texts)
+    joined, low, high = "".join(texts), min(numbers), max(numbers)
     # float() takes more than TensorFlow does: 1_000, nan, digits of other scripts.
-    if not joined.isascii() or "_" in joined or not -_LARGEST < sum(map(abs, numbers)) < _LARGEST:
-        return None
-    return numbers
+    usual = joined.isascii() and "_" not in joined and math.isfinite(sum(numbers))
+    return (low, high) if usual and -_LARGEST < low <= high < _LARGEST else None
 
 
 def is_no_value(text: str, *, words: bool = True) -> bool:

@@ -38,3 +38,19 @@ def test_quiet_says_nothing_of_what_goes_on(
             progress.add(5)
         lines = capsys.readouterr().out.splitlines()
         assert [line[: len(start)] for line, start in zip(lines, said, strict=True)] == said
+
+
+def test_a_patient_progress_is_silent_for_a_second_and_leaves_standard_output_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("onstage.commands.show.time.monotonic", lambda: clock[0])
+    with Bytes("data", 5, patient=True) as progress:
+        progress.add(5)
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
+    with Bytes("data", 90, patient=True) as progress:
+        for clock[0] in (20.0, 31.0, 40.0):
+            progress.add(30)
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()) == ("", ["data: 60 B of 90 B", "data: 90 B in 40.0 s, 2 B/s, done"])

@@ -227,3 +227,11 @@ def test_a_wrong_row_ends_it_and_leaves_nothing(bare: Path, say: Say) -> None:
     ended = say("split", "visits.csv", "--target", "y")
     assert (ended.code, "row 202, blank lines and those in quotes not counted: 2 columns" in ended.err) == (1, True)
     assert not [file for file in (bare / "data").rglob("*") if file.is_file() and file.name != "README.md"]
+
+
+@pytest.mark.parametrize("before", [0, 30_000])
+def test_quotes_that_nobody_closes_are_no_field_without_end(before: int, bare: Path, say: Say) -> None:
+    (bare / "t.csv").write_bytes(b"a,note,y\n" + b"1,x,p\n2,z,q\n" * before + b'1,"open,p\n' + b"2,x,q\n" * 60_000)
+    for words in (("columns", "--target", "y"), ("split", "--target", "y")):
+        ended = say(words[0], "t.csv", *words[1:])
+        assert (ended.code, f"t.csv, row {2 * before + 2}" in ended.err) == (1 if before else 2, True), ended.err
