@@ -31,6 +31,7 @@ _FORMATS = {
 }
 _INDEXED = ("Categorical", "Hashed", "Identity")
 _DATE_PARTS = ("%Y", "%m", "%d", "%H", "%M", "%S")
+_HOW = "`onstage columns FILE` says what the columns of a file are"
 _64_BITS = range(-(2**63), 2**63)
 
 
@@ -168,10 +169,10 @@ def whole(name: str, text: str) -> str:
 def header(names: list[str], known: list[str], delimiter: str) -> str:
     """What is wrong with a header, of which not all `names` are those `known` to model.py; "" where nothing is."""
     if len(names) == 1 and len(known) > 1:
-        return f"one column, {names[0]!r}; is {delimiter!r} the right delimiter?"
+        return f"one column, {names[0]!r}; is {delimiter!r} the right delimiter? {_HOW}"
     if not set(names) & set(known) and any(map(_is_number, names)):
         way = "if the files have no header, write Table(..., header=False) in model.py"
-        return f"{names} is no header, but holds numbers; {way}"
+        return f"{names} is no header, but holds numbers; {way}. {_HOW}"
     missing = [name for name in known if name not in names]
     more = list(dict.fromkeys(name for name in names if name not in known))
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -185,6 +186,8 @@ def header(names: list[str], known: list[str], delimiter: str) -> str:
         problems.append(f"{_are(more)} not in model.py; add {dropped} to leave {'them' if more[1:] else 'it'} out")
     if twice:
         problems.append(f"the column {', '.join(map(repr, twice))} stands twice in the header")
+    if missing or more:
+        problems.append(_HOW)
     return "\n".join(problems)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from onstage import advice
 from onstage.errors import StartError
 from onstage.tables import files as kinds
 from onstage.tables.values import has_decimal_comma, is_no_value, is_number
@@ -17,17 +18,7 @@ START_BYTES = 2**18
 _DELIMITERS = ("\t", ";", "|", ",", " ")
 # So much of the rows may be wrong, which is said by row, before the delimiter is.
 _EVEN = 0.8
-_FORMATS = {
-    b"\x1f\x8b": "is compressed by gzip: name it .csv.gz",
-    b"PK\x03\x04": "is a zip archive or an Excel file: unpack it, or save the sheet as CSV UTF-8",
-    b"\xd0\xcf\x11\xe0": "is an old Excel file: save the sheet as CSV UTF-8",
-    b"PAR1": "is a Parquet file: write it as CSV",
-    b"<!DOCTYPE": "is a web page: what was downloaded is not the data",
-    b"<html": "is a web page: what was downloaded is not the data",
-    b"version https://git-lfs": "is Git LFS's note of where the file is: git lfs pull",
-    b"\xff\xfe": "is UTF-16. Convert it: iconv -f utf-16 -t utf-8 OLD > NEW",
-    b"\xfe\xff": "is UTF-16. Convert it: iconv -f utf-16 -t utf-8 OLD > NEW",
-}
+_YEAR = re.compile(r"(19|20)\d\d")
 csv.field_size_limit(2**31 - 1)
 
 
@@ -49,13 +40,9 @@ def sniff(file: Path, name: str, encoding: str = "utf-8") -> Dialect:
         start = content.read(START_BYTES)
     if not start.strip():
         raise StartError(f"{name} is empty")
-    for begin, what in _FORMATS.items():
-        if start.startswith(begin):
-            raise StartError(f"{name} {what}")
-    if b"\0" in start:
-        raise StartError(f"{name} has zero bytes: it is no text, or UTF-16 (iconv -f utf-16le -t utf-8 OLD > NEW)")
-    if b"\r" in start and b"\n" not in start:
-        raise StartError(f"{name} has lines that end in CR alone. Convert it: tr '\\r' '\\n' < OLD > NEW")
+    first, end, _ = start.decode("utf-8", "surrogateescape").partition("\n")
+    if what := advice.not_a_text(first + end) or ("has zero bytes: it is no text" if b"\0" in start else ""):
+        raise StartError(f"{name} {what}")
     text = start.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace").replace("\r", "")
     if len(start) == START_BYTES and "\n" in text:
         # The last line is not whole.
@@ -135,7 +122,7 @@ def _is_aligned(text: str) -> bool:
 def _has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether row 1 names columns: a text above numbers says so; a number, or a text that comes again below, denies it.
 
-    A header may have a number, such as a year, beside texts above numbers.
+    A header may have numbers beside texts above numbers, and different years beside any.
     """
     first, rest = rows[0], rows[1:]
     if not rest:
@@ -145,7 +132,9 @@ def _has_header(rows: Sequence[Sequence[str]]) -> bool:
     if any(numbers and text.strip() and not _is_numeric(text) and not is_no_value(text)
            for text, numbers in zip(first, of_numbers, strict=True)):  # fmt: skip
         return True
-    if any(map(_is_numeric, first)):
+    numbers = [text for text in first if _is_numeric(text)]
+    years = len(numbers) > 1 and len(set(numbers)) == len(numbers) and all(map(_YEAR.fullmatch, numbers))
+    if numbers and not (years and len(numbers) < len(first)):
         return False
     return not any(text in column for text, column in zip(first, below, strict=True))
 

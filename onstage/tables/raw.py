@@ -1,9 +1,9 @@
 """The rows of one text file as their bytes, beside the values of some of its columns."""
 
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
+from onstage import advice
 from onstage.errors import StartError, UserError
 from onstage.tables import files as kinds
 from onstage.tables.blocks import raw_rows
@@ -26,8 +26,8 @@ class RawTable:
         names = self.dialect.names
         if column in names:
             return
-        near = get_close_matches(column, names, n=1)
-        meant = f"did you mean {near[0]!r}? " if near else ""
+        near = advice.nearest(column, names)
+        meant = f"did you mean {near!r}? " if near is not None else ""
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
         raise StartError(
             f"{option} {column}: {self.name} has no such column; {meant}It has {', '.join(map(repr, names[:20]))}{more}"

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from difflib import get_close_matches
 
+from onstage import advice
 from onstage.errors import StartError
 from onstage.tables.guess import MOST_CODES, Choice, Guess, call, key
 from onstage.tables.profile import Column
@@ -23,9 +23,8 @@ def find(guess: Guess, name: str) -> str:
     names = guess.profile.dialect.names
     if name in names:
         return name
-    plain = {one.strip().casefold(): one for one in names}
-    near = get_close_matches(name.strip().casefold(), plain, n=1)
-    meant = f"did you mean {plain[near[0]]!r}? " if near else ""
+    near = advice.nearest(name, names)
+    meant = f"did you mean {near!r}? " if near is not None else ""
     shown = ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     raise StartError(f"--target {name}: there is no such column; {meant}The columns are {shown}")
 

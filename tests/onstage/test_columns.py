@@ -134,7 +134,7 @@ BAD = {
     "aligned by blanks": (b" 0.1  2.50  3\n10.1  2.5   4\n", "Convert it: sed -E"),
     "one column": (b"a\n1\n2\n", "has one column, or nothing that separates columns"),
     "a title above the header": (b"Sales of 2026\na,b\n1,2\n3,4\n", "row 1 has 1 column, and other rows have 2"),
-    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "is UTF-16. Convert it: iconv"),
+    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "is UTF-16, not UTF-8. Convert it: iconv"),
     "an Excel file": (b"PK\x03\x04" + bytes(99), "a zip archive or an Excel file"),
     "CR alone": (b"a,b\r1,2\r", "lines that end in CR alone"),
     "a blank first line": (b"\na,b\n1,2\n", "row 1 is empty: delete it"),
