@@ -8,6 +8,7 @@ from onstage.errors import StartError
 from onstage.tables import guess, target
 from onstage.tables.guess import Choice, Guess
 from onstage.tables.profile import Profile
+from onstage.tables.values import is_number
 
 # What every trainer has. Others are asked for by name.
 KINDS = frozenset({"Numeric", "Categorical", "Hashed", "Dropped", "Classes", "Number"})
@@ -91,6 +92,10 @@ def _notes(guessing: Guess, choices: Sequence[Choice], name: str, why: str) -> l
     profile, found = guessing.profile, []
     if why:
         found.append(f"the target is guessed: {name!r}, {why}; --target NAME names another")
+    if profile.dialect.header and (odd := [one for one in profile.dialect.names if is_number(one)]):
+        found.append(
+            f"row 1 is taken for a header, although it has {', '.join(map(repr, odd[:3]))}; see that it is one"
+        )
     left = [choice for choice in choices if choice.kind == "Dropped"]
     if left:
         found.append(f"left out (Dropped): {len(left)} of {len(choices)} columns; the comment above each says why")

@@ -10,6 +10,8 @@ from onstage.tables.profile import Column
 from onstage.tables.values import has_decimal_comma
 
 MOST_LABELS = 1_000
+# Whole numbers that come less often are amounts.
+_ROWS_OF_LABEL = 5
 _SURE = ("target", "label", "labels", "class", "classes", "y", "outcome", "response", "target_variable")
 _LIKELY = (
     "survived", "diagnosis", "churn", "exited", "attrition", "loan_status", "default", "fraud", "isfraud", "is_fraud",
@@ -69,7 +71,8 @@ def choose(guess: Guess, column: Column, prefers_number: bool) -> Choice:
         labels = sorted({int(text) for text in values}) if whole else []
         classes = call("Classes", column.name, labels, drop_missing=drop)
         number = call("Number", column.name, drop_missing=drop)
-        if 2 <= len(labels) and (len(labels) == 2 or (len(labels) <= MOST_CODES and not prefers_number)):
+        few = len(labels) <= min(MOST_CODES, rows / _ROWS_OF_LABEL) and not prefers_number
+        if len(labels) == 2 or (labels and few):
             other = (f"classes; an amount is {number}",) if len(labels) > 2 else ()
             return Choice("Classes", classes, (*_rare(values), *other, *left_out))
         if not whole and different == 2:

@@ -78,6 +78,10 @@ KINDS: dict[str, tuple[bytes, list[str]]] = {
             "dates of different width", "# every row has 'm'", 'Dropped("same"),', 'Numeric("x"),',
         ],
     ),
+    "years in the header": (
+        table("name,2019,2020,z", rows(60, lambda row: f"n{row % 9}", number(0, 1), number(0, 1), ["p", "q"])),
+        ['Categorical("name", ["n0", ', 'Numeric("2019"),', 'Classes("z", ["p", "q"]),'],
+    ),
     "two names of one input": (
         table("a b,a_b,ü,y", rows(60, number(0, 1), number(0, 1), number(0, 1), ["p", "q"])),
         ['Numeric("a b"),', "# it has one input name with 'a b'", 'Dropped("a_b"),', 'Dropped("ü"),'],
