@@ -10,6 +10,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -153,7 +154,17 @@ def path_for_people(file: Path) -> str:
 
 def install_line(root: Path) -> str:
     """The command that installs what the project in `root` requires, as one types it from the working directory."""
-    return f"pip install -r {path_for_people(root / 'requirements.txt')}"
+    return f"{_installer()} install -r {path_for_people(root / 'requirements.txt')}"
+
+
+def _installer() -> str:
+    """What installs into this environment: one that uv made may have no pip, and the path would find another one's."""
+    folder = Path(sys.executable).parent
+    with contextlib.suppress(OSError):
+        made_by_uv = re.search(r"^uv = ", (folder.parent / "pyvenv.cfg").read_text(encoding="utf-8"), re.MULTILINE)
+        if made_by_uv and not any((folder / name).exists() for name in ("pip", "pip.exe")):
+            return "uv pip"
+    return "pip"
 
 
 def _checked(project: Project) -> Project:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,24 @@ def test_a_project_alone_rehearses_from_deep_inside_without_a_network(bake: Bake
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^PASSED, \d+ checks in", done.stdout, re.MULTILINE)
     assert f"project: {project}" in done.stderr
+
+
+def test_the_readme_of_a_uv_project_installs_it_into_an_environment_without_pip(
+    bake: Bake, tmp_path: Path, shell: Shell
+) -> None:
+    """Its own lines, with this Python in place of one that would be downloaded; a message there names uv as well."""
+    project = shutil.copytree(bake(environment="uv", platform="vertex"), tmp_path / "my project")
+    only_onstage(project)
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    lines = readme.partition("```bash\n")[2].partition("```")[0].splitlines()[:3]
+    assert lines == ["uv venv --python 3.12", ". .venv/bin/activate", "uv pip install -r requirements.txt"]
+    this = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    script = "\n".join(["set -e", *lines, "onstage --version"]).replace("3.12", this)
+    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+    said = shell(shutil.which("bash"), "-c", script, cwd=project, PATH=path)
+    assert said.strip().endswith(version_of(project))
+    onstage = project / ".venv" / "bin" / "onstage"
+    wheel_of(project).rename(project / "wheels" / "onstage-9.9-py3-none-any.whl")
+    done = shell.run(onstage, "rehearse", cwd=project)
+    assert done.returncode == 2
+    assert "then uv pip install -r requirements.txt" in done.stderr
