@@ -24,7 +24,6 @@ WANTED = {
     "MANIFEST.in": VERTEX,
     "environment.yml": CONTEXT["environment"] == "conda",
     # The example's rows are not to be trained on together with the user's own.
-    "data/README.md": not DATA_FILE,
     "data/*/iris.csv": CLASSIFICATION and not DATA_FILE,
     "data/*/penguins.csv": not CLASSIFICATION and not DATA_FILE,
     ".github/workflows/ci.yml": CONTEXT["ci"] == "github",

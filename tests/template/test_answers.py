@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 import answer_rules
 from template_extensions import literal, plain
-from tests.conftest import QUESTIONS, ROOT, TEMPLATE
+from tests.conftest import QUESTIONS, ROOT
 from tests.template.test_matrix import expected_files, files_of, tomllib
 
 Render = Callable[..., Result]
-IRIS = TEMPLATE / "data" / "train" / "iris.csv"
+# Any text; one in the template's folder has a name that cookiecutter renders.
+A_TEXT = ROOT / "requirements.txt"
 FREE_TEXT = ("project_name", "description", "author_name", "author_email")
 SHOWN = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=40)
 
@@ -108,7 +109,7 @@ def test_an_answer_that_cannot_be_used_ends_in_one_line(
         "aws_region=eu-west-1",
         "gcp_region=europe-west4",
         "environment=uv",
-        f"data_file={IRIS}",
+        f"data_file={A_TEXT}",
     ],
 )
 def test_its_neighbour_is_accepted(answer: str, render: Render, tmp_path: Path) -> None:

@@ -28,15 +28,15 @@ COMBINATIONS = [
 
 
 ALWAYS = {
-    ".cookiecutter.json", ".gitattributes", ".gitignore", "LICENSE", "README.md", "predict.py", "pyproject.toml",
-    "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py",
+    ".cookiecutter.json", ".gitattributes", ".gitignore", "AGENTS.md", "LICENSE", "README.md", "predict.py",
+    "pyproject.toml", "requirements.txt", "settings.toml", "src/requirements.txt", "tests/test_model.py",
     "tests/test_rehearsal.py", "train.py",
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "decoding", "encoding", "export", "fields", "files", "model",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "files", "model",
             "notes", "predictor", "reporting", "rows", "run", "scan", "training",
-            "explaining", "loop", "networks", "store",
+            "explaining", "layers", "loop", "networks", "store", "texts",
         )
     ),
 }  # fmt: skip
@@ -65,7 +65,7 @@ def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
     (version,) = re.findall(r"^onstage\[[a-z,]+\]==(\S+)$", requirements, re.MULTILINE)
     files = ALWAYS | {f"wheels/onstage-{version}-py3-none-any.whl"}
     if not answers.get("data_file"):
-        files |= {"data/README.md", f"data/train/{data}.csv", f"data/eval/{data}.csv"}
+        files |= {f"data/train/{data}.csv", f"data/eval/{data}.csv"}
     if answers["platform"] != "vertex":
         files |= SAGEMAKER
     if answers["platform"] != "sagemaker":
