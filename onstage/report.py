@@ -1,5 +1,6 @@
 """What was checked, how long it took, and what to do about what failed: for people, for logs and for machines."""
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import Self
 
-from onstage import stopping, verbosity
+from onstage import progress, stopping, verbosity
 from onstage.catalogue import ESSENTIAL
 from onstage.errors import UserError
 from onstage.tables.sample import Sample
@@ -107,17 +108,14 @@ class Report:
         self._select = frozenset(select)
         self._console = console
         self._started = time.monotonic()
-        # In a log it would be noise.
-        self._status = console.status("") if console.is_terminal and not verbosity.is_quiet() else None
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        if self._status:
-            self._status.start()
+        self._stack.enter_context(progress.doing("so far"))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
+        self._stack.close()
 
     @property
     def passed(self) -> bool:
@@ -146,10 +144,9 @@ class Report:
         if not self.wants(platform, name):
             return f"{platform}.{name}" not in ESSENTIAL
         started = time.monotonic()
-        if self._status:
-            self._status.update(f"{platform}.{name}")
         try:
-            answer = check()
+            with progress.doing(f"{platform}.{name}"):
+                answer = check()
         except UserError as error:
             answer = [Finding(str(error))]
             if verbosity.is_verbose():
@@ -209,6 +206,10 @@ class Report:
         self.checks.append(check)
         if verbosity.is_quiet() and check.status != "failed":
             return
+        with progress.aside():
+            self._show(check)
+
+    def _show(self, check: Check) -> None:
         text = escape(check.text)
         verdict = f"[{_COLOURS[check.verdict]}]{check.verdict}[/]{' ' * (7 - len(check.verdict))}"
         cells = (f"{check.id:25}", f"{check.seconds:5.1f} s", verdict)
@@ -227,4 +228,5 @@ class Report:
 
     def _print(self, text: str) -> None:
         # No wrapping: a line of a log stays one line.
-        self._console.print(text, highlight=False, soft_wrap=True)
+        with progress.aside():
+            self._console.print(text, highlight=False, soft_wrap=True)

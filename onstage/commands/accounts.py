@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from onstage import progress
 from onstage.commands import show
 from onstage.errors import StartError
 from onstage.platform import Platform
@@ -29,7 +30,8 @@ def setup(platform: Platform, empty: Sequence[str], *, create: bool, write: Path
             show.requests(plan)
             return
         for step in plan.steps:
-            step.send()
+            with progress.doing(f"making {step.what}"):
+                step.send()
             show.say(f"made {step.what}")
         lines = "\n".join(f'{key} = "{value}"' for key, value in platform.setup_result().items())
         show.say(f"it costs {plan.cost}\nput into settings.toml, [{platform.name}]:\n{lines}")

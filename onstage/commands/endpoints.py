@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from onstage import progress
 from onstage.commands import show, state
 from onstage.commands.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
 from onstage.errors import UserError
@@ -42,7 +43,10 @@ def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dr
 
 def predict(platform: Platform, source: str, endpoint: str | None) -> None:
     """Print the answer of an endpoint to the request in a file, or on standard input for `-`."""
-    print(json.dumps(platform.predict(_name(platform, endpoint), read_request(source))), flush=True)
+    name, request = _name(platform, endpoint), read_request(source)
+    with progress.doing(f"waiting for {name}"):
+        answer = platform.predict(name, request)
+    print(json.dumps(answer), flush=True)
 
 
 def delete(platform: Platform, endpoint: str | None, *, dry_run: bool) -> None:
@@ -89,7 +93,8 @@ def _make(platform: Platform, plan: Plan, example: dict[str, Any] | None) -> Non
             if step.last:
                 _wait(platform, plan.name)
             upload(platform, step)
-            step.send()
+            with progress.doing(f"making {step.what}"):
+                step.send()
             show.say(f"made {step.what}")
         _wait(platform, plan.name)
         if example:
@@ -186,7 +191,7 @@ def _json_lines(file: Path) -> Path:
 
 
 def _fetch(platform: Platform, answers: str, target: Path) -> None:
-    with target.open("wb") as merged:
+    with progress.doing(f"fetching {answers}"), target.open("wb") as merged:
         for uri in sorted(platform.bucket.names(answers)):
             part = target.with_suffix(".part")
             platform.bucket.read(uri, part)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import typer
 
+from onstage import progress
 from onstage.commands import rehearsed, show, state
 from onstage.errors import UserError
 from onstage.platform import Item, NotFoundError, Plan, Platform, Search, State, Step, UnreachableError
@@ -50,7 +51,8 @@ def launch(platform: Platform, plan: Plan) -> None:
             upload(platform, step)
             state.remember(platform, plan.kind, plan.name)
             sending = True
-            step.send()
+            with progress.doing(f"sending the {plan.kind} job {plan.name}"):
+                step.send()
     except KeyboardInterrupt:
         show.say(f"stopped; {_maybe_sent(platform, plan) if sending else 'nothing was sent'}")
         raise typer.Exit(130) from None
@@ -70,8 +72,8 @@ def upload(platform: Platform, step: Step) -> None:
             show.say(f"sent {show.size(len(content))} to {uri}")
         else:
             item = Item(uri, content, content.stat().st_size)
-            with show.Bytes(f"{content.name} to {uri}", item.size) as progress:
-                platform.bucket.upload([item], progress.add)
+            with show.Bytes(f"{content.name} to {uri}", item.size) as sent:
+                platform.bucket.upload([item], sent.add)
 
 
 def watch(platform: Platform, kind: str, name: str) -> State:

@@ -1,16 +1,17 @@
 """What people see: bodies as JSON, a line that says where things are, bytes that have gone. Plain lines in a log."""
 
+import contextlib
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
-from onstage import verbosity
+from onstage import progress, verbosity
 
 if TYPE_CHECKING:
     from onstage.platform import Plan, State
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """A message for people."""
-    print(text, flush=True)
+    with progress.aside():
+        print(text, flush=True)
 
 
 def requests(plan: "Plan") -> None:
@@ -54,44 +56,32 @@ def clock(seconds: float) -> str:
 
 
 class Waiting:
-    """A line that changes in a terminal, above which other lines are printed; in a log, only what is new."""
+    """What is waited for: it moves in a terminal; a log gets what is new, and every half minute where it is."""
 
     def __init__(self) -> None:
-        self._status: Any = None
-        self._shown = ""
+        self._stack, self._shown = contextlib.ExitStack(), ""
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty() and not verbosity.is_quiet():
-            from rich.console import Console
-
-            self._status = Console(highlight=False, soft_wrap=True).status("")
-            self._status.start()
+        self._work = self._stack.enter_context(progress.doing("", timed=False))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._status:
-            self._status.stop()
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def line(self, text: str) -> None:
         """A line that stays, such as one of a log."""
-        if self._status:
-            self._status.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
-            say(text)
+        say(text)
 
     def now(self, text: str, moving: str = "") -> None:
-        """What goes on: `text` is printed once in a log, `moving` (a clock, a metric) is for terminals only."""
-        if self._status:
-            from rich.markup import escape
-
-            self._status.update(escape(f"{text}  {moving}"))
-        elif text != self._shown and not verbosity.is_quiet():
+        """What goes on: `text` is printed once in a log; `moving` (a clock, a metric) only moves."""
+        self._work.what = f"{text}  {moving}".rstrip()
+        if text != self._shown and not sys.stdout.isatty() and not verbosity.is_quiet():
             say(text)
         self._shown = text
 
 
 class Bytes:
-    """How many bytes of a whole have gone: a bar in a terminal, a line every few seconds in a log.
+    """How many bytes of a whole have gone, in a terminal and in a log; how many it were, when they have.
 
     A `patient` one leaves standard output to what is printed there, and says nothing of what is done in a second.
     """
@@ -99,52 +89,29 @@ class Bytes:
     def __init__(self, what: str, total: int, *, patient: bool = False) -> None:
         self._what, self._total, self._gone = what, total, 0
         self._lock = threading.Lock()
-        self._printed = self._started = time.monotonic()
-        self._stream, self._first, self._seconds = (sys.stderr, 1, 30) if patient else (sys.stdout, 0, 5)
-        self._bar: Any = None
-        self._task: Any = None
+        self._started = time.monotonic()
+        self._stream, self._least = (sys.stderr, 1.0) if patient else (sys.stdout, 0.0)
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._show()
+        self._work = self._stack.enter_context(progress.doing(self._what, timed=False))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._bar:
-            self._bar.stop()
+        self._stack.close()
         seconds = max(time.monotonic() - self._started, 1e-3)
-        if verbosity.is_quiet() or seconds < self._first:
+        if verbosity.is_quiet() or seconds < self._least:
             return
         done = "done" if error is None else "not finished"
-        self._say(f"{self._what}: {size(self._gone)} in {seconds:.1f} s, {size(self._gone / seconds)}/s, {done}")
+        said = f"{self._what}: {size(self._gone)} in {seconds:.1f} s, {size(self._gone / seconds)}/s, {done}"
+        print(said, file=self._stream, flush=True)
 
     def add(self, count: int) -> None:
         """`count` bytes more have gone; fewer than none before a repetition."""
         with self._lock:
             self._gone += count
-            now = time.monotonic()
-            self._show()
-            if self._bar:
-                self._bar.update(self._task, completed=self._gone)
-            elif now - self._printed > self._seconds and not verbosity.is_quiet():
-                self._printed = now
-                self._say(f"{self._what}: {size(self._gone)} of {size(self._total)}")
-
-    def _show(self) -> None:
-        """Begin the bar, where there is one and it is time."""
-        if self._bar or not self._stream.isatty() or verbosity.is_quiet():
-            return
-        if time.monotonic() - self._started >= self._first:
-            from rich import progress
-            from rich.console import Console
-
-            columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
-                       progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]  # fmt: skip
-            self._bar = progress.Progress(*columns, console=Console(file=self._stream))
-            self._task = self._bar.add_task(self._what, total=self._total)
-            self._bar.start()
-
-    def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+            each = size(self._gone / max(time.monotonic() - self._started, 1e-3))
+            self._work.what = f"{self._what}: {size(self._gone)} of {size(self._total)}, {each}/s"
 
 
 def size(count: float) -> str:

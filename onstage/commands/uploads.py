@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
+from onstage import progress
 from onstage.commands import show
 from onstage.errors import StartError, UserError
 from onstage.platform import Item, Platform
@@ -49,7 +50,8 @@ def upload(
         made = bucket.create()
         show.say(f"{'made' if made else 'there is already'} the bucket {bucket.name}; objects in it cost by the month")
     bucket.require()
-    there = bucket.unchanged(wanted)
+    with progress.doing(f"comparing {len(wanted)} files with {bucket.name}"):
+        there = bucket.unchanged(wanted)
     missing = [item for item in wanted if item.uri not in there]
     total = sum(item.size for item in missing)
     if there:
@@ -59,8 +61,8 @@ def upload(
             show.say(f"would send {item.file} ({show.size(item.size)}) to {item.uri}")
     elif missing:
         try:
-            with show.Bytes(f"{len(missing)} files to {bucket.name}", total) as progress:
-                bucket.upload(missing, progress.add)
+            with show.Bytes(f"{len(missing)} files to {bucket.name}", total) as sent:
+                bucket.upload(missing, sent.add)
         except KeyboardInterrupt:
             show.say(f"stopped; what has arrived stays. To go on: onstage {platform.name} upload")
             raise typer.Exit(130) from None

@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
+from onstage import progress
 from onstage.serving.process import ServedModel, ServingProcess
 
 _ROUTES = {"sagemaker": "/invocations", "vertex": "/v1/models/model:predict"}
@@ -15,7 +16,8 @@ def serve(folder: Path, port: int, platform: str) -> None:
     Refused requests are explained on standard error. Raises UserError when the endpoint would not start.
     """
     with ServingProcess(platform, port, show_log=True) as server:
-        model = server.load(folder)
+        with progress.doing("loading the model"):
+            model = server.load(folder)
         print(description(server.url, model, _ROUTES[platform]), flush=True)
         server.wait()
 
