@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from onstage import stopping
+from onstage import progress, stopping
 from onstage.checks import requirement_lines
 from onstage.checks.source_checks import Image, Source
 
@@ -56,7 +56,8 @@ def resolve(code: Source, image: Image) -> Plan:
     if known and 0 <= time.time() - kept.stat().st_mtime < FRESH:
         return known
     try:
-        plan = _ask(code, image)
+        with progress.doing("resolving the requirements"):
+            plan = _ask(code, image)
     except UnreachableError:
         if known:
             return known

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from onstage import stopping
+from onstage import progress, stopping
 from onstage.errors import UserError
 
 # What pip needs to reach its index, beside the variables of its own and its configuration in the home folder.
@@ -33,7 +33,8 @@ def create(folder: Path, python: str, settings: Mapping[str, str] | None = None)
     `settings` are variables that its commands `pip` and `pip3` have, and nothing else gets. Raises UserError when
     `python` has neither pip nor ensurepip.
     """
-    done = stopping.call([python, "-c", _CREATE, str(folder)])
+    with progress.doing("making an environment"):
+        done = stopping.call([python, "-c", _CREATE, str(folder)])
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"no environment for the job's requirements: {why}. Install pip beside {python}")

@@ -53,4 +53,4 @@ def test_a_patient_progress_is_silent_for_a_second_and_leaves_standard_output_al
         for clock[0] in (20.0, 31.0, 40.0):
             progress.add(30)
     said = capsys.readouterr()
-    assert (said.out, said.err.splitlines()) == ("", ["data: 60 B of 90 B", "data: 90 B in 40.0 s, 2 B/s, done"])
+    assert (said.out, said.err.splitlines()) == ("", ["data: 90 B in 40.0 s, 2 B/s, done"])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onstage import progress
 from onstage.errors import UserError
 from onstage.rehearsal import archives, overlay, processes
 from onstage.rehearsal.model_files import model_files
@@ -208,7 +209,8 @@ class _Job:
         command = [python, "-m", "pip", "install", *call.install]
         environment = {**self._clean(host, python), **overlay.pip_settings()}
         launch = processes.Launch(host.name, command, host.code, environment)
-        self._run([launch], [call.install_error])
+        with progress.doing("installing the requirements"):
+            self._run([launch], [call.install_error])
         code = self.exit_codes.pop(host.name)
         if code:
             for failing in self._hosts:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from onstage import source, stopping
+from onstage import progress, source, stopping
 from onstage.errors import UserError
 from onstage.project import Project
 
@@ -41,12 +41,13 @@ def build(folder: Path, root: Path, files: Iterable[Path]) -> Path:
             shutil.copyfile(file, target)
         by_script = ["setup.py", "-q", "sdist", "--formats", "gztar", "--dist-dir", str(folder)]
         words = by_script if (copy / "setup.py").is_file() else ["-c", _BACKEND, str(folder)]
-        done = stopping.call(
-            [sys.executable, "-W", "ignore", *words],
-            cwd=copy,
-            # The folder of the project must not be on the path: the copy is what is built.
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        )
+        with progress.doing("building the package"):
+            done = stopping.call(
+                [sys.executable, "-W", "ignore", *words],
+                cwd=copy,
+                # The folder of the project must not be on the path: the copy is what is built.
+                env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            )
     built = list(folder.glob("*.tar.gz"))
     if done.returncode or len(built) != 1:
         said = [line for line in done.stderr.splitlines() if line.strip()]

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from onstage import stopping
+from onstage import progress, stopping
 from onstage.checks import requirement_lines
 from onstage.checks.import_checks import IMAGE_OWNED
 from onstage.checks.source_checks import Image, Source
@@ -200,11 +200,12 @@ def _install(code: Source, sdist: Path, folder: Path) -> Path:
     """The installed package's folder."""
     python = overlay.create(folder / "environment", sys.executable)
     flags = ["--quiet", "--upgrade", "--force-reinstall", "--no-deps"]
-    done = stopping.call(
-        [python, "-m", "pip", "install", *flags, str(sdist)],
-        cwd=folder / "empty",
-        env={**processes.environment(folder, python), **overlay.for_sdists()},
-    )
+    with progress.doing("installing the package"):
+        done = stopping.call(
+            [python, "-m", "pip", "install", *flags, str(sdist)],
+            cwd=folder / "empty",
+            env={**processes.environment(folder, python), **overlay.for_sdists()},
+        )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         why = pip_words.reason(done.stdout + done.stderr) or (said[-1] if said else "it says nothing")
