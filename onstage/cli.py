@@ -219,6 +219,9 @@ def run() -> None:
 
 def _split(words: list[str]) -> tuple[str, list[str]]:
     """The platform, if any is named, and the hyperparameters' flags."""
+    if len(words) > 2 and words[-1] in PLATFORMS and (not words[-2].startswith("-") or "=" in words[-2]):
+        # After the flags, and no flag's value.
+        words = [words[-1], *words[:-1]]
     if not words or words[0].startswith("-"):
         return "", words
     if words[0] not in PLATFORMS:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+from onstage import cli
 from onstage.cli import PLATFORMS, app
 from tests.onstage import small
 from tests.onstage.small import ROOT, deep, forked, onstage, refusal
@@ -275,3 +276,18 @@ def unknown(text: str) -> str | None:
             if flag not in known and not free:
                 return f"{command.name} has no {flag}"
     return None
+
+
+@pytest.mark.parametrize(
+    ("words", "split"),
+    [
+        (["--epochs", "1", "vertex"], ("vertex", ["--epochs", "1"])),
+        (["--seed", "1", "--epochs=1", "vertex"], ("vertex", ["--seed", "1", "--epochs=1"])),
+        (["vertex", "--epochs", "1"], ("vertex", ["--epochs", "1"])),
+        (["--epochs", "1", "--name", "vertex"], ("", ["--epochs", "1", "--name", "vertex"])),
+    ],
+)
+def test_a_platform_may_stand_after_the_flags_and_a_value_stays_one(
+    words: list[str], split: tuple[str, list[str]]
+) -> None:
+    assert cli._split(words) == split
