@@ -110,6 +110,7 @@ SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters"
 # What others need of a check, by names of the same platform.
 _NEEDS = {
     **dict.fromkeys(("code", "names", "requirements", "imports", "resolution", "request"), ("images",)),
+    **dict.fromkeys(("package", "flags"), ("request",)),
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),
@@ -120,6 +121,7 @@ _NEEDS = {
     "load": ("model",),
     **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
 }
+_NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.
 ESSENTIAL = frozenset(
     {
@@ -184,7 +186,7 @@ def _needed(one: str) -> set[str]:
     if place == "both":
         return {one} | _needed("sagemaker.load") | _needed("vertex.load")
     below = {f"{place}.{other}" for other in _NEEDS.get(name, ()) if f"{place}.{other}" in CHECKS}
-    if name in ("request", "data", "hyperparameters"):
+    if name in _NEED_THE_PAGE:
         below |= set(PAGE)
     return {one} | {found for other in below for found in ({other} if other in PAGE else _needed(other))}
 

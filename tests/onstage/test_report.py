@@ -50,6 +50,19 @@ def test_only_what_is_selected_is_done_and_what_that_needs(copy: Path, words: li
     assert not (copy / "runs" / "rehearsed.json").exists()
 
 
+CHEAP = [
+    one
+    for one in catalogue.of_rehearsal(["sagemaker", "vertex"])
+    if one.split(".")[1] in {*catalogue._PROJECT, *catalogue._FIRST, *catalogue._PACKAGE, *catalogue._SENT}
+]
+
+
+@pytest.mark.parametrize("one", [*CHEAP, "sagemaker.flags", pytest.param("vertex.package", marks=pytest.mark.long)])
+def test_a_check_that_is_selected_alone_is_done(one: str, copy: Path) -> None:
+    report, done = rehearse(copy, f"--select={one}")
+    assert statuses(report).get(one) == "passed", done.stdout
+
+
 def test_what_one_check_needs_is_needed_by_none_that_is_not_listed() -> None:
     for one in catalogue.CHECKS:
         chosen = catalogue.selected([one])
