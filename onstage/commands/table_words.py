@@ -34,7 +34,7 @@ def columns(
         list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help="CSV files of one table, or folders of them.")
     ],
     target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="What is predicted. [default: a guess, which is said]")
+        str, typer.Option(metavar="COLUMN", help="What is predicted; otherwise a guess, which is said.")
     ] = "",
     write: Annotated[
         bool, typer.Option("--write", help="Put it into src/trainer/model.py, unless you have changed it by hand.")
@@ -56,7 +56,10 @@ def split(
     share: Annotated[float, typer.Option("--eval", metavar="SHARE", help="Of the rows, for eval.")] = 0.2,
     seed: Annotated[int, typer.Option(help="The same seed splits the same way.")] = 0,
     target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Its labels have the same shares in both. [default: model.py's]")
+        str,
+        typer.Option(
+            metavar="COLUMN", help="Its labels have the same shares in both; otherwise those of the target of model.py."
+        ),
     ] = "",
     by: Annotated[
         str, typer.Option(metavar="COLUMN", help="Rows of one value, such as a patient's, stay together.")
