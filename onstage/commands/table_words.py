@@ -57,9 +57,7 @@ def split(
     seed: Annotated[int, typer.Option(help="The same seed splits the same way.")] = 0,
     target: Annotated[
         str,
-        typer.Option(
-            metavar="COLUMN", help="Its labels have the same shares in both; otherwise those of the target of model.py."
-        ),
+        typer.Option(metavar="COLUMN", help="Its labels have the same shares in both; otherwise model.py's."),
     ] = "",
     by: Annotated[
         str, typer.Option(metavar="COLUMN", help="Rows of one value, such as a patient's, stay together.")
