@@ -110,7 +110,7 @@ SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters"
 # What others need of a check, by names of the same platform.
 _NEEDS = {
     **dict.fromkeys(("code", "names", "requirements", "imports", "resolution", "request"), ("images",)),
-    **dict.fromkeys(("package", "flags"), ("request",)),
+    "package": ("request",),
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),
@@ -132,12 +132,13 @@ ESSENTIAL = frozenset(
 )
 
 
-def selected(words: Iterable[str]) -> frozenset[str]:
+def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str]:
     """The checks that these ids, or places such as "vertex", name, and those that they need; none for no word.
 
-    Raises StartError for a word that names none.
+    `of_project`: the request is made of a project, and what is looked for in it needs that. Raises StartError for a word that names none.
     """
     wanted = {one for word in words for one in _named(word)}
+    wanted |= {"sagemaker.request"} if of_project and "sagemaker.flags" in wanted else set()
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 

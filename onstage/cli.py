@@ -256,7 +256,8 @@ def _report(
     catalogue.check_selected(select or (), checks)
     catalogue.check_ignored(ignore or ())
     ignored = dict.fromkeys(ignore or (), "--ignore")
-    return Report(output.console, select=catalogue.selected(select or ()), ignore=ignored)
+    chosen = catalogue.selected(select or (), of_project=output.command == "rehearse")
+    return Report(output.console, select=chosen, ignore=ignored)
 
 
 def _rehearsal(platform: str) -> "Rehearsal":

@@ -62,7 +62,7 @@ class Output:
     """
 
     def __init__(self, command: Command, kind: Kind, file: Path | None) -> None:
-        self._command: Command = command
+        self.command: Command = command
         self._kind, self._file = kind, file
         self._is_stdout = file is not None and file.as_posix() in _STDOUT
         if self._is_stdout and kind in ("json", "junit"):
@@ -83,10 +83,10 @@ class Output:
                 if check.status in ("failed", "warning"):
                     print(github(check, root), file=stream, flush=True)
         elif self._kind == "junit":
-            print(junit(report, self._command), flush=True)
+            print(junit(report, self.command), flush=True)
         if self._file is None and self._kind != "json":
             return
-        text = json.dumps(content(report, self._command).model_dump(), indent=2)
+        text = json.dumps(content(report, self.command).model_dump(), indent=2)
         if self._is_stdout or self._kind == "json":
             print(text, flush=True)
         if self._file is not None and not self._is_stdout:

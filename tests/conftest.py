@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 
+import onstage
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
@@ -52,6 +54,8 @@ def project(bake: Bake) -> Path:
     """The default project, importable in this process: `trainer`, `train`, `predict`."""
     folder = bake()
     sys.path[:0] = [str(folder / "src"), str(folder)]
+    # As train.py, which imports onstage first.
+    os.environ["ONSTAGE_ADVICE"] = onstage.ADVICE
     return folder
 
 

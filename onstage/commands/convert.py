@@ -1,5 +1,7 @@
 """CSV files as TFRecord shards of tf.train.Example, by the columns of model.py."""
 
+import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from onstage.errors import StartError, UserError
 from onstage.project import Project, install_line, path_for_people
 from onstage.quiet import quiet_import
 from onstage.tables import files as kinds
+
+if sys.platform != "win32":
+    import fcntl
 
 MOST_PROBLEMS = 10
 _ENDINGS = (".gz", ".csv", ".tsv")
@@ -39,6 +44,33 @@ def convert(project: Project, inputs: Sequence[Path], to: Path, *, packed: bool,
         columns, shards = page.columns_of(path_for_people(file), file), Shards(to, key, packed=packed)
         shards.check()
         work.append((file, columns, shards))
+    with _alone(to):
+        _write(page, work, project, to, rows, packed=packed)
+
+
+@contextlib.contextmanager
+def _alone(to: Path) -> Iterator[None]:
+    """Raise StartError while another convert writes to the folder: two would write the same shards."""
+    to.mkdir(parents=True, exist_ok=True)
+    with (to / ".converting").open("w", encoding="utf-8") as lock:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = f"another onstage convert writes to {path_for_people(to)}"
+                raise StartError(f"{said}: wait for it, or name another folder") from None
+        yield
+
+
+def _write(
+    page: ModelPage,
+    work: Sequence[tuple[Path, Sequence[Any], Shards]],
+    project: Project,
+    to: Path,
+    rows: int,
+    *,
+    packed: bool,
+) -> None:
     for file, columns, shards in work:
         shards.begin(_made_of(page, file, columns, rows, packed=packed))
     there = sum(len(shards.list) for _, _, shards in work)

@@ -84,6 +84,9 @@ class Twin:
             self._run(self._add, self._enough)
         except UserError as error:
             self._failure = str(error)
+        except KeyboardInterrupt:
+            # This thread's own end: the main one has been told.
+            self._failure = "stopped"
 
     def _add(self, line: str) -> None:
         self._lines.append(line)

@@ -19,7 +19,9 @@ def iris(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         data, rest = project / "data", tmp_path_factory.mktemp("iris")
         folders = (str(place) for place in (folder / "model" / "1", rest / "checkpoints", rest / "logs"))
-        train(Run(model.Hyperparameters(epochs=2), str(data / "train"), str(data / "eval"), *folders))
+        train(
+            Run(model.Hyperparameters(epochs=10, learning_rate=0.01), str(data / "train"), str(data / "eval"), *folders)
+        )
 
     return once(tmp_path_factory, "iris", train_model)
 

@@ -1,5 +1,6 @@
 """`onstage convert`: TensorFlow reads back what CSV files hold, whatever happened in between."""
 
+import fcntl
 import gzip
 import os
 import signal
@@ -246,3 +247,14 @@ def test_what_cannot_begin_is_one_message(
 def test_inputs_that_are_named_twice_are_converted_once(project: Path, convert: Convert) -> None:
     table(project / "data" / "a.csv", ROWS)
     assert convert("data", os.path.join("data", "a.csv"), "--to", "x").out.endswith("3 rows in 1 shard in x\n")
+
+
+def test_two_at_once_do_not_write_the_same_shards(project: Path, convert: Convert) -> None:
+    table(project / "data.csv", ROWS)
+    convert("data.csv", "--to", "shards")
+    with (project / "shards" / ".converting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = convert("data.csv", "--to", "shards")
+        assert done.code == 2
+        assert done.err == ("error: another onstage convert writes to shards: wait for it, or name another folder\n")
+    assert convert("data.csv", "--to", "shards").code == 0

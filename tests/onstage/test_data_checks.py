@@ -264,7 +264,7 @@ def test_all_mistakes_of_model_py_are_said_in_one_run(project: Path) -> None:
         change(MODEL, 'Numeric("sepal_width")', 'Categorical("sepal_width", [True, False])'),
         IMPORT,
         change(MODEL, '"maximize"', '"max"'),
-        change(MODEL, "tunable(0.003, low=1e-4, ", "tunable(0.01, "),
+        change(MODEL, "tunable(0.01, low=1e-4, ", "tunable(0.01, "),
     )(project)
     ended = onstage("rehearse", "sagemaker", "--json", project / "report.json", cwd=project)
     assert ended.code == 1

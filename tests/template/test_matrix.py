@@ -43,7 +43,7 @@ ALWAYS = {
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 3600
+MOST_FILES, MOST_LINES = 45, 3750
 
 
 def files_of(project: Path) -> set[str]:

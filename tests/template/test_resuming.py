@@ -116,7 +116,7 @@ def test_a_checkpoint_of_other_hyperparameters_is_refused(train: Train, project:
 
     train(epochs=1)
     with pytest.raises(
-        UserError, match=r"was made with learning_rate=0.003 then, 0.02 now; use another folder, or delete"
+        UserError, match=r"was made with learning_rate=0.01 then, 0.02 now; use another folder, or delete"
     ):
         train(epochs=2, learning_rate=0.02)
     assert train(epochs=2).metrics["val_loss"] > 0

@@ -87,7 +87,7 @@ def train_with(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 SLIPS = [
-    ("hidden = keras.layers.Concatenate()", 'x = inputs["petal"]; hidden = keras.layers.Concatenate()',
+    ("hidden = joined(", 'x = inputs["petal"]; hidden = joined(',
      r"model.py, line \d+: KeyError: 'petal'. build_model gets the inputs .'sepal_length', "),
     ("sparse_categorical_crossentropy", "categorical_crossentropy",
      "model.py: .*The loss and the metrics must fit the target and the output of build_model"),

@@ -31,10 +31,10 @@ DATA = Uncalled(DATA)
 
 SEEN_IN_THE_JOB = [
     Mistake("an activation that does not exist", "train", change(MODEL, 'activation="softmax"', 'activation="sofmax"'),
-            ["FailureReason: AlgorithmError: model.py, line 43: ValueError: Could not interpret activation"]),
+            ["FailureReason: AlgorithmError: model.py, line 46: ValueError: Could not interpret activation"]),
     Mistake("a path that is put together", "train",
             add(MODEL, 'OPENED = open("/".join(["data", "train", "iris.csv"]))'),
-            ["model.py, line 50: FileNotFoundError: [Errno 2] No such file or directory: 'data/train/iris.csv'"]),
+            ["model.py, line 53: FileNotFoundError: [Errno 2] No such file or directory: 'data/train/iris.csv'"]),
     Mistake("an input function that nobody called", "train",
             both(change(MODEL, "from trainer.columns", "from trainer.data import CsvReader\nfrom trainer.columns"),
                  change(MODEL, "\nOBJECTIVE", f"\n\n{UNCALLED}\nOBJECTIVE")),
@@ -58,7 +58,7 @@ SEEN_IN_THE_JOB = [
     Mistake("a network that the project's folder decides", "network",
             change(MODEL, "Dense(hyperparameters.hidden_units", f"Dense(16 + {FILES}"),
             ["the job makes another network than this machine does: dense/kernel has (4, 18) float32 here and (4, 16)",
-             "Here src/trainer/model.py, line 41, looks for data/*/*.csv; src/trainer/model.py, line 41, lists data",
+             "Here src/trainer/model.py, line 44, looks for data/*/*.csv; src/trainer/model.py, line 44, lists data",
              "the job has neither this folder nor this shell", "make it a hyperparameter"]),
     Mistake("a metric line that no regex matches", "metrics",
             change("src/trainer/reporting.py", 'f"{name}={value:.6g}"', 'f"{name}: {value:.6g}"'),
