@@ -135,7 +135,8 @@ ESSENTIAL = frozenset(
 def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str]:
     """The checks that these ids, or places such as "vertex", name, and those that they need; none for no word.
 
-    `of_project`: the request is made of a project, and what is looked for in it needs that. Raises StartError for a word that names none.
+    `of_project`: the request is made of a project, and what is looked for in it needs that. Raises StartError for a
+    word that names none.
     """
     wanted = {one for word in words for one in _named(word)}
     wanted |= {"sagemaker.request"} if of_project and "sagemaker.flags" in wanted else set()
