@@ -1,13 +1,16 @@
 """What a rehearsal selects and ignores, and what its report says of that."""
 
+import io
 import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from onstage import catalogue
+from onstage.report import Report
 from tests.conftest import Bake
 from tests.onstage.mistakes import change
 from tests.onstage.reports import UNDEFINED, copied, fitting, rehearse, statuses
@@ -223,3 +226,21 @@ def test_what_was_left_out_is_said(copy: Path) -> None:
     shutil.rmtree(copy / "data" / "eval")
     report, done = rehearse(copy, "vertex", "--select", "project.data")
     assert (statuses(report)["project.data"], "Traceback" in done.stderr) == ("failed", False)
+
+
+@pytest.mark.long
+def test_a_whole_training_that_learns_nothing_is_warned_of(copy: Path) -> None:
+    report, done = rehearse(copy, "sagemaker", "--select=sagemaker.train", "--epochs", "40", "--learning-rate", "0")
+    [found] = [check for check in report["checks"] if check["id"] == "sagemaker.train"]
+    assert (done.returncode, found["status"]) == (0, "warning")
+    assert "the model has learned nothing from the columns" in json.dumps(found)
+
+
+def test_in_a_narrow_terminal_the_words_stand_below_the_check() -> None:
+    console = Console(width=60, force_terminal=True, color_system=None, file=io.StringIO())
+    report = Report(console)
+    report.run("vertex", "train", lambda: "so many words that they do not fit beside the check's id " * 2)
+    first, *words = console.file.getvalue().splitlines()
+    assert first.rstrip().endswith("passed")
+    assert len(words) > 1
+    assert all(line.startswith("    ") and len(line) <= 60 for line in words)

@@ -28,7 +28,10 @@ BUCKET_PERMISSIONS = (
 
 def account_id(slug: str) -> str:
     """The id of the service account that setup makes: 6 to 30 characters."""
-    return f"{slug.replace('_', '-')[:23].rstrip('-')}-vertex"
+    name = slug.replace("_", "-")
+    # At the end of a word, if there is one.
+    cut = name[:23] if name[23:24] in ("", "-") else name[:23].rpartition("-")[0] or name[:23]
+    return f"{cut.rstrip('-')}-vertex"
 
 
 def account_of(settings: Settings) -> str:
