@@ -28,8 +28,8 @@ def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_pa
 
 def test_a_seed_of_the_time_is_seen_with_one_platform_alone(bake: Bake, tmp_path: Path) -> None:
     shutil.copytree(bake(platform="vertex"), tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
-    seeded = "import time\n\n    keras.utils.set_random_seed(time.time_ns() % 2**31)\n    hidden = keras.layers.Conc"
-    change(MODEL, "    hidden = keras.layers.Conc", f"    {seeded}")(tmp_path / "project")
+    seeded = "import time\n\n    keras.utils.set_random_seed(time.time_ns() % 2**31)\n    hidden = joined("
+    change(MODEL, "    hidden = joined(", f"    {seeded}")(tmp_path / "project")
     mistake = Mistake("", "seed", nothing, [
         "two trainings with the same seed go different ways; their first epochs end with val_accuracy=",
         "look for what depends on the time, on a random number without a seed, or on the order of a set",

@@ -53,7 +53,7 @@ SEEN_IN_THE_JOB = [
                    "    train(job)\n    import threading\n    threading.Timer(600, print).start()"),
             ["the training was over, and the program did not end", "make threads daemons, close pools, end children"]),
     Mistake("a program that model.py ends", "train",
-            change(MODEL, "    hidden = keras.layers.Conc", "    raise SystemExit(0)\n    hidden = keras.layers.Conc"),
+            change(MODEL, "    hidden = joined(", "    raise SystemExit(0)\n    hidden = joined("),
             ["ended the program, before the training was done: raise SystemExit(0)"]),
     Mistake("a network that the project's folder decides", "network",
             change(MODEL, "Dense(hyperparameters.hidden_units", f"Dense(16 + {FILES}"),
@@ -114,7 +114,7 @@ def test_what_a_training_notes_is_shown_once(broken: Path) -> None:
     (broken / "data" / "train" / "more.tsv").write_text(header, encoding="utf-8")
     assert "virginica" in evaluation.read_text(encoding="utf-8")
     noise = r'print(("x" * 99 + "\n") * 60_000)'
-    change(MODEL, "    hidden = keras.layers.Conc", f"    {noise}\n    hidden = keras.layers.Conc")(broken)
+    change(MODEL, "    hidden = joined(", f"    {noise}\n    hidden = joined(")(broken)
     ended = onstage("rehearse", "sagemaker", "--json", broken / "report.json", cwd=broken)
     assert ended.code == 0, ended.said
     checks = json.loads((broken / "report.json").read_text(encoding="utf-8"))["checks"]
