@@ -87,10 +87,13 @@ class Loop:
         self.network.reset_metrics()
         self._eval_loss.reset_state()
         batch_size = self.hyperparameters.batch_size
+        output = None
         for batch in self.reader.batches(False, batch_size if self.eval_steps < FEW_STEPS else LARGE_BATCH):
-            like = self.network(batch[0], training=False)
-            output = self.units.standardise(tf.constant(answer[-like.shape[-1] :], tf.float32))
-            results = self._evaluate_batch(*batch, tf.broadcast_to(tf.cast(output, like.dtype), tf.shape(like)))
+            if output is None:
+                # Once: out of a graph, a network of hundreds of columns is slow.
+                like = self.network(batch[0], training=False)
+                output = tf.cast(self.units.standardise(tf.constant(answer[-like.shape[-1] :], tf.float32)), like.dtype)
+            results = self._evaluate_batch(*batch, tf.repeat(output[tf.newaxis], tf.shape(batch[2])[0], axis=0))
         return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
 
     def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
