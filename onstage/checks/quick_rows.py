@@ -4,7 +4,6 @@ A block in which something is unusual is read by `trainer.rows`, line by line: t
 """
 
 import csv
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +12,11 @@ from typing import Any
 
 from onstage.checks.model_page import ModelPage
 from onstage.tables import files as kinds
+from onstage.tables.values import extremes
 
 BLOCK = 2**17
 # An odd quote: its other half is looked for in so many bytes.
 _MOST = 2**22
-_LARGEST = 3.4e38
 _Found = tuple[Sequence[Sequence[str]], Sequence[str], Sequence[tuple[str, str]]]
 
 
@@ -93,16 +92,9 @@ class QuickRows:
             return True
         if column.dtype != "float32":
             return not any(self._is_wrong(column, text) for text in set(texts))
-        try:
-            numbers = list(map(float, texts))
-        except ValueError:
-            return not any(self._is_wrong(column, text) for text in set(texts))
-        joined = "".join(texts)
-        # float() takes more than TensorFlow does: 1_000, nan, digits of other scripts.
-        usual = joined.isascii() and "_" not in joined and math.isfinite(sum(numbers))
-        if usual and -_LARGEST < min(numbers) and max(numbers) < _LARGEST and self._table.missing_text not in texts:
+        if (found := extremes(texts)) and self._table.missing_text not in texts:
             # Of a column that has more rules, the least number breaks them first.
-            return column.problem(texts[numbers.index(min(numbers))]) is None
+            return column.problem(repr(found[0])) is None
         return not any(self._is_wrong(column, text) for text in set(texts))
 
     def _is_wrong(self, column: Any, text: str) -> bool:

@@ -1,22 +1,22 @@
 """`onstage convert`: TensorFlow reads back what CSV files hold, whatever happened in between."""
 
 import fcntl
+import functools
 import gzip
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from onstage import cli
 from tests.conftest import Bake
 from tests.onstage import every_column
 from tests.onstage.commands import Ended, onstage, stop_when
 from tests.onstage.every_column import HEADER
 from tests.onstage.mistakes import change
+from tests.onstage.words import speaker
 
 ROWS = [
     '1.5,2,blue,1,0,"Ann, B.",x,1,a',
@@ -76,18 +76,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def convert(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Convert:
     """The command in this process, which has imported TensorFlow already."""
-    monkeypatch.chdir(project)
-
-    def run(*words: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["onstage", "convert", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.run()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return run
+    return functools.partial(speaker(project, monkeypatch, capsys), "convert")
 
 
 @pytest.mark.parametrize("words", [(), ("--gzip",)])

@@ -5,8 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from onstage import stopping
 from onstage.errors import main
 from tests.conftest import Bake
+from tests.onstage.processes import until
 
 ONSTAGE = [sys.executable, "-m", "onstage"]
 # What everybody's folder may be called.
@@ -45,13 +45,6 @@ def relatives(place: Path) -> list[str]:
             except OSError:
                 continue
     return found
-
-
-def until(happens: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

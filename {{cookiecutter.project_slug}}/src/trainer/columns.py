@@ -219,12 +219,9 @@ class Classes(Target):
         if self.dtype == "int64" and (problem := fields.not_whole(self.name, text, "Classes")):
             return problem
         value = int(text) if self.dtype == "int64" else text
-        labels = list(self.labels)
-        return (
-            None
-            if value in labels
-            else f"{text!r} is not one of the labels {labels}{fields.ask('label', text, labels)}"
-        )
+        if value in (labels := list(self.labels)):
+            return None
+        return f"{text!r} is not one of the labels {labels}{fields.ask('label', text, labels)}"
 
 
 @dataclass(frozen=True)

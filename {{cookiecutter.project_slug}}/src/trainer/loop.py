@@ -75,17 +75,14 @@ class Loop:
 
     def evaluate(self) -> dict[str, float]:
         """Metrics over the whole evaluation data, their names prefixed with `val_`."""
-        self.network.reset_metrics()
-        self._eval_loss.reset_state()
-        results = self._evaluate_steps(self._evaluation, tf.constant(self.eval_steps))
-        return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
+        self._reset()
+        return self._values(self._evaluate_steps(self._evaluation, tf.constant(self.eval_steps)))
 
     def evaluate_constant(self, answer: Sequence[float]) -> dict[str, float]:
         """What `evaluate` gives where every row is answered with `answer`, in the target's units; only its last unit
         where the network has one.
         """
-        self.network.reset_metrics()
-        self._eval_loss.reset_state()
+        self._reset()
         batch_size = self.hyperparameters.batch_size
         output = None
         for batch in self.reader.batches(False, batch_size if self.eval_steps < FEW_STEPS else LARGE_BATCH):
@@ -94,6 +91,13 @@ class Loop:
                 like = self.network(batch[0], training=False)
                 output = tf.cast(self.units.standardise(tf.constant(answer[-like.shape[-1] :], tf.float32)), like.dtype)
             results = self._evaluate_batch(*batch, tf.repeat(output[tf.newaxis], tf.shape(batch[2])[0], axis=0))
+        return self._values(results)
+
+    def _reset(self) -> None:
+        self.network.reset_metrics()
+        self._eval_loss.reset_state()
+
+    def _values(self, results: dict[str, tf.Tensor]) -> dict[str, float]:
         return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
 
     def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
