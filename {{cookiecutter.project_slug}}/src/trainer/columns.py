@@ -7,7 +7,7 @@ Standard library only, so that a mistake in the data can be reported without wai
 import codecs
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -207,9 +207,16 @@ class Target(Column):
 
 @dataclass(frozen=True)
 class Classes(Target):
-    """One of `labels`, spelt as in the file (strings or whole numbers). `build_model` ends in one probability each."""
+    """One of `labels`, spelt as in the file (strings or whole numbers). `build_model` ends in one probability each.
+
+    `weights`, by label, is how much a row counts in training, 1 where a label is not named: Keras' class_weight. Losses
+    and metrics get the label's number; with `one_hot`, as F1Score and CategoricalCrossentropy want it, float32 [batch,
+    labels].
+    """
 
     labels: Sequence[str] | Sequence[int]
+    weights: Mapping[str, float] | Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    one_hot: bool = field(default=False, kw_only=True)
 
     @property
     def dtype(self) -> str:
@@ -240,7 +247,7 @@ class Number(Target):
 
 @dataclass(frozen=True)
 class Table:
-    """A table in CSV files: all columns, in the files' order when there is no header.
+    """A table in CSV files: all columns, in the files' order when there is no header. One or more are a target.
 
     Raises UserError when the columns cannot be one table.
     """
@@ -266,8 +273,14 @@ class Table:
         return [column for column in self.columns if column.feature]
 
     @property
+    def targets(self) -> list[Target]:
+        """With several, a network has an output for each, named by its `key`, as are losses, metrics and answers."""
+        return [column for column in self.columns if isinstance(column, Target)]
+
+    @property
     def target(self) -> Target:
-        return next(column for column in self.columns if isinstance(column, Target))
+        """The first one."""
+        return self.targets[0]
 
     @property
     def weight(self) -> Weight | None:
