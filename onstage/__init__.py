@@ -4,5 +4,5 @@ import os
 from pathlib import Path
 
 # For a project's trainer, in this process and in those that it starts.
-ADVICE = str(Path(__file__).with_name("advice.py"))
+ADVICE = os.pathsep.join(str(Path(__file__).with_name(name)) for name in ("advice.py", "model_advice.py"))
 os.environ["ONSTAGE_ADVICE"] = ADVICE

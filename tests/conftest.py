@@ -23,7 +23,7 @@ Command = Callable[..., subprocess.CompletedProcess]
 
 
 def pytest_configure() -> None:
-    # As in a terminal, wherever the tests run: a shell ignores one of them for what is in the background, nohup another.
+    # As in a terminal: a shell ignores one of them for what is in the background, nohup another.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -41,8 +41,8 @@ class Network:
         self._parts = rows.read(self.reader, is_table, hyperparameters.batch_size, told["rows"])
         self._is_table = is_table
         # Of a target that the network has standardised; answers and metrics are in its own units.
-        encoding = importlib.import_module("trainer.encoding")
-        self._units = getattr(self.reader, "units", encoding.Units())
+        self._targets = importlib.import_module("trainer.targets")
+        self._units = getattr(self.reader, "units", self._targets.Units())
         self._run = {**told["run"], "hyperparameters": hyperparameters}
         self._run |= {"train_data": told["train"], "eval_data": told["eval"]}
         self._restored = ""
@@ -89,10 +89,7 @@ class Network:
         )
         if not checkpoints.restore():
             raise UnableError("the job left no checkpoint to compare its model with")
-        optimizer = getattr(self.network.optimizer, "inner_optimizer", self.network.optimizer)
-        if getattr(optimizer, "use_ema", False):
-            # As before the export.
-            self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
+        checkpoints.finish()
         self._restored = checkpoint
 
     def _measure(self, parts: Sequence[Part], outputs: Sequence[Any]) -> dict[str, float]:
@@ -102,8 +99,7 @@ class Network:
         told = {"training": False} if "training" in inspect.signature(self.network.compute_loss).parameters else {}
         for part, output in zip(parts, outputs, strict=True):
             features, target, weight = part.batch
-            if tf.is_tensor(target) and tf.is_tensor(output) and target.shape.rank == 1 and output.shape[-1] == 1:
-                target = target[:, tf.newaxis]
+            target = self._targets.like(target, output)
             if self.network.losses:
                 # Those of an activity are the last call's.
                 self.network(features, training=False)

@@ -17,8 +17,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 @functools.cache
 def _advice() -> dict[str, Any]:
-    file = os.environ.get("ONSTAGE_ADVICE")
-    return runpy.run_path(file) if file else {}
+    files = filter(None, os.environ.get("ONSTAGE_ADVICE", "").split(os.pathsep))
+    return {name: value for file in files for name, value in runpy.run_path(file).items()}
 
 
 def ask(name: str, *arguments: Any, otherwise: Any = "") -> Any:

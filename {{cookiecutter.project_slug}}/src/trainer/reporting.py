@@ -10,6 +10,11 @@ import tensorflow as tf
 from trainer.run import Objective, Run
 
 
+def number(value: float, digits: int = 6) -> str:
+    """A number as people read it: with so many digits, and no power of ten for one that is merely large."""
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e16 else f"{value:.{digits}g}"
+
+
 class Reporter:
     """Reports the metrics of each epoch, to everybody who may read them."""
 
@@ -21,7 +26,7 @@ class Reporter:
 
     def report(self, epoch: int, metrics: dict[str, float]) -> None:
         """Report one epoch. The printed line is what SageMaker's metric definitions read with a regex."""
-        print(f"epoch={epoch} " + " ".join(f"{name}={value:.6g}" for name, value in metrics.items()), flush=True)
+        print(f"epoch={epoch} " + " ".join(f"{name}={number(value)}" for name, value in metrics.items()), flush=True)
         # tf.summary.scalar needs the tensorboard package, which the training images do not hold.
         scalar = tf.compat.v1.SummaryMetadata(
             plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")

@@ -107,7 +107,7 @@ def tunable(
 ) -> Any:
     """A field of `Hyperparameters` with its search space: `low` to `high` on a "linear" or "log" scale, or `values`.
 
-    The range guides tuning only; `values` are the only ones that a flag accepts.
+    That bounds the search, not a flag.
     """
     if (values is None) == (low is None or high is None) or scale not in ("linear", "log"):
         mistaken("model.py: tunable() needs low and high (scale 'linear' or 'log'), or values")
@@ -275,7 +275,6 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
     convert, wanted = _KINDS.get(required, (None, ""))
     if convert is None:
         raise UserError(f"model.py: {item.name} must be a bool, int, float or str, or one of them `| None`, not {kind}")
-    values = item.metadata.get("search", {}).get("values")
 
     def converted(text: str) -> Any:
         # SageMaker's toolkit sends None as an empty string, its SDK's drivers as null.
@@ -287,8 +286,6 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
             value = convert(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
-        if values is not None and value not in values:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {values}")
         return value
 
     return converted
