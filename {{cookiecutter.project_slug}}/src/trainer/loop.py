@@ -3,7 +3,6 @@
 
 import inspect
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import tensorflow as tf
 from trainer.data import Reader
 from trainer.files import as_written
 from trainer.run import UserError, explaining_model
-from trainer.targets import Units, like
+from trainer.targets import Units, like, named
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
 STEPS_PER_CALL = 500
@@ -47,7 +46,6 @@ class Loop:
             results = self._evaluate_batch(*next(iter(evaluation)))
         # What the last batch left; in a loop of the graph, its structure must be known before.
         self._nothing = tf.nest.map_structure(tf.zeros_like, results)
-        self._labels = getattr(getattr(reader, "table", None), "targets", [])
         self.metric_names = ["loss", *self._numbers(results)]
         self._train_batches = self._in_graph(self._train_batch, jit)
         self._train_steps = self._in_graph(self._steps_of_training)
@@ -111,27 +109,11 @@ class Loop:
         return {name: float(value) for name, value in self._numbers(results).items()}
 
     def _numbers(self, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """What is reported: `val_loss`, then the compiled metrics, one by one where a metric has several values."""
-        found = {"val_loss": self._eval_loss.result()}
-        for name, value in results.items():
-            if not value.shape.rank or value.shape == [1]:
-                found[f"val_{name}"] = tf.reshape(value, [])
-                continue
-            if value.shape.rank > 1:
-                raise UserError(
-                    f"model.py: the metric {name!r} has values of the shape {tuple(value.shape)}, not a list"
-                )
-            found |= {f"val_{name}_{part}": value[n] for n, part in enumerate(self._parts(name, len(value)))}
-        return found
-
-    def _parts(self, name: str, count: int) -> list[str]:
-        """What to call the values of a metric: by the labels of the target that it is of, else by their numbers."""
-        for target in self._labels:
-            labels = [re.sub(r"[^A-Za-z0-9]+", "_", str(label)) for label in getattr(target, "labels", ())]
-            is_of = len(self._labels) == 1 or name.startswith(f"{target.key}_")
-            if is_of and len(labels) == count and len(set(labels)) == count:
-                return labels
-        return [str(number) for number in range(count)]
+        """What is reported: `val_loss`, then the compiled metrics."""
+        return {
+            f"val_{name}": one
+            for name, one in named({"loss": self._eval_loss.result(), **results}, self.reader).items()
+        }
 
     def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
         batch_size = context.get_per_replica_batch_size(self.hyperparameters.batch_size)

@@ -4,6 +4,7 @@
 With several targets, targets, outputs and weights are dicts by the targets' keys, and answers have their key in front.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Classes, Table, Target
+from trainer.run import UserError
 
 Tensors = dict[str, tf.Tensor]
 # Wide enough for half precision.
@@ -53,6 +55,29 @@ def like(target: Any, output: Any) -> Any:
     if tf.is_tensor(target) and tf.is_tensor(output) and target.shape.rank == 1 and output.shape[-1] == 1:
         return target[:, tf.newaxis]
     return target
+
+
+def named(results: Tensors, reader: Any) -> Tensors:
+    """Metrics as they are reported: the values of one that has several one by one, each called by its label where they
+    are as many as the labels of its target, else by its number. Raises UserError for one that is no list of numbers.
+    """
+    found, columns = {}, getattr(getattr(reader, "table", None), "targets", [])
+    for name, value in results.items():
+        if not value.shape.rank or value.shape == [1]:
+            found[name] = tf.reshape(value, [])
+            continue
+        if value.shape.rank > 1:
+            raise UserError(
+                f"model.py: the metric {name!r} has the shape {tuple(value.shape)}, and must be a number or a list"
+            )
+        parts = [str(number) for number in range(len(value))]
+        for column in columns:
+            labels = [re.sub(r"[^A-Za-z0-9]+", "_", str(label)) for label in getattr(column, "labels", ())]
+            is_of = len(columns) == 1 or name.startswith(f"{column.key}_")
+            if is_of and len(set(labels)) == len(labels) == len(parts):
+                parts = labels
+        found |= {f"{name}_{part}": value[number] for number, part in enumerate(parts)}
+    return found
 
 
 class Targets:
