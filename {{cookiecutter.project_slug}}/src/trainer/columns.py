@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from trainer import fields
+from trainer import explaining
 from trainer.run import UserError, mistaken
 
 
@@ -64,7 +64,7 @@ class Numeric(Column):
     missing: float | None = None
 
     def problem(self, text: str) -> str | None:
-        return fields.not_a_number(self.name, text)
+        return explaining.not_a_number(self.name, text)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Categorical(Column):
         return max(map(abs, [*self.vocabulary, self.missing or 0])) if self.dtype == "int64" else 0
 
     def problem(self, text: str) -> str | None:
-        return fields.not_whole(self.name, text) if self.dtype == "int64" else None
+        return explaining.not_whole(self.name, text) if self.dtype == "int64" else None
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Identity(Column):
         return self.size - 1
 
     def problem(self, text: str) -> str | None:
-        if problem := fields.not_whole(self.name, text):
+        if problem := explaining.not_whole(self.name, text):
             return problem
         return None if 0 <= int(text) < self.size else f"{text} is not between 0 and {self.size - 1}"
 
@@ -194,7 +194,9 @@ class Weight(Column):
     feature: ClassVar[bool] = False
 
     def problem(self, text: str) -> str | None:
-        return fields.not_a_number(self.name, text) or (f"the weight {text} is negative" if float(text) < 0 else None)
+        return explaining.not_a_number(self.name, text) or (
+            f"the weight {text} is negative" if float(text) < 0 else None
+        )
 
 
 @dataclass(frozen=True)
@@ -223,12 +225,12 @@ class Classes(Target):
         return "int64" if isinstance(self.labels[0], int) else "string"
 
     def problem(self, text: str) -> str | None:
-        if self.dtype == "int64" and (problem := fields.not_whole(self.name, text, "Classes")):
+        if self.dtype == "int64" and (problem := explaining.not_whole(self.name, text, "Classes")):
             return problem
         value = int(text) if self.dtype == "int64" else text
         if value in (labels := list(self.labels)):
             return None
-        return f"{text!r} is not one of the labels {labels}{fields.ask('label', text, labels)}"
+        return f"{text!r} is not one of the labels {labels}{explaining.ask('label', text, labels)}"
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ class Number(Target):
     standardise: bool = field(default=True, kw_only=True)
 
     def problem(self, text: str) -> str | None:
-        return fields.not_a_number(self.name, text, "Classes")
+        return explaining.not_a_number(self.name, text, "Classes")
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ class Table:
     def __post_init__(self) -> None:
         with contextlib.suppress(LookupError, TypeError):
             object.__setattr__(self, "encoding", codecs.lookup(self.encoding).name)
-        if found := fields.ask("mistakes", self, otherwise=[]):
+        if found := explaining.ask("mistakes", self, otherwise=[]):
             mistaken("\n".join(f"model.py: {mistake}" for mistake in found))
 
     @property

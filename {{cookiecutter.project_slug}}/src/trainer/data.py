@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer import files, rows
 from trainer.columns import Column, DataError, Table
 from trainer.encoding import Encoder, Predict, Signatures, encoded_as, reserve_names
-from trainer.fields import ask
+from trainer.explaining import ask
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.predictor import plain
 from trainer.scan import BadRowError, FirstPass, Scan

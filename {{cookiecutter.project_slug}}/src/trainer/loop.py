@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 from trainer.data import Reader
+from trainer.explaining import UserError, explaining_model
 from trainer.files import as_written
-from trainer.run import UserError, explaining_model
 from trainer.targets import Units, like, named
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30

@@ -3,17 +3,16 @@
 
 import inspect
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainer.callbacks import call
 from trainer.data import CsvReader, Reader
+from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import answers_alike
-from trainer.fields import ask
-from trainer.run import UserError, explaining_model
 
 
 def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[keras.Model, bool]:
@@ -52,6 +51,12 @@ def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[kera
         not network._resolve_auto_jit_compile() or "jit_compile" in inspect.getsource(model)
     )
     return network, asked
+
+
+def call(function: Callable, *given: Any, **offered: Any) -> Any:
+    """`function` of model.py, with what it takes beyond `given`: those of `offered` that its parameters name."""
+    taken = inspect.signature(function).parameters
+    return function(*given, **{name: value for name, value in offered.items() if name in taken})
 
 
 def steps_of(hyperparameters: Any, reader: Reader) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer import rows
 from trainer.columns import Categorical, Classes, Column, DataError, Table, Target
-from trainer.fields import ask
+from trainer.explaining import ask
 
 EXAMPLES = 3
 

@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trainer.explaining import explain
+from trainer.explaining import UserError, explaining_model
 
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
@@ -30,10 +30,6 @@ PLATFORM_FLAGS = {
     "job_dir": "the folder for model, checkpoints and logs when the platform's environment does not say it",
     "_tuning_objective_metric": argparse.SUPPRESS,
 }
-
-
-class UserError(Exception):
-    """A mistake that its author can mend: shown as one message, without a traceback."""
 
 
 # What is wrong with model.py, while it is loaded.
@@ -195,31 +191,6 @@ def load_model() -> types.ModuleType:
     if not dataclasses.is_dataclass(model.Hyperparameters):
         raise UserError("model.py: Hyperparameters must be a dataclass: write @dataclass(frozen=True) above it")
     return model
-
-
-@contextlib.contextmanager
-def explaining_model(hint: str = "", *, others: bool = True) -> Iterator[None]:
-    """Turn an exception of the researcher's code into a UserError with its line there; `hint` says what is expected.
-
-    `others`: also one that no line of hers has raised. A script that ends itself in there has failed, too.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        failure = explain(error)
-        if isinstance(error, SystemExit):
-            if failure.place is None:
-                raise
-            raise UserError(
-                f"{failure.place} ended the program, before the training was done: {failure.code}"
-            ) from error
-        if failure.place is None and not others:
-            raise
-        about_inputs = "inputs" in failure.code + failure.reason or "Model(" in failure.code
-        fits = failure.place is None or (about_inputs and not failure.call)
-        raise UserError(f"{failure}. {hint}" if hint and fits else str(failure)) from error
 
 
 def export_again(place: str) -> str:

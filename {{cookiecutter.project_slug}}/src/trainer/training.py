@@ -12,16 +12,15 @@ import keras
 import tensorflow as tf
 
 from trainer import model
-from trainer.callbacks import Callbacks, refuse_used
 from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
 from trainer.data import CsvReader, Reader
+from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
-from trainer.fields import ask
 from trainer.loop import Loop
 from trainer.networks import build
-from trainer.reporting import Reporter
-from trainer.run import Run, UserError, explaining_model
+from trainer.reporting import Callbacks, Reporter, refuse_used
+from trainer.run import Run
 
 
 @dataclass(frozen=True)
