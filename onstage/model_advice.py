@@ -9,9 +9,11 @@ import inspect
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,7 +38,7 @@ _INSTEAD = {
     "SwapEMAWeights": "use_ema=True of the optimizer is enough: the averages are exported",
     "ProgbarLogger": "the training prints a line an epoch",
 }
-_PATHS = ("log_dir", "filename", "filepath", "path", "directory")
+_PATHS = ("log_dir", "filename", "filepath")
 
 
 def not_run(network: Any, model: ModuleType) -> str:
@@ -92,6 +94,8 @@ def callbacks(listed: Sequence[Any], names: Sequence[str], folders: Sequence[str
         if hooks := [] if "TensorBoard" in kinds else [name for name in _hooks(one) if _is_own(one, name)]:
             which = "train_begin, train_end, epoch_begin and epoch_end"
             return f"callbacks: {kinds[0]} has {', '.join(hooks)}, and this training calls {which} only"
+        if "TensorBoard" in kinds and (wanted := _without_tensorboard()):
+            return wanted
         monitor = getattr(one, "monitor", None)
         if isinstance(monitor, str) and monitor not in names:
             near = get_close_matches(monitor, names, n=1)
@@ -105,6 +109,20 @@ def callbacks(listed: Sequence[Any], names: Sequence[str], folders: Sequence[str
                     f"function callbacks(log_dir) that returns [{kinds[0]}(...)] with a place in log_dir"
                 )
     return ""
+
+
+def _without_tensorboard() -> str:
+    """What to say where the source's requirements lack what Keras' TensorBoard writes with."""
+    file = Path(next(iter(sys.modules["trainer"].__path__))).with_name("requirements.txt")
+    if not file.is_file() or re.search(r"(?mi)^tensorboard\b", file.read_text(encoding="utf-8")):
+        return ""
+    import tensorflow as tf
+
+    version = ".".join(tf.__version__.split(".")[:2])
+    return (
+        "callbacks: TensorBoard needs the package tensorboard, which the training images do not hold: add the line "
+        f"tensorboard=={version}.* to src/requirements.txt"
+    )
 
 
 def _hooks(one: Any) -> list[str]:

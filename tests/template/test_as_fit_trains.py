@@ -14,61 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.template.conftest import Train, weights
 
-# A model.py of two outputs with everything at once.
-EVERYTHING = """
-from dataclasses import dataclass
-
-import keras
-
-from trainer.columns import Classes, Number, Numeric, Table
-from trainer.layers import joined
-from trainer.run import Objective
-
-DATA = Table([
-    Numeric("sepal_length"), Numeric("sepal_width"), Numeric("petal_length"), Number("petal_width"),
-    Classes("species", ["setosa", "versicolor", "virginica"], one_hot=True, weights={"virginica": 3}),
-])
-OBJECTIVE = Objective("val_species_f1_score_virginica", "maximize")
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    epochs: int = 30
-    batch_size: int = 16
-    seed: int = 0
-    patience: int = 6
-
-
-class Slower(keras.callbacks.Callback):
-    def on_train_begin(self, logs=None):
-        self.losses = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.losses.append(logs["val_petal_width_loss"])
-        if len(self.losses) % 4 == 0:
-            self.model.get_layer("hidden").trainable_variables[0].assign_add(0.01 * keras.ops.sign(min(self.losses)))
-
-
-def callbacks(hyperparameters, log_dir):
-    return [Slower(), keras.callbacks.TensorBoard(log_dir)]
-
-
-def build_model(hyperparameters, inputs, steps):
-    hidden = keras.layers.Dropout(0.2)(keras.layers.Dense(8, activation="tanh", name="hidden")(joined(DATA, inputs)))
-    outputs = {
-        "species": keras.layers.Dense(3, activation="softmax", name="species")(hidden),
-        "petal_width": keras.layers.Dense(1, name="petal_width")(hidden),
-    }
-    network = keras.Model(inputs, outputs)
-    network.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.05, steps)),
-        loss={"species": "categorical_crossentropy", "petal_width": "mse"},
-        weighted_metrics={"species": [keras.metrics.F1Score()], "petal_width": ["mae"]},
-    )
-    return network
-"""
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -292,11 +241,13 @@ def test_several_targets_are_outputs_with_a_loss_each(
 
 
 def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, command: Any, tmp_path: Path) -> None:
-    """SIGKILL between two epochs: patience, callbacks, schedule, two outputs and label weights end as left alone."""
+    """The page's model.py: patience, a callback, a schedule, two outputs, label weights; SIGKILL between two epochs."""
     import shutil
 
     project = Path(shutil.copytree(bake(), tmp_path / "project"))
-    (project / "src" / "trainer" / "model.py").write_text(EVERYTHING)
+    (project / "src" / "trainer" / "model.py").write_text(PAGE.partition("```python\n")[2].partition("```")[0])
+    with (project / "src" / "requirements.txt").open("a") as file:
+        file.write("tensorboard==2.21.*\n")
     script = "import trainer.checkpoints, train; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
     python = [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}"]
     killed = subprocess.Popen(
@@ -319,8 +270,10 @@ def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, comma
     assert weights(str(tmp_path / "killed" / "model" / "1")) == weights(str(tmp_path / "alone" / "model" / "1"))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("nicety", ["patience", "schedule", "weights", "one_hot", "callbacks"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("patience", "schedule", "weights", "one_hot")]
+
+
+@pytest.mark.parametrize("nicety", ["callbacks", *LONG])
 def test_a_stopped_training_ends_as_an_undisturbed_one(
     nicety: str, use: Any, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

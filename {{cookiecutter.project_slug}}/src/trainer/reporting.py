@@ -66,7 +66,7 @@ class Reporter:
 
 def refuse_used(objects: Sequence[Any], kind: str) -> None:
     """Raise UserError for a callback, or a metric, that another training has used: it remembers that one."""
-    for one in objects:
+    for one in dict.fromkeys(objects):
         if one in _used:
             name = getattr(one, "name", type(one).__name__)
             raise UserError(

@@ -64,7 +64,7 @@ def _train(run: Run) -> Result:
     with strategy.scope():
         network, jit = build(model, hyperparameters, reader)
         loop = Loop(network, reader, strategy, hyperparameters, jit=jit)
-    refuse_used(network.metrics, "metric")
+    refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
     _check_objective(loop.metric_names)
     callbacks = Callbacks(model, run, network, loop.metric_names, loop.steps)
     checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
