@@ -34,7 +34,7 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "files", "model",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "files", "model", "targets",
             "notes", "predictor", "reporting", "rows", "run", "scan", "training",
             "explaining", "layers", "loop", "networks", "store", "texts",
         )
