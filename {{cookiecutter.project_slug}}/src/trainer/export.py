@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from trainer.data import Reader
+from trainer.encoding import Signatures
 from trainer.explaining import explain
-from trainer.predictor import Predictor, plain
+from trainer.predictor import Predictor, decoded, plain
+from trainer.reader import Reader
 from trainer.run import Run, UserError, join
 
 # Differences that another order of additions explains.
@@ -32,7 +33,7 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     """
     archive = keras.export.ExportArchive()
     archive.track(network)
-    signatures, layers = reader.signatures(lambda features: _single(network(features, training=False)))
+    signatures, layers = signatures_of(network, reader)
     for layer in layers:
         archive.track(layer)
     for name, (function, specs) in signatures.items():
@@ -43,7 +44,7 @@ def export(network: keras.Model, reader: Reader, folder: str) -> tuple[dict, dic
     try:
         request = {"instances": reader.examples()}
         function, (specs,) = signatures["serving_default"]
-        expected = function(_tensors(specs, request["instances"]))
+        expected = function(tensors(specs, request["instances"]))
         with contextlib.closing(Predictor(folder)) as predictor:
             served = predictor.predict(request)
         _compare(expected, served["predictions"], _tolerance(network))
@@ -99,7 +100,14 @@ def _name_inputs(folder: str, signatures: dict[str, dict[str, tf.TensorSpec]]) -
         tf.io.gfile.remove(fingerprint)
 
 
-def _tensors(specs: dict | tf.TensorSpec, instances: list) -> dict | tf.Tensor:
+def signatures_of(network: keras.Model, reader: Reader) -> tuple[Signatures, list]:
+    """What a reader's signatures are for `network`."""
+    return reader.signatures(lambda features: _single(network(features, training=False)))
+
+
+def tensors(specs: dict | tf.TensorSpec, instances: list) -> dict | tf.Tensor:
+    """The argument of a signature, of rows as JSON has them."""
+    instances = decoded(instances)
     if isinstance(specs, dict):
         return {key: tf.constant([row[key] for row in instances], spec.dtype) for key, spec in specs.items()}
     return tf.constant(instances, specs.dtype)

@@ -5,6 +5,7 @@ Loads with the v1 Session loader, as TensorFlow Serving's C++ loader does: `tf.s
 no endpoint can serve (tensorflow/serving#2250).
 """
 
+import base64
 import contextlib
 import json
 import logging
@@ -65,7 +66,7 @@ class Predictor:
 
     def _columns(self, signature: Any, instances: list) -> dict[str, list]:
         inputs = sorted(signature.inputs)
-        if not isinstance(instances[0], dict):
+        if not isinstance(instances[0], dict) or _is_bytes(instances[0]):
             if len(inputs) > 1:
                 raise UserError(f"a row is an object with the inputs {inputs}, not {json.dumps(instances[0])}")
             return {inputs[0]: instances}
@@ -81,16 +82,34 @@ class Predictor:
         shape = [None if size.size < 0 else size.size for size in info.tensor_shape.dim]
         wanted = f"input {key!r} takes {dtype.name} of shape {shape} (the first is the number of rows)"
         try:
-            array = np.array(values)
+            # As objects: NumPy's own bytes end before their last zeros.
+            array = np.array(decoded(values), object if dtype == tf.string else None)
         except ValueError as error:
             raise UserError(f"{wanted}; the rows differ in length") from error
-        kinds = {"string": "US", "float32": "iuf", "int64": "i"}.get(dtype.name, "biuf")
+        kinds = {"string": "O", "float32": "iuf", "int64": "i"}.get(dtype.name, "biuf")
         fits = len(array.shape) == len(shape) and all(
             want in (None, got) for want, got in zip(shape, array.shape, strict=True)
         )
-        if array.dtype.kind not in kinds or not fits:
+        texts = dtype != tf.string or all(isinstance(one, (str, bytes)) for one in array.flat)
+        if array.dtype.kind not in kinds or not fits or not texts:
             raise UserError(f"{wanted}, not {json.dumps(values)[:200]}")
-        return array.astype(object) if dtype == tf.string else array.astype(dtype.as_numpy_dtype)
+        return array.astype(dtype.as_numpy_dtype)
+
+
+def decoded(value: Any) -> Any:
+    """JSON values with the bytes that {"b64": ...} stands for. Raises UserError for what is no base64."""
+    if isinstance(value, list):
+        return [decoded(one) for one in value]
+    if not _is_bytes(value):
+        return {key: decoded(one) for key, one in value.items()} if isinstance(value, dict) else value
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except ValueError as error:
+        raise UserError(f"{json.dumps(value)[:100]} is no base64: {error}") from error
+
+
+def _is_bytes(value: Any) -> bool:
+    return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
 
 
 def _reason(message: str) -> str:
