@@ -56,32 +56,34 @@ class Reader(Protocol):
 class Rows:
     """A `Reader` of which a subclass writes `prepare`, `rows`, `signatures` and `examples`, and what else it likes."""
 
-    # Called with `training`: arrays or tensors of all rows, in tuples and dicts. In training their order is shuffled,
-    # so names of files stand better here than what is in them.
+    # Called with `training`: lists, arrays or tensors, in a tuple or a dict, each with an element for every row. As they
+    # stay in memory, and are shuffled, the names of files stand better here than what is in them.
     rows: Callable[[bool], Any]
 
     def row(self, *parts: Any) -> tuple:
         """(features, target), or with a weight, of one row's parts of `rows`, by TensorFlow's operations."""
         return parts
 
-    train_rows = property(lambda self: len(tf.nest.flatten(self.rows(True))[0]))
-    eval_rows = property(lambda self: len(tf.nest.flatten(self.rows(False))[0]))
+    train_rows = property(lambda self: len(self._all(True)))
+    eval_rows = property(lambda self: len(self._all(False)))
 
     def inputs(self) -> dict[str, keras.KerasTensor]:
         features = self.batches(False, 1).element_spec[0]
         return {key: keras.Input(spec.shape[1:], name=key, dtype=spec.dtype.name) for key, spec in features.items()}
 
     def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
-        # Not in the graph of an epoch, which cannot hold 2 GB.
-        with tf.init_scope():
-            rows = tf.nest.map_structure(tf.convert_to_tensor, self.rows(training))
-        found = tf.data.Dataset.from_tensor_slices(rows)
+        found = self._all(training)
         if training:
-            found = found.shuffle(self.train_rows, seed=seed).repeat()
+            found = found.shuffle(found.cardinality(), seed=seed).repeat()
         return found.map(self._weighted, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def check_output(self, output: tf.Tensor) -> str | None:
         return None
+
+    def _all(self, training: bool) -> tf.data.Dataset:
+        # Not in the graph of an epoch, which cannot hold 2 GB.
+        with tf.init_scope():
+            return tf.data.Dataset.from_tensor_slices(self.rows(training))
 
     def _weighted(self, *parts: Any) -> tuple:
         features, target, *weight = self.row(*parts)
