@@ -46,8 +46,11 @@ def rows(response: dict[str, Any]) -> list[Any]:
 
 
 def columns(instances: list[Any]) -> Any:
-    """Rows as columns, for a request's `inputs`; rows that are no objects are the one input's values already."""
-    if not isinstance(instances[0], dict):
+    """Rows as columns, for a request's `inputs`; rows that are no objects are the one input's values already.
+
+    {"b64": ...} is no object, but bytes.
+    """
+    if not isinstance(instances[0], dict) or list(instances[0]) == ["b64"]:
         return instances
     return {name: [row[name] for row in instances] for name in instances[0]}
 

@@ -84,7 +84,7 @@ HEADS = {
 }  # fmt: skip
 
 
-def reader(
+def page(
     scale: str = "features",
     serve: str = "output[:, 0]",
     examples: str = "self, count=3",
@@ -92,15 +92,18 @@ def reader(
     inside: str = "size",
     kind: str = "width",
     **others: str,
-) -> Callable[[Path], object]:
-    """Let a project have a reader of its own, made of these expressions; `kind` of HEADS is what it predicts."""
+) -> str:
+    """A model.py with a reader of its own, made of these expressions; `kind` of HEADS is what it predicts."""
     parts = {"SCALE": scale, "SERVE": serve, "EXAMPLES": examples, "LAYER": layer, "INSIDE": inside, **HEADS[kind]}
-    page = PAGE
+    made = PAGE
     for name, text in {**parts, **{name.upper(): text for name, text in others.items()}}.items():
-        page = page.replace(f"@{name}@", text)
-    if examples == "self":
-        page = page.replace("[:count]", "[:3]")
-    return write(MODEL, page)
+        made = made.replace(f"@{name}@", text)
+    return made.replace("[:count]", "[:3]") if examples == "self" else made
+
+
+def reader(**parts: str) -> Callable[[Path], object]:
+    """Let a project have such a model.py."""
+    return write(MODEL, page(**parts))
 
 
 def with_column(column: str, value: Callable[[int], object], page: str) -> Callable[[Path], object]:

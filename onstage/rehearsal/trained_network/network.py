@@ -1,5 +1,6 @@
 """The trained network, fed by the reader's `batches`, held against an endpoint's answers to the same rows."""
 
+import base64
 import contextlib
 import importlib
 import inspect
@@ -203,9 +204,20 @@ def _single(output: Any) -> Any:
 
 
 def _tensors(specs: Any, instances: list[Any]) -> Any:
+    instances = _decoded(instances)
     if isinstance(specs, dict):
         return {key: tf.constant([row[key] for row in instances], spec.dtype) for key, spec in specs.items()}
     return tf.constant(instances, specs.dtype)
+
+
+def _decoded(value: Any) -> Any:
+    """JSON values, with the bytes that {"b64": ...} stands for."""
+    if isinstance(value, list):
+        return [_decoded(one) for one in value]
+    if isinstance(value, dict):
+        named = {key: _decoded(one) for key, one in value.items()}
+        return base64.b64decode(value["b64"]) if list(value) == ["b64"] else named
+    return value
 
 
 def _column(column: Any) -> dict[str, Any]:

@@ -36,11 +36,13 @@ class Part:
 
 def read(reader: Any, is_table: bool, batch_size: int, most: int) -> list[Part]:
     """At most `most` rows. Raises UnableError where examples and batches(False) cannot be held side by side."""
-    if not inspect.signature(reader.examples).parameters:
+    parameters = inspect.signature(reader.examples).parameters
+    if not parameters:
         raise UnableError(NO_COUNT)
     few = reader.examples()
     left = min(most, max(len(few), MOST_BYTES * len(few) // max(len(json.dumps(few)), 1)))
-    rows, parts, first = reader.examples(left), list[Part](), 0
+    rows = reader.examples(count=left) if "count" in parameters else reader.examples(left)
+    parts, first = list[Part](), 0
     for batch in reader.batches(False, _TABLE_BATCH if is_table else batch_size) if rows else ():
         size = min(count(batch), len(rows) - first)
         parts.append(Part(rows[first : first + size], tuple(batch)).cut(size))

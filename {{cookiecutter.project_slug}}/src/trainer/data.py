@@ -2,17 +2,18 @@
 """From files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from trainer import files, rows
 from trainer.columns import Column, DataError, Table
-from trainer.encoding import Encoder, Predict, Signatures, encoded_as, reserve_names
+from trainer.encoding import Encoder, encoded_as, reserve_names
 from trainer.explaining import ask
+from trainer.export import plain
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
-from trainer.predictor import plain
+from trainer.reader import EXAMPLES, Reader  # noqa: F401 - where model.py may look for it
 from trainer.scan import BadRowError, FirstPass, Scan
 from trainer.store import Store, kept_place
 from trainer.targets import Tensors, Units
@@ -21,41 +22,7 @@ SHUFFLE_BUFFER = 10_000
 PARALLEL_FILES = 16
 # Of what a first pass keeps for another time.
 FORMAT = 4
-EXAMPLES = 3
 _CHANNEL = {True: "train", False: "eval"}
-
-
-class Reader(Protocol):
-    """What training needs of data. `CsvReader` is one; `model.DATA` may be another, for images or text."""
-
-    def prepare(self, train: str, evaluation: str) -> None:
-        """Find and check the data before any training, learn statistics from `train`. Raises DataError.
-
-        Each is a file, a folder or a pattern, in a job of Vertex AI a gs:// place: tf.io.gfile opens and lists all.
-        """
-
-    @property
-    def train_rows(self) -> int: ...
-
-    @property
-    def eval_rows(self) -> int: ...
-
-    def inputs(self) -> dict[str, keras.KerasTensor]:
-        """What `build_model` is given: the features of `batches`, symbolically."""
-
-    def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
-        """Batches of (features, target, weight): endless and shuffled by `seed` in training, else one ordered pass."""
-
-    def signatures(self, predict: Predict) -> tuple[Signatures, list]:
-        """Serving signatures (name to function and its input signature), and the layers they use beside the model."""
-
-    def examples(self, count: int = EXAMPLES) -> list:
-        """The first `count` rows of `batches(False)`, in its order, as JSON values: what a client sends as `instances`
-        to the signature `serving_default`.
-        """
-
-    def check_output(self, output: tf.Tensor) -> str | None:
-        """What is wrong with a model that answers a batch of data with `output`, in words."""
 
 
 class CsvReader:

@@ -59,6 +59,18 @@ def find(location: str, delimiter: str = ",") -> tuple[list[str], list[str]]:
     return found, others
 
 
+def below(location: str, ending: str) -> list[str]:
+    """Files whose names end so: of a folder and all below it, or what a pattern matches, or itself. Raises DataError.
+
+    For data that is no table; `location` may be a gs:// place, too.
+    """
+    is_folder = tf.io.gfile.isdir(location)
+    names = [join(location, name) for name in _below(location)] if is_folder else _matching(location)
+    if not (found := sorted(name for name in names if name.lower().endswith(ending))):
+        raise DataError(f"{location} {'holds' if is_folder else 'is'} no *{ending} file")
+    return found
+
+
 def _below(folder: str, inside: str = "") -> Iterator[str]:
     for name in sorted(tf.io.gfile.listdir(join(folder, inside) if inside else folder)):
         path = f"{inside}{name}"

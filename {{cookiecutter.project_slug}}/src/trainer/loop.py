@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.data import Reader
 from trainer.explaining import UserError, explaining_model
 from trainer.files import as_written
+from trainer.reader import Reader
 from trainer.targets import Units, like, named
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
@@ -121,7 +121,7 @@ class Loop:
         # Each epoch has its own seed, so that a resumed job sees the same rows in the same order as an uninterrupted
         # one.
         seeds = tf.data.Dataset.range(self.hyperparameters.seed + start, self.hyperparameters.seed + total)
-        epoch = as_written(lambda seed: self.reader.batches(True, batch_size, seed).take(steps))
+        epoch = as_written(lambda seed: self.reader.batches(True, batch_size, seed=seed).take(steps))
         return seeds.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
 
     def _in_graph(self, function: Callable, jit: bool | None = None) -> Callable:

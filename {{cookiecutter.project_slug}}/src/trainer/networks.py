@@ -10,18 +10,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.data import CsvReader, Reader
+from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
-from trainer.export import answers_alike
+from trainer.export import answers_alike, signatures_of, tensors
+from trainer.reader import Reader, refuse
 
 
 def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[keras.Model, bool]:
     """The network of `build_model`, and whether it was compiled with jit_compile=True; "auto" is no wish."""
-    for training in (False,) if isinstance(reader, CsvReader) else (True, False):
-        batches = reader.batches(training, hyperparameters.batch_size)
-        if not isinstance(batches, tf.data.Dataset):
-            kind = "a function that nobody called: add ()" if callable(batches) else f"a {type(batches).__name__}"
-            raise UserError(f"model.py: DATA.batches must return a tf.data.Dataset; it returned {kind}")
+    is_own = type(reader) is not CsvReader
+    if is_own:
+        refuse("batches", reader, hyperparameters.batch_size)
+        # What a reader has drawn, or a look at it, shall not decide on the weights.
+        keras.utils.set_random_seed(hyperparameters.seed + 1)
     inputs = reader.inputs()
     hint = f"build_model gets the inputs {list(inputs)} and returns keras.Model(inputs, ...)"
     with explaining_model(hint):
@@ -30,11 +31,13 @@ def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[kera
         raise UserError(f"model.py: build_model must return a keras.Model, not {type(network).__name__}")
     if problem := ask("not_run", network, model):
         raise UserError(f"model.py: {problem}")
-    features, _, _ = next(iter(batches))
+    features, _, _ = next(iter(reader.batches(False, hyperparameters.batch_size)))
     with explaining_model(hint):
         output = network(features, training=False)
     if not getattr(network, "optimizer", None) or not _has_loss(network):
         raise UserError("model.py: build_model must compile its model with an optimizer and a loss")
+    if is_own:
+        refuse("answers", reader, lambda: signatures_of(network, reader), tensors, output)
     looked = (network, reader, False, hyperparameters.batch_size)
     found = (
         None if is_finite(output) else ask("not_finite", *looked, otherwise="the output of a new network is not finite")

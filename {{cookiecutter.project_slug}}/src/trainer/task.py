@@ -59,6 +59,9 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     """Train as Vertex AI asks."""
+    # Before TensorFlow is imported. It clears a block's memory for each file of gs://, even for one of 1 kB: with its
+    # own 64 MB that takes 40 ms.
+    os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "16")
     job = make_run(argv, environment)
     from trainer.training import train
 

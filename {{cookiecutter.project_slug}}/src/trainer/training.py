@@ -14,11 +14,12 @@ import tensorflow as tf
 from trainer import model
 from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
-from trainer.data import CsvReader, Reader
+from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop
 from trainer.networks import build
+from trainer.reader import Reader, prepare
 from trainer.reporting import Callbacks, Reporter, refuse_used
 from trainer.run import Run
 
@@ -56,7 +57,7 @@ def _train(run: Run) -> Result:
     # Before any other operation, which tf.distribute's strategies for several workers demand.
     strategy = _strategy(hyperparameters.batch_size)
     reader: Reader = CsvReader(model.DATA, run.rows_dir) if isinstance(model.DATA, Table) else model.DATA
-    reader.prepare(run.train_data, run.eval_data)
+    prepare(reader, run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
     if isinstance(reader, CsvReader) and (said := reader.units.said(model.DATA)):
         print(f"loss, val_loss: of {', '.join(said)}; metrics and answers are in its own units", flush=True)

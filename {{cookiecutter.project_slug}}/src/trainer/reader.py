@@ -1,0 +1,104 @@
+# Owned by the template; read it when your data is no table of numbers and categories.
+"""Data that is no table: what training asks of `model.DATA` then, and `Rows`, which has half of it already."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from trainer.encoding import Predict, Signatures
+from trainer.explaining import UserError, ask, explaining_model
+
+EXAMPLES = 3
+
+
+class Reader(Protocol):
+    """What training needs of data. `CsvReader` is one; `model.DATA` may be another, for images or series.
+
+    Called in this order: prepare, once; train_rows and eval_rows; inputs; batches, for each epoch anew; check_output
+    with a first answer; signatures and examples, which have to fit each other before the first step, and once more for
+    the export.
+    """
+
+    def prepare(self, train: str, evaluation: str) -> None:
+        """Find and check the data before any training, learn statistics from `train`. Raises DataError.
+
+        Each is what settings.toml names: a file, a folder or a pattern; in a job of SageMaker the folder of a channel,
+        in one of Vertex AI a gs:// place. `files.below` finds the files of each; tf.io.gfile opens all.
+        """
+
+    @property
+    def train_rows(self) -> int: ...
+
+    @property
+    def eval_rows(self) -> int: ...
+
+    def inputs(self) -> dict[str, keras.KerasTensor]:
+        """What `build_model` is given: the features of `batches`, symbolically."""
+
+    def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
+        """Batches of (features, target, weight): endless and shuffled by `seed` in training, else one ordered pass."""
+
+    def signatures(self, predict: Predict) -> tuple[Signatures, list]:
+        """Serving signatures (name to function and its input signature), and the layers they use beside the model."""
+
+    def examples(self, count: int = EXAMPLES) -> list:
+        """The first `count` rows of `batches(False)`, in its order, as JSON values: what a client sends as `instances`
+        to the signature `serving_default`. Bytes are {"b64": their base64}.
+        """
+
+    def check_output(self, output: tf.Tensor) -> str | None:
+        """What is wrong with a model that answers a batch of data with `output`, in words."""
+
+
+class Rows:
+    """A `Reader` of which a subclass writes `prepare`, `rows`, `signatures` and `examples`, and what else it likes."""
+
+    # Called with `training`: lists, arrays or tensors, in a tuple or a dict, each with an element for every row. They
+    # stay in memory, and are shuffled: the names of files stand better here than what is in them.
+    rows: Callable[[bool], Any]
+
+    def row(self, *parts: Any) -> tuple:
+        """(features, target), or with a weight, of one row's parts of `rows`, by TensorFlow's operations."""
+        return parts
+
+    train_rows = property(lambda self: len(self._all(True)))
+    eval_rows = property(lambda self: len(self._all(False)))
+
+    def inputs(self) -> dict[str, keras.KerasTensor]:
+        features = self.batches(False, 1).element_spec[0]
+        return {key: keras.Input(spec.shape[1:], name=key, dtype=spec.dtype.name) for key, spec in features.items()}
+
+    def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
+        found = self._all(training)
+        if training:
+            found = found.shuffle(found.cardinality(), seed=seed).repeat()
+        return found.map(self._weighted, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def check_output(self, output: tf.Tensor) -> str | None:
+        return None
+
+    def _all(self, training: bool) -> tf.data.Dataset:
+        # Not in the graph of an epoch, which cannot hold 2 GB.
+        with tf.init_scope():
+            return tf.data.Dataset.from_tensor_slices(self.rows(training))
+
+    def _weighted(self, *parts: Any) -> tuple:
+        features, target, *weight = self.row(*parts)
+        return features, target, *(weight or [1.0])
+
+
+def prepare(reader: Reader, train: str, evaluation: str) -> None:
+    """`reader.prepare`, between looks at what the reader is. Raises UserError."""
+    refuse("members", reader)
+    reader.prepare(train, evaluation)
+    refuse("rows", reader)
+
+
+def refuse(what: str, *about: Any) -> None:
+    """Raise UserError for what `onstage` finds wrong with a reader."""
+    with explaining_model("DATA must have the members of `Reader` in src/trainer/reader.py"):
+        problem = ask("reader", what, *about, otherwise=None)
+    if problem:
+        raise UserError(f"model.py: {problem}")
