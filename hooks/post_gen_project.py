@@ -27,6 +27,7 @@ WANTED = {
     "data/*/iris.csv": CLASSIFICATION and not DATA_FILE,
     "data/*/penguins.csv": not CLASSIFICATION and not DATA_FILE,
     ".github/workflows/ci.yml": CONTEXT["ci"] == "github",
+    ".github/workflows/train.yml": CONTEXT["ci"] == "github",
     ".gitlab-ci.yml": CONTEXT["ci"] == "gitlab",
 }
 

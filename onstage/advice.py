@@ -7,10 +7,8 @@ which has no onstage. It does not travel. Standard library only; columns are kno
 import codecs
 import math
 import re
-import runpy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 _TRUTH = {"true", "false", "yes", "no", "t", "f", "y", "n"}
@@ -56,8 +54,8 @@ def mistakes(table: Any) -> list[str]:
             found.append(f"the columns {same} have one input name, {key!r}: rename one")
     kinds = [type(column).__name__ for column in table.columns]
     targets = [name for name, kind in zip(names, kinds, strict=True) if kind in ("Classes", "Number")]
-    if len(targets) != 1:
-        found.append(f"the table needs exactly one target (Classes or Number), not {targets}")
+    if not targets:
+        found.append("the table needs a target: Classes or Number")
     if kinds.count("Weight") > 1:
         found.append("the table may have one Weight column")
     if not table.features:
@@ -83,6 +81,8 @@ def _of_column(column: Any) -> Iterator[str]:
             yield found
         elif len(column.labels) < 2:
             yield f"{name!r} needs two labels or more, not {list(column.labels)}"
+        else:
+            yield from _of_weights(name, list(column.labels), getattr(column, "weights", {}))
     elif kind == "Text":
         for what, value in (("words", column.words), ("length", column.length)):
             if type(value) is not int or value < 1:
@@ -96,6 +96,19 @@ def _of_column(column: Any) -> Iterator[str]:
             yield f"format of {name!r} has %Y and other parts, each once, of {known}; not {column.format!r}"
         elif missing is not None and (problem := column.problem(str(missing))):
             yield f"missing of {name!r}: {problem}"
+
+
+def _of_weights(name: str, labels: list[Any], weights: Any) -> Iterator[str]:
+    if not isinstance(weights, Mapping):
+        yield f"weights of {name!r} must be a dict from labels to numbers, not {weights!r}"
+        return
+    for one, weight in weights.items():
+        if one not in labels:
+            near = nearest(one, labels)
+            meant = f"; did you mean {near!r}?" if near is not None else ""
+            yield f"weights of {name!r} have {one!r}, which is none of the labels {labels}{meant}"
+        elif type(weight) not in (int, float) or not 0 <= weight < math.inf:
+            yield f"the weight of {one!r} of {name!r} must be a number, 0 or more, not {weight!r}"
 
 
 def _of_indexed(column: Any, kind: str) -> Iterator[str]:
@@ -143,13 +156,6 @@ def _can_split(name: object) -> bool:
     except (LookupError, UnicodeError):
         return False
     return plain and (alone or known == "utf-8") and known != "utf-8-sig"
-
-
-def reader(what: str, *about: Any) -> str | None:
-    """What is wrong with data that is no table: the answer of a function of reader_advice.py."""
-    file = Path(__file__).with_name("reader_advice.py")
-    found: str | None = runpy.run_path(str(file))[what](*about)
-    return found
 
 
 def nearest(value: object, known: Iterable[object]) -> object | None:

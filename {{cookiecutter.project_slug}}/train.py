@@ -49,6 +49,7 @@ def run(argv: Sequence[str]) -> None:
     """Train; print the metrics of the last epoch, a request that both clouds' endpoints would take, and its answer."""
     with quiet_import():
         load_model()
+        from trainer.reporting import number
         from trainer.training import train
 
     job = make_run(argv)
@@ -61,10 +62,10 @@ def run(argv: Sequence[str]) -> None:
     request_file = Path(job.checkpoint_dir).with_name("request.json")
     request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")
     show(result.request, result.response)
-    print("result: " + " ".join(f"{name}={value:.4g}" for name, value in result.metrics.items()))
+    print("result: " + " ".join(f"{name}={number(value, 4)}" for name, value in result.metrics.items()))
     if result.constant:
         # For comparison only: no service shall take it for the result.
-        constant = ", ".join(f"{name} {value:.4g}" for name, value in result.constant.items())
+        constant = ", ".join(f"{name} {number(value, 4)}" for name, value in result.constant.items())
         print(f"without the columns, {result.constant_answer} for every row: {constant}")
     print(f"again: python {path_for_people(ROOT / 'predict.py')} {path_for_people(request_file)}")
 

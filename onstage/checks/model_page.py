@@ -59,8 +59,8 @@ class ModelPage:
 
     @property
     def target(self) -> str:
-        """The name of the table's target."""
-        return self._data.target.name
+        """The name of the table's target, or of all of them."""
+        return ", ".join(target.name for target in self._data.targets)
 
     @property
     def has_header(self) -> bool:

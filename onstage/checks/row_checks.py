@@ -26,12 +26,13 @@ class ChannelRows:
     """The rows of the files of one channel, by their names in it.
 
     `seen` is a `Seen` of `trainer.notes`; `problems` are the first of each column of a file. `total` adds up the lines,
-    in whatever order they stand. `lacking` are labels that the sample has no row of, and none has been found of.
+    in whatever order they stand. `lacking` are labels, with their targets, that the sample has no row of, and none has
+    been found of.
     """
 
     def __init__(self, page: ModelPage, channel: str, files: Mapping[str, Path], sample: Sample) -> None:
         self.seen, self.total = page.notes.Seen(page.table, channel), 0
-        self.lacking: list[Any] = []
+        self.lacking: list[tuple[Any, Any]] = []
         self._page, self._quick, self._files, self._sample = page, QuickRows(page), files, sample
         self._problems: dict[str, dict[str, str]] = {name: {} for name in files}
         self._next: dict[str, tuple[int, int]] = {}
@@ -107,13 +108,13 @@ class ChannelRows:
         """Add the rows of a block as `Seen.add` does one row."""
         for column, problem in block.problems:
             self._problems[name].setdefault(column, problem)
-        table, seen, target = self._page.table, self.seen, self._page.table.target
+        table, seen, targets = self._page.table, self.seen, self._page.table.targets
         texts, lines = block.texts, block.lines
         self.total += sum(map(hash, lines))
-        found = texts[self._columns.index(target)]
+        found = [texts[self._columns.index(target)] for target in targets]
         absent = {"", table.missing_text}
-        if not absent.isdisjoint(found):
-            rows = [row for row, text in enumerate(found) if text not in absent]
+        if not all(map(absent.isdisjoint, found)):
+            rows = [row for row, some in enumerate(zip(*found, strict=True)) if absent.isdisjoint(some)]
             seen.without_target += len(lines) - len(rows)
             texts = [[column[row] for row in rows] for column in texts]
             lines = [lines[row] for row in rows]
@@ -122,7 +123,7 @@ class ChannelRows:
         first = not seen.rows
         seen.rows += len(lines)
         for column, fields in zip(self._columns, texts, strict=True):
-            if not (column.feature or column is target):
+            if not (column.feature or column in targets):
                 continue
             # A number's column that is known to have several values says nothing more.
             if column.dtype == "float32" and not (first or column.name in seen.only):
@@ -136,9 +137,9 @@ class ChannelRows:
             self._look_for_labels(name, texts, lines)
 
     def _count(self, column: Any, counts: Counter[str], values: Mapping[str, Any]) -> None:
-        if column is self._page.table.target and hasattr(column, "labels"):
+        if hasattr(column, "labels"):
             for text, count in counts.items():
-                self.seen.labels[values[text]] += count
+                self.seen.labels[column.name, values[text]] += count
         elif vocabulary := getattr(column, "vocabulary", None):
             given = {text: value for text, value in values.items() if value != column.default}
             known = {text for text, value in given.items() if value in vocabulary}
@@ -148,29 +149,34 @@ class ChannelRows:
 
     def _find_lacking(self) -> None:
         """The labels that the sample has no row of."""
-        labels = getattr(self._page.table.target, "labels", None)
-        if labels is None or self._sample.is_all:
+        targets = [target for target in self._page.table.targets if hasattr(target, "labels")]
+        if not targets or self._sample.is_all:
             return
-        target = self._page.table.target
-        at = self._columns.index(target)
-        seen: set[str] = set()
+        seen: dict[int, set[str]] = {self._columns.index(target): set() for target in targets}
         for name, part in self._sample.parts.items():
             if name in self._files:
                 text = b"".join(part.pieces()).decode(self._page.table.encoding, "surrogateescape")
                 rows = csv.reader(io.StringIO(text.replace("\r", "")), delimiter=self._page.table.delimiter)
-                seen.update(row[at] for row in rows if len(row) > at)
-        known = {value for text in seen if target.problem(text) is None for value in self._quick.values(target, [text])}
-        self.lacking = [label for label in labels if label not in known]
+                for row in rows:
+                    for at, texts in seen.items():
+                        texts.update(row[at : at + 1])
+        for target, texts in zip(targets, seen.values(), strict=True):
+            known = {
+                value for text in texts if target.problem(text) is None for value in self._quick.values(target, [text])
+            }
+            self.lacking += [(target, label) for label in target.labels if label not in known]
 
     def _look_for_labels(self, name: str, texts: Sequence[Sequence[str]], lines: Sequence[str]) -> None:
-        target = self._page.table.target
-        fields = texts[self._columns.index(target)]
-        values = dict(zip(set(fields), self._quick.values(target, set(fields)), strict=True))
-        for label in [one for one in self.lacking if one in values.values()]:
-            row = next(row for row, text in enumerate(fields) if values[text] == label)
-            line = lines[row].encode(self._page.table.encoding, "surrogateescape") + b"\n"
-            self._found.setdefault(name, []).append(line)
-            self.lacking.remove(label)
+        for target in dict.fromkeys(target.name for target, _ in self.lacking):
+            at = next(at for at, column in enumerate(self._columns) if column.name == target)
+            fields = texts[at]
+            values = dict(zip(set(fields), self._quick.values(self._columns[at], set(fields)), strict=True))
+            given = set(values.values())
+            for one in [one for one in self.lacking if one[0].name == target and one[1] in given]:
+                row = next(row for row, text in enumerate(fields) if values[text] == one[1])
+                line = lines[row].encode(self._page.table.encoding, "surrogateescape") + b"\n"
+                self._found.setdefault(name, []).append(line)
+                self.lacking.remove(one)
 
     def _has_more(self, name: str, place: int) -> bool:
         with kinds.unpacked(self._files[name], name) as content:

@@ -145,7 +145,7 @@ def _line(samples: Mapping[str, Sample], looks: Mapping[str, ChannelRows]) -> st
     if looked:
         said += f"; rows looked at in {row_checks.SECONDS:g} s: {', '.join(looked)}"
     lacking = [
-        f"{look.lacking[0]!r}{f' and {len(look.lacking) - 1} more labels' * (len(look.lacking) > 1)} of {channel}"
+        f"{look.lacking[0][1]!r}{f' and {len(look.lacking) - 1} more labels' * (len(look.lacking) > 1)} of {channel}"
         for channel, look in looks.items()
         if look.lacking and look.looked is not None
     ]

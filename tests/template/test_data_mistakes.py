@@ -120,9 +120,10 @@ def test_files_whose_columns_differ_in_order_are_refused(prepare: Prepare, simpl
 def test_columns_that_cannot_be_one_table_are_refused(columns: Any) -> None:
     x, y = columns.Numeric("x"), columns.Classes("y", ["a", "b"])
     assert columns.Table([x, y]).target is y
+    assert [target.name for target in columns.Table([x, y, columns.Number("z")]).targets] == ["y", "z"]
     for wrong, message in (
-        ([x], "exactly one target"),
-        ([x, y, columns.Number("z")], "exactly one target"),
+        ([x], "the table needs a target: Classes or Number"),
+        ([x, y, columns.Number("y")], "a column name stands twice in"),
         ([x, x, y], "a column name stands twice in"),
         ([columns.Numeric("a b"), columns.Numeric("a-b"), y], "'a b', 'a-b'. have one input name, 'a_b': rename one"),
         ([columns.Numeric("§"), y], "the column '§' has no a-z or 0-9 in its name: rename it"),

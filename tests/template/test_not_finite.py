@@ -90,7 +90,7 @@ def test_a_reader_of_ones_own_has_rows_in_batches(project: Path) -> None:
     import keras
     import tensorflow as tf
 
-    from trainer.networks import find_not_finite
+    from trainer.explaining import ask
 
     class Own:
         train_rows = eval_rows = 5
@@ -102,6 +102,6 @@ def test_a_reader_of_ones_own_has_rows_in_batches(project: Path) -> None:
     inputs = keras.Input((1,), name="x")
     network = keras.Model({"x": inputs}, keras.layers.Dense(1)(inputs))
     network.compile("sgd", "mse")
-    assert find_not_finite(network, Own(), False, 2) == (
+    assert ask("not_finite", network, Own(), False, 2) == (
         "the input 'x' is not finite for row 2 of batch 2 of the evaluation data"
     )

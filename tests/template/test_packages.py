@@ -1,4 +1,4 @@
-"""What a project installs: requirements for every machine, its own tests where they are all that is installed."""
+"""What a project installs: requirements for every machine, its own CI where they are all that is installed."""
 
 import re
 import shutil
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ import yaml
 import start
 from tests.conftest import QUESTIONS, ROOT, Bake, Command
 from tests.template.clones import UV
+from tests.template.test_ci import PUSH, scripts, shell
 from tests.template.test_matrix import CYCLED, STRUCTURAL
 
 # Every choice once, each with a rehearsal of its platform. tests/template/test_start.py has both platforms,
@@ -26,6 +28,7 @@ CHOSEN = [
         ("sagemaker", "regression", "venv", "gpu"), ("vertex", "classification", "conda", "cpu"),
     )
 ]  # fmt: skip
+CI = {"github": PUSH, "gitlab": ".gitlab-ci.yml"}
 # The resolver needs no Python of the version that it resolves for, and would first try to download one.
 COMPILE = [*UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-python-downloads"]
 MACHINES = {
@@ -125,15 +128,25 @@ def render(started: Path, config_file: Path, tmp_path: Path, command: Command) -
         for number, answers in enumerate(CHOSEN)
     ],
 )
-def test_a_project_trains_in_its_own_tests(
+def test_a_project_passes_its_own_ci(
     answers: dict[str, str], render: Callable[..., Path], project_python: Path, command: Command
 ) -> None:
-    """As its user would. GPU projects run on CPU wheels: the CUDA packages are several GB and need a GPU to matter."""
+    """As its service. GPU projects run on CPU wheels: the CUDA packages are several GB and need a GPU to matter."""
     number = CHOSEN.index(answers)
     extra = {question: QUESTIONS[question][number % len(QUESTIONS[question])] for question in CYCLED}
-    tested = command(project_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=render(**answers, **extra))
-    assert tested.returncode == 0, tested.stdout
-    assert re.search(r"^5 passed", tested.stdout, re.MULTILINE)
+    project = render(**answers, **extra)
+    told = [one for one in scripts(project, CI[extra["ci"]]) if "pip install" not in one]
+    assert [one.split()[0] for one in told] == ["ruff", "onstage", "pytest"]
+    path = {"PATH": f"{project_python.parent}:/usr/bin:/bin"}
+    said = ""
+    for one in told:
+        done = command(*shell(one), cwd=project, environment=path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said += done.stdout + done.stderr
+    assert re.search(r"^PASSED, \d+ checks", said, re.MULTILINE)
+    assert re.search(r"\b4 passed", said)
+    reports = {"github": [], "gitlab": ["rehearsal.xml", "tests.xml"]}[extra["ci"]]
+    assert [ElementTree.parse(project / name).getroot().tag for name in reports] == ["testsuites"] * len(reports)
 
 
 def test_the_commands_of_the_projects_readme_work(

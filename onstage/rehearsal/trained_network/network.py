@@ -42,8 +42,8 @@ class Network:
         self._parts = rows.read(self.reader, is_table, hyperparameters.batch_size, told["rows"])
         self._is_table = is_table
         # Of a target that the network has standardised; answers and metrics are in its own units.
-        encoding = importlib.import_module("trainer.encoding")
-        self._units = getattr(self.reader, "units", encoding.Units())
+        self._targets = importlib.import_module("trainer.targets")
+        self._units = getattr(self.reader, "units", self._targets.Units())
         self._run = {**told["run"], "hyperparameters": hyperparameters}
         self._run |= {"train_data": told["train"], "eval_data": told["eval"]}
         self._restored = ""
@@ -90,10 +90,7 @@ class Network:
         )
         if not checkpoints.restore():
             raise UnableError("the job left no checkpoint to compare its model with")
-        optimizer = getattr(self.network.optimizer, "inner_optimizer", self.network.optimizer)
-        if getattr(optimizer, "use_ema", False):
-            # As before the export.
-            self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
+        checkpoints.finish()
         self._restored = checkpoint
 
     def _measure(self, parts: Sequence[Part], outputs: Sequence[Any]) -> dict[str, float]:
@@ -103,8 +100,7 @@ class Network:
         told = {"training": False} if "training" in inspect.signature(self.network.compute_loss).parameters else {}
         for part, output in zip(parts, outputs, strict=True):
             features, target, weight = part.batch
-            if tf.is_tensor(target) and tf.is_tensor(output) and target.shape.rank == 1 and output.shape[-1] == 1:
-                target = target[:, tf.newaxis]
+            target = self._targets.like(target, output)
             if self.network.losses:
                 # Those of an activity are the last call's.
                 self.network(features, training=False)
@@ -112,6 +108,7 @@ class Network:
             loss = self.network.compute_loss(features, *pair, weight, **told)
             total, count = total + float(loss) * len(part.rows), count + len(part.rows)
             results = self.network.compute_metrics(features, target, output, weight)
+        results = self._targets.named({name: tf.convert_to_tensor(one) for name, one in results.items()}, self.reader)
         return {f"val_{name}": float(value) for name, value in {**results, "loss": total / count}.items()}
 
     def _by_answers(

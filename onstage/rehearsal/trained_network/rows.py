@@ -63,17 +63,30 @@ def count(batch: Any) -> int:
 
 def of_labels(reader: Any, parts: list[Part]) -> list[Any]:
     """The first row of each label of a table that the rows in `parts` do not have."""
-    if not _is_label(parts[0].batch[1]):
+    seen = {one for part in parts for row in _labels(part.batch[1]) for one in row}
+    found, passed = list[int](), 0
+    if not seen:
         return []
-    seen, found, passed = {int(label) for part in parts for label in part.batch[1]}, list[int](), 0
     for _, target, _ in reader.batches(False, _TABLE_BATCH).take(LABEL_ROWS // _TABLE_BATCH):
-        for number, label in enumerate(target.numpy().tolist(), start=passed):
-            if label not in seen:
-                seen.add(label)
+        rows = _labels(target)
+        for number, row in enumerate(rows, start=passed):
+            if not seen.issuperset(row):
+                seen.update(row)
                 found.append(number)
-        passed += len(target)
+        passed += len(rows)
     examples = reader.examples(found[-1] + 1) if found else []
     return [examples[number] for number in found]
+
+
+def _labels(target: Any) -> list[list[tuple[int, int]]]:
+    """The labels of each row, with the numbers of the outputs that they are of."""
+    columns = []
+    for values in tf.nest.flatten(target):
+        # One-hot labels are as wide as there are labels; a number has the width 1.
+        is_one_hot = values.shape.rank == 2 and values.shape[1] > 1
+        if is_one_hot or (values.dtype.is_integer and values.shape.rank == 1):
+            columns.append((tf.argmax(values, axis=1) if is_one_hot else values).numpy().tolist())
+    return [list(enumerate(row)) for row in zip(*columns, strict=True)]
 
 
 def place(reader: Any, number: int) -> list[Any] | None:
@@ -81,7 +94,3 @@ def place(reader: Any, number: int) -> list[Any] | None:
     places = (one for places, _ in reader.placed(False) for one in places)
     found = re.match(r"(.+?), row (\d+)(:|$)", next(itertools.islice(places, number, None)))
     return [found[1], int(found[2])] if found else None
-
-
-def _is_label(target: Any) -> bool:
-    return tf.is_tensor(target) and target.dtype.is_integer and target.shape.rank == 1

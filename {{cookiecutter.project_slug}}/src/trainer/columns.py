@@ -7,12 +7,12 @@ Standard library only, so that a mistake in the data can be reported without wai
 import codecs
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from trainer import fields
+from trainer import explaining
 from trainer.run import UserError, mistaken
 
 
@@ -64,7 +64,7 @@ class Numeric(Column):
     missing: float | None = None
 
     def problem(self, text: str) -> str | None:
-        return fields.not_a_number(self.name, text)
+        return explaining.not_a_number(self.name, text)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Categorical(Column):
         return max(map(abs, [*self.vocabulary, self.missing or 0])) if self.dtype == "int64" else 0
 
     def problem(self, text: str) -> str | None:
-        return fields.not_whole(self.name, text) if self.dtype == "int64" else None
+        return explaining.not_whole(self.name, text) if self.dtype == "int64" else None
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Identity(Column):
         return self.size - 1
 
     def problem(self, text: str) -> str | None:
-        if problem := fields.not_whole(self.name, text):
+        if problem := explaining.not_whole(self.name, text):
             return problem
         return None if 0 <= int(text) < self.size else f"{text} is not between 0 and {self.size - 1}"
 
@@ -194,7 +194,9 @@ class Weight(Column):
     feature: ClassVar[bool] = False
 
     def problem(self, text: str) -> str | None:
-        return fields.not_a_number(self.name, text) or (f"the weight {text} is negative" if float(text) < 0 else None)
+        return explaining.not_a_number(self.name, text) or (
+            f"the weight {text} is negative" if float(text) < 0 else None
+        )
 
 
 @dataclass(frozen=True)
@@ -207,21 +209,28 @@ class Target(Column):
 
 @dataclass(frozen=True)
 class Classes(Target):
-    """One of `labels`, spelt as in the file (strings or whole numbers). `build_model` ends in one probability each."""
+    """One of `labels`, spelt as in the file (strings or whole numbers). `build_model` ends in one probability each.
+
+    `weights`, by label, is how much a row counts in training, 1 where a label is not named: Keras' class_weight. Losses
+    and metrics get the label's number; with `one_hot`, as F1Score and CategoricalCrossentropy want it, float32 [batch,
+    labels].
+    """
 
     labels: Sequence[str] | Sequence[int]
+    weights: Mapping[str, float] | Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    one_hot: bool = field(default=False, kw_only=True)
 
     @property
     def dtype(self) -> str:
         return "int64" if isinstance(self.labels[0], int) else "string"
 
     def problem(self, text: str) -> str | None:
-        if self.dtype == "int64" and (problem := fields.not_whole(self.name, text, "Classes")):
+        if self.dtype == "int64" and (problem := explaining.not_whole(self.name, text, "Classes")):
             return problem
         value = int(text) if self.dtype == "int64" else text
         if value in (labels := list(self.labels)):
             return None
-        return f"{text!r} is not one of the labels {labels}{fields.ask('label', text, labels)}"
+        return f"{text!r} is not one of the labels {labels}{explaining.ask('label', text, labels)}"
 
 
 @dataclass(frozen=True)
@@ -235,12 +244,12 @@ class Number(Target):
     standardise: bool = field(default=True, kw_only=True)
 
     def problem(self, text: str) -> str | None:
-        return fields.not_a_number(self.name, text, "Classes")
+        return explaining.not_a_number(self.name, text, "Classes")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table in CSV files: all columns, in the files' order when there is no header.
+    """A table in CSV files: all columns, in the files' order when there is no header. One or more are a target.
 
     Raises UserError when the columns cannot be one table.
     """
@@ -258,7 +267,7 @@ class Table:
     def __post_init__(self) -> None:
         with contextlib.suppress(LookupError, TypeError):
             object.__setattr__(self, "encoding", codecs.lookup(self.encoding).name)
-        if found := fields.ask("mistakes", self, otherwise=[]):
+        if found := explaining.ask("mistakes", self, otherwise=[]):
             mistaken("\n".join(f"model.py: {mistake}" for mistake in found))
 
     @property
@@ -266,8 +275,14 @@ class Table:
         return [column for column in self.columns if column.feature]
 
     @property
+    def targets(self) -> list[Target]:
+        """With several, a network has an output for each, named by its `key`, as are losses, metrics and answers."""
+        return [column for column in self.columns if isinstance(column, Target)]
+
+    @property
     def target(self) -> Target:
-        return next(column for column in self.columns if isinstance(column, Target))
+        """The first one."""
+        return self.targets[0]
 
     @property
     def weight(self) -> Weight | None:

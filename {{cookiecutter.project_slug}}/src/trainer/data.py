@@ -2,24 +2,26 @@
 """From files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from trainer import files, rows
-from trainer.columns import Classes, Column, DataError, Table
-from trainer.encoding import Encoder, Tensors, Units, encoded_as, reserve_names
-from trainer.fields import ask
+from trainer.columns import Column, DataError, Table
+from trainer.encoding import Encoder, encoded_as, reserve_names
+from trainer.explaining import ask
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.predictor import plain
 from trainer.reader import EXAMPLES, Reader  # noqa: F401 - where model.py may look for it
 from trainer.scan import BadRowError, FirstPass, Scan
 from trainer.store import Store, kept_place
+from trainer.targets import Tensors, Units
 
 SHUFFLE_BUFFER = 10_000
 PARALLEL_FILES = 16
 # Of what a first pass keeps for another time.
-FORMAT = 3
+FORMAT = 4
 _CHANNEL = {True: "train", False: "eval"}
 
 
@@ -40,11 +42,10 @@ class CsvReader:
         self._first: dict[bool, FirstPass] = {}
         # To make one takes long where there are hundreds of columns.
         self._evaluation: dict[int, tf.data.Dataset] = {}
-        self.units = Units()
         self._encoder = Encoder(table)
         self._scan = Scan(table, self._encoder)
         self.signatures = self._encoder.signatures
-        self.check_output = self._encoder.check_output
+        self.check_output = self._encoder.targets.check_output
         self.train_rows = self.eval_rows = 0
 
     def prepare(self, train: str, evaluation: str) -> None:
@@ -66,8 +67,7 @@ class CsvReader:
         seen = [self._first[training].seen for training in (True, False)]
         self._encoder.normal = self._first[True].normal
         self._encoder.learn_words(self._first[True].words)
-        if getattr(self.table.target, "standardise", False):
-            self.units = self._encoder.units = Units(*self._first[True].target)
+        self._encoder.targets.learn(self._first[True].moments)
         self.train_rows, self.eval_rows = (channel.rows for channel in seen)
         same = (self._first[True].total, self.train_rows) == (self._first[False].total, self.eval_rows)
         notes += find_notes(*seen) + [SAME_ROWS] * same
@@ -77,15 +77,14 @@ class CsvReader:
             print(why, flush=True)
 
     @property
-    def constant(self) -> tuple[str, list[float]]:
+    def units(self) -> Units:
+        """In which answers and metrics are, by what the network has."""
+        return self._encoder.targets.units
+
+    @property
+    def constant(self) -> tuple[str, Any]:
         """What is best to answer of a row of which nothing is known, in words and as an output of the network."""
-        target = self.table.target
-        if not isinstance(target, Classes):
-            mean = self._first[True].target[0]
-            return f"{mean:.6g}, the mean of train,", [mean]
-        counts = self._first[True].seen.labels
-        label = max(target.labels, key=lambda label: counts[label])
-        return f"{label!r}, the most frequent label,", [counts[label] / self.train_rows for label in target.labels]
+        return self._encoder.targets.constant(self._first[True].seen.labels, self._first[True].moments)
 
     @property
     def order(self) -> str:
@@ -117,7 +116,8 @@ class CsvReader:
             found = self._again(training, seed).rebatch(batch_size)
         else:
             found = store.shuffled(batch_size, seed) if training else store.ordered(batch_size)
-        encoded = found.map(files.as_written(self._encoded), num_parallel_calls=tf.data.AUTOTUNE)
+        encode = files.as_written(lambda packed: self._encoded(packed, training))
+        encoded = found.map(encode, num_parallel_calls=tf.data.AUTOTUNE)
         batches = encoded.prefetch(tf.data.AUTOTUNE)
         if not training:
             self._evaluation[batch_size] = batches
@@ -133,14 +133,14 @@ class CsvReader:
                     text = "" if self._records[training] else f": {line.decode('utf-8', 'replace')}"
                     places += [f"{file}, row {at}{text}"] * is_used
                     at += 1 + (text.count("\n"))
-                yield places, self._encoded(self._decode(training, self._cleaned(training, lines)))
+                yield places, self._encoded(self._decode(training, self._cleaned(training, lines)), training)
 
     def examples(self, count: int = EXAMPLES) -> list:
         """The first `count` rows of `batches(False)`."""
         found: list[list] = []
         for lines in self._lines(False, self._files[False], min(count, files.BLOCK)):
             raw, target, _ = self._parsed(False, self._cleaned(False, lines))
-            used = target.numpy() != b""
+            used = (target.numpy() != b"").all(axis=1)
             found += map(list, zip(*(plain(raw[column.key].numpy()[used]) for column in self.features), strict=True))
             if len(found) >= count:
                 break
@@ -178,24 +178,27 @@ class CsvReader:
     def _used(self, training: bool, lines: tf.Tensor) -> list[bool]:
         """Whether each line is a row of the data."""
         alone = (self._parsed(training, self._cleaned(training, line[tf.newaxis]))[1] for line in lines)
-        return [bool(tf.reduce_any(target != "")) for target in alone]
+        return [bool((target.numpy() != b"").all(axis=1).any()) for target in alone]
 
     def _decode(self, training: bool, lines: tf.Tensor) -> tf.Tensor:
         return self._scan.pack(*self._with_target(*self._parsed(training, lines)))
 
-    def _with_target(self, raw: Tensors, text: tf.Tensor, weight: tf.Tensor) -> files.Batch:
-        """Rows with their target, those without left out."""
-        if self.table.target.drop_missing:
-            mask = lambda value: tf.boolean_mask(value, text != "")
-            raw, text, weight = tf.nest.map_structure(mask, (raw, text, weight))
-        return raw, self._encoder.target(text), weight
+    def _with_target(self, raw: Tensors, texts: tf.Tensor, weight: tf.Tensor) -> files.Batch:
+        """Rows with their targets, packed; those that lack one are left out."""
+        if any(target.drop_missing for target in self.table.targets):
+            has_all = tf.reduce_all(texts != "", axis=1)
+            mask = lambda value: tf.boolean_mask(value, has_all)
+            raw, texts, weight = tf.nest.map_structure(mask, (raw, texts, weight))
+        return raw, self._encoder.packed_targets(texts), weight
 
-    def _encoded(self, packed: tf.Tensor) -> files.Batch:
-        numbers, weight, target, indices = self._scan.unpack(packed)
-        return self._encoder.encode(numbers, indices), target, weight
+    def _encoded(self, packed: tf.Tensor, training: bool) -> files.Batch:
+        numbers, weight, targets, indices = self._scan.unpack(packed)
+        if training:
+            weight = self._encoder.targets.weighed(targets, weight)
+        return self._encoder.encode(numbers, indices), self._encoder.targets.seen(targets), weight
 
     def _parsed(self, training: bool, lines: tf.Tensor) -> files.Batch:
-        """Raw features, the target as a text, "" where there is none, and the weight."""
+        """Raw features, the targets as texts, "" where there is none, and the weight."""
         if self._records[training]:
             return files.parse_records(self.table, lines)
         return files.parse_text(self.table, self._columns, lines)
@@ -223,7 +226,9 @@ class CsvReader:
             except (tf.errors.OpError, BadRowError) as error:
                 raise DataError(self._why_refused(training, error)) from error
         if not first.seen.rows:
-            raise DataError(f"{', '.join(some)}: no row has a value for {self.table.target.name!r}")
+            raise DataError(
+                f"{', '.join(some)}: no row has a value for {', '.join(repr(one.name) for one in self.table.targets)}"
+            )
         first.seen.refuse_unknown()
         return first
 

@@ -1,5 +1,5 @@
 # Owned by the template.
-"""From raw columns to what `build_model` sees, and from its output to an endpoint's answer.
+"""From raw columns to what `build_model` sees, and the serving signatures.
 
 Columns of one kind are computed together, as one tensor: a table may have hundreds.
 """
@@ -7,38 +7,20 @@ Columns of one kind are computed together, as one tensor: a table may have hundr
 import keyword
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Categorical, Classes, Column, Date, Hashed, Identity, Table, Text
+from trainer.targets import Targets, Tensors
 from trainer.texts import DATE_NUMBERS, FIRST_WORD, Vocabulary, date_numbers, hashed, words_of
 
-Tensors = dict[str, tf.Tensor]
-Predict = Callable[[Tensors], tf.Tensor]
+Predict = Callable[[Tensors], Any]
 Signatures = dict[str, tuple[Callable, list]]
-# Wide enough for half precision.
-SUM_TOLERANCE = 1e-2
 # From here on a float32 no longer holds every whole number: the neighbour's would be meant.
 FLOAT_LIMIT = 2**24
-
-
-@dataclass(frozen=True)
-class Units:
-    """A target's own units, in which answers and metrics are, and the standardised ones of a network and its loss."""
-
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    def standardise(self, values: tf.Tensor) -> tf.Tensor:
-        """A target, or answers, as the network has them."""
-        return values if self == Units() else (values - self.mean) / self.deviation
-
-    def restore(self, output: tf.Tensor) -> tf.Tensor:
-        """What the network has, in the target's own units."""
-        return output if self == Units() else tf.cast(output, tf.float32) * self.deviation + self.mean
 
 
 class Encoder:
@@ -65,11 +47,11 @@ class Encoder:
         # Learned from the training data: mean and deviation of each number; and the words of texts.
         self.normal = np.float32([(0, 1)] * self.width).reshape(-1, 2)
         self.vocabulary = Vocabulary({})
-        self.units = Units()
+        self.targets = Targets(table)
         # The columns with whole numbers that a list of float32 cannot carry: model.py says so, or the data.
         self.large = {column.name for column in self.features if column.largest >= FLOAT_LIMIT}
-        labels = table.target.labels if isinstance(table.target, Classes) else []
-        self._words = _index([*(column.vocabulary for column in self.categorical), labels])
+        labels = [getattr(target, "labels", ()) for target in table.targets]
+        self._words = _index([*(column.vocabulary for column in self.categorical), *labels])
 
     @property
     def width(self) -> int:
@@ -135,13 +117,21 @@ class Encoder:
             start += column.length
         return {column.key: found[column.key] for column in self.features}
 
-    def target(self, text: tf.Tensor) -> tf.Tensor:
-        """The target as the file spells it, [batch], to label indices, -1 for what is none, or numbers [batch]."""
-        if not isinstance(self.table.target, Classes):
-            return tf.strings.to_number(text)
-        if self.table.target.dtype == "int64":
-            text = tf.strings.as_string(tf.strings.to_number(text, tf.int64))
-        return self._words.lookup(tf.strings.join([f"{len(self.categorical)}:", text])) - 1
+    def packed_targets(self, texts: tf.Tensor) -> tf.Tensor:
+        """The targets as the file spells them, [batch, targets], to int32: labels' numbers, -1 for what is none, or the
+        bits of numbers.
+        """
+        found = []
+        for number, target in enumerate(self.table.targets):
+            text = texts[:, number]
+            if not isinstance(target, Classes):
+                found.append(tf.bitcast(tf.strings.to_number(text), tf.int32))
+                continue
+            if target.dtype == "int64":
+                text = tf.strings.as_string(tf.strings.to_number(text, tf.int64))
+            place = self._words.lookup(tf.strings.join([f"{len(self.categorical) + number}:", text]))
+            found.append(tf.cast(place - 1, tf.int32))
+        return tf.stack(found, axis=1)
 
     def words(self, raw: Tensors, size: tf.Tensor) -> tf.Tensor:
         """The raw values of the categorical columns as texts, [batch, k]."""
@@ -170,7 +160,9 @@ class Encoder:
             values = _where(tf.math.is_nan(values), numbers, values)
             wanted = [f"{column.key} must be a finite number" for column in numbers]
             values = _checked(values, tf.math.is_finite(values), wanted)
-            return self._answer(predict(self.encode(self.floats(values, raw), self.indices(raw, tf.shape(values)[0]))))
+            return self.targets.answer(
+                predict(self.encode(self.floats(values, raw), self.indices(raw, tf.shape(values)[0])))
+            )
 
         def named(raw: Tensors) -> Tensors:
             size = tf.shape(raw[self.features[0].key])[0]
@@ -190,34 +182,6 @@ class Encoder:
         default = as_list if self.rows_are_lists else by_name
         layers = [self._words] * bool(self.categorical) + [self.vocabulary.table] * bool(self.worded)
         return {"serving_default": default, "named": by_name}, layers
-
-    def check_output(self, output: tf.Tensor) -> str | None:
-        """What is wrong with a model that answers a batch of data with `output`, in words; None where nothing is."""
-        target = self.table.target
-        units = len(target.labels) if isinstance(target, Classes) else 1
-        meaning = f"one probability for each label of {target.name!r}" if units > 1 else f"the value of {target.name!r}"
-        one_unit = units == 2 and output.shape[1:] == [1]
-        if output.shape[1:] != [units] and not one_unit:
-            return f"the model's output has the shape {('batch', *output.shape[1:])}, not (batch, {units}): {meaning}"
-        total = tf.reduce_sum(self._probabilities(output), axis=1)
-        if units > 1 and not (tf.reduce_all(output >= 0) and tf.reduce_all(tf.abs(total - 1) < SUM_TOLERANCE)):
-            return "the model's output is no probability; end in softmax, or in sigmoid where there is one unit"
-        return None
-
-    def _probabilities(self, output: tf.Tensor) -> tf.Tensor:
-        # One sigmoid unit says how likely the second of two labels is.
-        return tf.concat([1 - output, output], axis=1) if output.shape[-1] == 1 else output
-
-    def _answer(self, output: tf.Tensor) -> Tensors:
-        output = tf.debugging.assert_all_finite(output, "the prediction is not finite")
-        target = self.table.target
-        if not isinstance(target, Classes):
-            return {"value": tf.squeeze(self.units.restore(output), axis=1)}
-        output = self._probabilities(output)
-        best = tf.argmax(output, axis=1)
-        # A gather needs neither a lookup table nor an asset file in the export.
-        labels = tf.constant(list(target.labels), target.dtype)
-        return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
 
 
 def together(raw: Tensors, columns: Sequence[Column], size: tf.Tensor, dtype: str = "float32") -> tf.Tensor:

@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import tensorflow as tf
 
@@ -25,7 +26,7 @@ BLOCK = 1024
 # AutoGraph, which translates conditions on tensors, takes seconds, and nothing here has one.
 as_written = tf.autograph.experimental.do_not_convert
 # Features by the keys of their columns, target, weight; the first dimension of each tensor is the batch.
-Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
+Batch = tuple[dict[str, tf.Tensor], Any, Any]
 _NO_NUMBER = -(2**63)
 _PATTERN = set("[]*?") if os.name == "nt" else set("[]*?\\")
 
@@ -197,7 +198,7 @@ def _refusal(folder: str) -> str:
 
 
 def parse_text(table: Table, columns: Sequence[Column], lines: tf.Tensor) -> Batch:
-    """Raw features, the target as a text, "" where there is none, and the weight, of lines with these columns."""
+    """Raw features, the targets as texts, [batch, targets], "" where there is none, and the weight."""
     # Dropped columns too: with its select_cols, decode_csv would accept a row with a field too many.
     defaults = [_record_default(column) for column in columns]
     fields = tf.io.decode_csv(lines, defaults, field_delim=table.delimiter, na_value=table.missing_text)
@@ -212,8 +213,9 @@ def parse_records(table: Table, examples: tf.Tensor) -> Batch:
 
 
 def _parts(table: Table, raw: dict[str, tf.Tensor]) -> Batch:
-    text = _as_text(raw.pop(table.target.key))
-    return raw, text, raw.pop(table.weight.key) if table.weight else tf.ones_like(text, tf.float32)
+    texts = [_as_text(raw.pop(target.key)) for target in table.targets]
+    weight = raw.pop(table.weight.key) if table.weight else tf.ones_like(texts[0], tf.float32)
+    return raw, tf.stack(texts, axis=1), weight
 
 
 def _record_default(column: Column) -> tf.Tensor:

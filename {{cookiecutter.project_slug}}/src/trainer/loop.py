@@ -4,16 +4,16 @@
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainer.encoding import Units
+from trainer.explaining import UserError, explaining_model
 from trainer.files import as_written
 from trainer.reader import Reader
-from trainer.run import UserError, explaining_model
+from trainer.targets import Units, like, named
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
 STEPS_PER_CALL = 500
@@ -46,14 +46,16 @@ class Loop:
             results = self._evaluate_batch(*next(iter(evaluation)))
         # What the last batch left; in a loop of the graph, its structure must be known before.
         self._nothing = tf.nest.map_structure(tf.zeros_like, results)
-        self.metric_names = ["loss", *_numbers(self._eval_loss.result(), results)]
+        self.metric_names = ["loss", *self._numbers(results)]
         self._train_batches = self._in_graph(self._train_batch, jit)
         self._train_steps = self._in_graph(self._steps_of_training)
         self._evaluate_one = self._in_graph(self._evaluate_batch, jit)
         self._evaluate_steps = self._in_graph(self._steps_of_evaluation)
 
-    def epochs(self, start: int) -> Iterator[tuple[int, dict[str, float]]]:
-        """Train epochs `start` + 1 and on; yield each epoch's number and metrics."""
+    def epochs(
+        self, start: int, begin: Callable[[int], None] = lambda epoch: None
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train epochs `start` + 1 and on, each after a call of `begin`; yield each one's number and metrics."""
         total = self.hyperparameters.epochs
         if start >= total:
             return
@@ -61,6 +63,7 @@ class Loop:
             self.strategy.distribute_datasets_from_function(lambda context: self._epoch_batches(context, start, total))
         )
         for epoch in range(start + 1, total + 1):
+            begin(epoch)
             loss, done, told = 0.0, 0, time.monotonic()
             while done < self.steps:
                 count = min(STEPS_PER_CALL, self.steps - done)
@@ -78,19 +81,24 @@ class Loop:
         self._reset()
         return self._values(self._evaluate_steps(self._evaluation, tf.constant(self.eval_steps)))
 
-    def evaluate_constant(self, answer: Sequence[float]) -> dict[str, float]:
-        """What `evaluate` gives where every row is answered with `answer`, in the target's units; only its last unit
-        where the network has one.
+    def evaluate_constant(self, answer: Any) -> dict[str, float]:
+        """What `evaluate` gives where every row is answered with `answer`, the numbers of each output in the target's
+        units; only the last one where the network has one.
         """
         self._reset()
         batch_size = self.hyperparameters.batch_size
-        output = None
+        outputs = None
         for batch in self.reader.batches(False, batch_size if self.eval_steps < FEW_STEPS else LARGE_BATCH):
-            if output is None:
+            if outputs is None:
                 # Once: out of a graph, a network of hundreds of columns is slow.
-                like = self.network(batch[0], training=False)
-                output = tf.cast(self.units.standardise(tf.constant(answer[-like.shape[-1] :], tf.float32)), like.dtype)
-            results = self._evaluate_batch(*batch, tf.repeat(output[tf.newaxis], tf.shape(batch[2])[0], axis=0))
+                made = self.network(batch[0], training=False)
+                last = lambda values, like: tf.constant(values[-like.shape[-1] :], tf.float32)
+                one = {key: last(answer[key], made[key]) for key in answer} if isinstance(answer, dict) else None
+                outputs = self.units.standardise(one or last(answer, made))
+                outputs = tf.nest.map_structure(lambda value, like: tf.cast(value, like.dtype), outputs, made)
+            rows = tf.shape(tf.nest.flatten(batch[1])[0])[0]
+            repeated = tf.nest.map_structure(lambda one, rows=rows: tf.repeat(one[tf.newaxis], rows, axis=0), outputs)
+            results = self._evaluate_batch(*batch, repeated)
         return self._values(results)
 
     def _reset(self) -> None:
@@ -98,7 +106,14 @@ class Loop:
         self._eval_loss.reset_state()
 
     def _values(self, results: dict[str, tf.Tensor]) -> dict[str, float]:
-        return {name: float(value) for name, value in _numbers(self._eval_loss.result(), results).items()}
+        return {name: float(value) for name, value in self._numbers(results).items()}
+
+    def _numbers(self, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What is reported: `val_loss`, then the compiled metrics."""
+        return {
+            f"val_{name}": one
+            for name, one in named({"loss": self._eval_loss.result(), **results}, self.reader).items()
+        }
 
     def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
         batch_size = context.get_per_replica_batch_size(self.hyperparameters.batch_size)
@@ -116,7 +131,7 @@ class Loop:
 
     def _loss(self, features: dict, target: Any, output: Any, weight: tf.Tensor, training: bool) -> tf.Tensor:
         """The batch's loss, with the model's own losses; divided by the number of replicas, where Keras computes it."""
-        target = self.units.standardise(_like(target, output))
+        target = self.units.standardise(like(target, output))
         told = {"training": training} if self._takes_training else {}
         loss = self.network.compute_loss(features, target, output, weight, **told)
         if loss is None or loss.shape.rank:
@@ -149,7 +164,7 @@ class Loop:
         loss = self._loss(features, target, output, weight, training=False)
         # A mean over rows, of which the last batch has fewer.
         self._eval_loss.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(features)[0])[0])
-        results = self.network.compute_metrics(features, _like(target, output), self.units.restore(output), weight)
+        results = self.network.compute_metrics(features, like(target, output), self.units.restore(output), weight)
         # Keras' own loss is ours above, and stands at 0.
         left_out = "loss" if type(self.network).metrics is keras.Model.metrics else None
         return {name: tf.cast(value, tf.float32) for name, value in results.items() if name != left_out}
@@ -159,20 +174,3 @@ class Loop:
         for _ in tf.range(count):
             results = self._evaluate_one(*next(batches))
         return results
-
-
-def _numbers(loss: tf.Tensor, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """What is reported: `val_loss`, then the compiled metrics. Raises UserError for a metric that is not one number."""
-    for name, value in results.items():
-        if value.shape.rank:
-            raise UserError(
-                f"model.py: the metric {name!r} has {tuple(value.shape)} values; average them into one number"
-            )
-    return {f"val_{name}": value for name, value in {"loss": loss, **results}.items()}
-
-
-def _like(target: Any, output: Any) -> Any:
-    # A target [batch] against an output [batch, 1], one sigmoid unit, would broadcast to [batch, batch].
-    if tf.is_tensor(target) and tf.is_tensor(output) and target.shape.rank == 1 and output.shape[-1] == 1:
-        return target[:, tf.newaxis]
-    return target

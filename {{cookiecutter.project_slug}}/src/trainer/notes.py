@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainer import rows
-from trainer.columns import Categorical, Classes, Column, DataError, Table
-from trainer.fields import ask
+from trainer.columns import Categorical, Classes, Column, DataError, Table, Target
+from trainer.explaining import ask
 
 EXAMPLES = 3
 
@@ -24,7 +24,8 @@ class Seen:
         self.known: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.first_unknown: dict[str, list[Any]] = {}
-        self.labels: Counter[Any] = Counter()
+        # By the names of targets and their labels.
+        self.labels: Counter[tuple[str, Any]] = Counter()
         # By column: its only value so far; a column that has several is missing.
         self.only: dict[str, Any] = {}
 
@@ -33,7 +34,7 @@ class Seen:
         values = [
             (column, rows.value(self.table, column, text))
             for column, text in zip(columns, texts, strict=True)
-            if column.feature or column is self.table.target
+            if column.feature or isinstance(column, Target)
         ]
         if any(value is None for _, value in values):
             self.without_target += 1
@@ -44,7 +45,7 @@ class Seen:
                 known = value in column.vocabulary
                 self.add_categories(column.name, int(known), int(not known), [value])
             elif isinstance(column, Classes):
-                self.labels[value] += 1
+                self.labels[column.name, value] += 1
             self.add_values(column.name, value, self.rows == 1)
 
     def add_categories(self, name: str, known: int, unknown: int, examples: Iterable[Any]) -> None:
@@ -90,13 +91,15 @@ def find_notes(train: Seen, evaluation: Seen) -> list[str]:
     found, table = train.notes() + evaluation.notes(), train.table
     if not train.whole:
         return found
-    target = table.target
-    if isinstance(target, Classes) and (missing := [label for label in target.labels if not train.labels[label]]):
-        asked = sum(evaluation.labels[label] for label in missing)
-        rest = f", and {asked} eval row{'s have' if asked > 1 else ' has'} such a label" if asked else ""
-        found.append(f"{target.name}: no train row has the label {', '.join(map(repr, missing))}{rest}")
-    elif target.name in train.only and train.rows > 1:
-        found.append(f"{target.name}: every train row has {_shown(train.only[target.name])}")
+    for target in table.targets:
+        names = [(target.name, label) for label in getattr(target, "labels", ())]
+        if missing := [name for name in names if not train.labels[name]]:
+            asked = sum(evaluation.labels[name] for name in missing)
+            rest = f", and {asked} eval row{'s have' if asked > 1 else ' has'} such a label" if asked else ""
+            labels = ", ".join(repr(label) for _, label in missing)
+            found.append(f"{target.name}: no train row has the label {labels}{rest}")
+        elif target.name in train.only and train.rows > 1:
+            found.append(f"{target.name}: every train row has {_shown(train.only[target.name])}")
     for column in table.features:
         if column.name in train.only and train.rows > 1 and train.unknown[column.name] < train.rows:
             found.append(f"{column.name}: every train row has {_shown(train.only[column.name])}: nothing to learn from")

@@ -8,8 +8,7 @@ import keras
 import tensorflow as tf
 
 from trainer.encoding import Predict, Signatures
-from trainer.fields import ask
-from trainer.run import UserError, explaining_model
+from trainer.explaining import UserError, ask, explaining_model
 
 EXAMPLES = 3
 
@@ -56,8 +55,8 @@ class Reader(Protocol):
 class Rows:
     """A `Reader` of which a subclass writes `prepare`, `rows`, `signatures` and `examples`, and what else it likes."""
 
-    # Called with `training`: lists, arrays or tensors, in a tuple or a dict, each with an element for every row. As they
-    # stay in memory, and are shuffled, the names of files stand better here than what is in them.
+    # Called with `training`: lists, arrays or tensors, in a tuple or a dict, each with an element for every row. They
+    # stay in memory, and are shuffled: of large files let it list the names.
     rows: Callable[[bool], Any]
 
     def row(self, *parts: Any) -> tuple:
@@ -100,6 +99,6 @@ def prepare(reader: Reader, train: str, evaluation: str) -> None:
 def refuse(what: str, *about: Any) -> None:
     """Raise UserError for what `onstage` finds wrong with a reader."""
     with explaining_model("DATA must have the members of `Reader` in src/trainer/reader.py"):
-        problem = ask("reader", what, *about, otherwise=None)
+        problem = ask(f"reader_{what}", *about)
     if problem:
         raise UserError(f"model.py: {problem}")

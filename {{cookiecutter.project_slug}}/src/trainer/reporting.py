@@ -1,13 +1,29 @@
 # Owned by the template.
-"""Tells people and services how a training goes: one line an epoch, TensorBoard, Vertex AI's tuning."""
+"""Tells everybody how a training goes: people by a line an epoch, TensorBoard, Vertex AI's tuning, Keras' callbacks."""
 
+import inspect
 import json
 import time
+import weakref
 from collections import deque
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
+import keras
 import tensorflow as tf
 
+from trainer.explaining import UserError, ask, explaining_model
+from trainer.networks import call
 from trainer.run import Objective, Run
+
+# Objects that remember a training.
+_used: weakref.WeakSet = weakref.WeakSet()
+
+
+def number(value: float, digits: int = 6) -> str:
+    """A number as people read it: with so many digits, and no power of ten for one that is merely large."""
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e16 else f"{value:.{digits}g}"
 
 
 class Reporter:
@@ -21,7 +37,7 @@ class Reporter:
 
     def report(self, epoch: int, metrics: dict[str, float]) -> None:
         """Report one epoch. The printed line is what SageMaker's metric definitions read with a regex."""
-        print(f"epoch={epoch} " + " ".join(f"{name}={value:.6g}" for name, value in metrics.items()), flush=True)
+        print(f"epoch={epoch} " + " ".join(f"{name}={number(value)}" for name, value in metrics.items()), flush=True)
         # tf.summary.scalar needs the tensorboard package, which the training images do not hold.
         scalar = tf.compat.v1.SummaryMetadata(
             plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
@@ -46,3 +62,68 @@ class Reporter:
         tf.io.gfile.makedirs(self._run.metric_file.rpartition("/")[0] or ".")
         with tf.io.gfile.GFile(self._run.metric_file, "w") as file:
             file.write("".join(json.dumps(line, sort_keys=True) + "\n" for line in self._trials))
+
+
+def refuse_used(objects: Sequence[Any], kind: str) -> None:
+    """Raise UserError for a callback, or a metric, that another training has used: it remembers that one."""
+    for one in dict.fromkeys(objects):
+        if one in _used:
+            name = getattr(one, "name", type(one).__name__)
+            raise UserError(
+                f"model.py: the {kind} {name!r} was used by another training and remembers it; make a new one each "
+                f"time, in {'build_model' if kind == 'metric' else 'a function callbacks()'}"
+            )
+        _used.add(one)
+
+
+class Callbacks:
+    """What `callbacks` of model.py lists, if it is there: a list, or a function that returns one and may ask for
+    `hyperparameters` and `log_dir`, a folder of the job's that is kept.
+    """
+
+    def __init__(self, model: ModuleType, run: Run, network: keras.Model, names: Sequence[str], steps: int) -> None:
+        """`names`: of the metrics; `steps`: of an epoch. Raises UserError for a callback that would not work here."""
+        listed = getattr(model, "callbacks", [])
+        if callable(listed) and not inspect.isclass(listed):
+            with explaining_model("callbacks may ask for hyperparameters and log_dir, and returns a list"):
+                listed = call(listed, hyperparameters=run.hyperparameters, log_dir=run.log_dir)
+        if not isinstance(listed, (list, tuple)) or not all(
+            isinstance(one, keras.callbacks.Callback) for one in listed
+        ):
+            raise UserError(
+                f"model.py: callbacks must list objects such as keras.callbacks.CSVLogger(...), not {listed}"
+            )
+        if found := ask("callbacks", listed, list(names), [run.log_dir, run.checkpoint_dir]):
+            raise UserError(f"model.py: {found}")
+        refuse_used(listed, "callback")
+        epochs = run.hyperparameters.epochs
+        self._network = network
+        self._list = keras.callbacks.CallbackList(list(listed), model=network, epochs=epochs, steps=steps, verbose=0)
+        self.are_there = bool(listed)
+
+    def begin(self, history: Sequence[dict[str, float]]) -> bool:
+        """A training begins, or goes on: of the epochs before, the callbacks are shown what was recorded. Whether one
+        of them ends it.
+        """
+        self._network.stop_training = False
+        with explaining_model():
+            self._list.on_train_begin()
+            for epoch, metrics in enumerate(history, start=1):
+                self.begin_epoch(epoch)
+                self.end_epoch(epoch, metrics)
+        return bool(self._network.stop_training)
+
+    def begin_epoch(self, epoch: int) -> None:
+        with explaining_model():
+            self._list.on_epoch_begin(epoch - 1)
+
+    def end_epoch(self, epoch: int, metrics: dict[str, float]) -> bool:
+        """Whether a callback ends the training."""
+        with explaining_model():
+            # Some write into what they are shown.
+            self._list.on_epoch_end(epoch - 1, dict(metrics))
+        return bool(self._network.stop_training)
+
+    def end(self, metrics: dict[str, float]) -> None:
+        with explaining_model():
+            self._list.on_train_end(dict(metrics))

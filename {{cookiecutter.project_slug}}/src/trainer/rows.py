@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from trainer import fields
+from trainer import explaining
 from trainer.columns import Column, DataError, Table, Target
 
 # Fields are as long as they like.
@@ -51,7 +51,7 @@ def start(table: Table, file: str, lines: Iterable[str]) -> list[Column]:
     rest = iter(lines)
     if (first := next(rest, None)) is None:
         raise DataError(f"{file} is empty")
-    if problem := fields.ask("not_a_text", first):
+    if problem := explaining.ask("not_a_text", first):
         raise DataError(f"{file} {problem}")
     if table.header:
         _check_header(table, f"{file}, row 1", first)
@@ -137,7 +137,7 @@ def _columns(table: Table, first: str) -> list[Column]:
 def _problem(table: Table, column: Column, text: str) -> str | None:
     if column.dtype is None:
         return None
-    if problem := fields.not_utf8(text):
+    if problem := explaining.not_utf8(text):
         return problem
     if text in ("", table.missing_text):
         if column.default is not None or getattr(column, "drop_missing", False):
@@ -156,11 +156,11 @@ def _why_so_many(table: Table, line: str, count: int) -> str:
 
 def _check_header(table: Table, place: str, line: str) -> None:
     """Raise DataError unless `line` names the table's columns, in any order."""
-    if problem := fields.not_utf8(line):
+    if problem := explaining.not_utf8(line):
         raise DataError(f"{place}: {problem}")
     known, names = [column.name for column in table.columns], split(table, line.removeprefix("\ufeff"))
     if is_blank(table, line):
         raise DataError(f"{place}: an empty line where the header should be; delete it")
     if sorted(names) != sorted(known):
         plain = f"the header is {names}, and model.py has {known}"
-        raise DataError(f"{place}: {fields.ask('header', names, known, table.delimiter, otherwise=plain)}")
+        raise DataError(f"{place}: {explaining.ask('header', names, known, table.delimiter, otherwise=plain)}")

@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trainer.explaining import explain
+from trainer.explaining import UserError, explaining_model
 
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
@@ -30,10 +30,6 @@ PLATFORM_FLAGS = {
     "job_dir": "the folder for model, checkpoints and logs when the platform's environment does not say it",
     "_tuning_objective_metric": argparse.SUPPRESS,
 }
-
-
-class UserError(Exception):
-    """A mistake that its author can mend: shown as one message, without a traceback."""
 
 
 # What is wrong with model.py, while it is loaded.
@@ -107,7 +103,7 @@ def tunable(
 ) -> Any:
     """A field of `Hyperparameters` with its search space: `low` to `high` on a "linear" or "log" scale, or `values`.
 
-    The range guides tuning only; `values` are the only ones that a flag accepts.
+    That bounds the search, not a flag.
     """
     if (values is None) == (low is None or high is None) or scale not in ("linear", "log"):
         mistaken("model.py: tunable() needs low and high (scale 'linear' or 'log'), or values")
@@ -197,31 +193,6 @@ def load_model() -> types.ModuleType:
     return model
 
 
-@contextlib.contextmanager
-def explaining_model(hint: str = "", *, others: bool = True) -> Iterator[None]:
-    """Turn an exception of the researcher's code into a UserError with its line there; `hint` says what is expected.
-
-    `others`: also one that no line of hers has raised. A script that ends itself in there has failed, too.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        failure = explain(error)
-        if isinstance(error, SystemExit):
-            if failure.place is None:
-                raise
-            raise UserError(
-                f"{failure.place} ended the program, before the training was done: {failure.code}"
-            ) from error
-        if failure.place is None and not others:
-            raise
-        about_inputs = "inputs" in failure.code + failure.reason or "Model(" in failure.code
-        fits = failure.place is None or (about_inputs and not failure.call)
-        raise UserError(f"{failure}. {hint}" if hint and fits else str(failure)) from error
-
-
 def export_again(place: str) -> str:
     """How the checkpoints of a cloud's job, which are at `place`, are exported again, for people."""
     command = "python train.py --job-dir FOLDER, with the job's hyperparameters,"
@@ -275,7 +246,6 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
     convert, wanted = _KINDS.get(required, (None, ""))
     if convert is None:
         raise UserError(f"model.py: {item.name} must be a bool, int, float or str, or one of them `| None`, not {kind}")
-    values = item.metadata.get("search", {}).get("values")
 
     def converted(text: str) -> Any:
         # SageMaker's toolkit sends None as an empty string, its SDK's drivers as null.
@@ -287,8 +257,6 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
             value = convert(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
-        if values is not None and value not in values:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {values}")
         return value
 
     return converted

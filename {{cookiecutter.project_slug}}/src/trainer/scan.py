@@ -2,13 +2,14 @@
 """The first pass over all rows: counts them, learns what numbers are normalised by, and sees what is odd."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.columns import Classes, Table
+from trainer.columns import Classes, Table, Target
 from trainer.encoding import FLOAT_LIMIT, Encoder, together
 from trainer.notes import EXAMPLES, Seen
 from trainer.store import Store
@@ -30,9 +31,9 @@ class FirstPass:
     seen: Seen
     # Whether some fields have line ends in them.
     joined: bool = False
-    # Mean and deviation of each number, [n, 2], and of a target that is one.
+    # Mean and deviation of each number, [n, 2], and, by name, of targets that are one.
     normal: Any = None
-    target: tuple[float, float] = (0.0, 1.0)
+    moments: dict[str, list[float]] = field(default_factory=dict)
     # The most frequent words of each text column.
     words: list[list[str]] = field(default_factory=list)
     # The names of the columns with a whole number that a list of float32 cannot carry.
@@ -44,11 +45,11 @@ class FirstPass:
     def as_json(self) -> dict:
         """All of it, for another time."""
         kept = {name: getattr(self.seen, name) for name in _KEPT}
-        labels = list(self.seen.labels.values())
+        labels = [[*name, count] for name, count in self.seen.labels.items()]
         others = {"large": sorted(self.large), "normal": self.normal.tolist(), "labels": labels}
         return (
             others
-            | {name: getattr(self, name) for name in ("joined", "has_blank", "total", "target", "words")}
+            | {name: getattr(self, name) for name in ("joined", "has_blank", "total", "moments", "words")}
             | {"seen": kept}
         )
 
@@ -56,10 +57,9 @@ class FirstPass:
         """Become what `as_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         self.large, self.normal = set(found["large"]), np.float32(found["normal"]).reshape(-1, 2)
         self.joined, self.has_blank, self.total = found["joined"], found["has_blank"], found["total"]
-        self.target, self.words = (float(found["target"][0]), float(found["target"][1])), list(found["words"])
-        target = self.seen.table.target
-        if isinstance(target, Classes):
-            self.seen.labels.update(dict(zip(target.labels, found["labels"], strict=True)))
+        self.words = list(found["words"])
+        self.moments = {name: [float(one) for one in pair] for name, pair in found["moments"].items()}
+        self.seen.labels.update({(name, label): int(count) for name, label, count in found["labels"]})
         for name in _KEPT:
             setattr(self.seen, name, type(getattr(self.seen, name))(found["seen"][name]))
 
@@ -67,11 +67,11 @@ class FirstPass:
 class Scan:
     """What a first pass looks at, and how rows are packed.
 
-    A row is kept as int32: the bits of its numbers, of the weight and of a target that is a number; then the indices.
+    A row is kept as int32: the bits of its numbers and of the weight; the targets; then the indices.
     """
 
     def __init__(self, table: Table, encoder: Encoder) -> None:
-        self._table, self._encoder = table, encoder
+        self._targets, self._encoder = table.targets, encoder
         # No field of a file is this text.
         missing = ["\0" if column.default is None else str(column.default) for column in encoder.categorical]
         self._missing = tf.constant(missing, tf.string)
@@ -80,33 +80,28 @@ class Scan:
     def width(self) -> int:
         """Of a packed row."""
         places = len(self._encoder.indexed) + sum(column.length for column in self._encoder.worded)
-        return self._encoder.width + 2 + places
+        return self._encoder.width + 1 + len(self._targets) + places
 
-    def pack(self, raw: dict, target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        """Decoded rows as int32 [rows, width]."""
+    def pack(self, raw: dict, targets: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """Decoded rows as int32 [rows, width]; `targets` are packed already."""
         size = tf.shape(weight)[0]
         indices = tf.cast(self._encoder.indices(raw, size), tf.int32)
-        target = tf.bitcast(target, tf.int32) if target.dtype == tf.float32 else tf.cast(target, tf.int32)
         floats = self._encoder.floats(together(raw, self._encoder.numbers, size), raw)
         floats = tf.concat([floats, weight[:, tf.newaxis]], axis=1)
-        return tf.concat([tf.bitcast(floats, tf.int32), target[:, tf.newaxis], indices], axis=1)
+        return tf.concat([tf.bitcast(floats, tf.int32), targets, indices], axis=1)
 
     def unpack(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Numbers [rows, n], weight [rows], target (indices [rows] or numbers [rows, 1]) and indices [rows, m]."""
+        """Numbers [rows, n], weight [rows], targets, still packed, and indices [rows, m]."""
         count = self._encoder.width
-        floats = tf.bitcast(rows[:, : count + 1], tf.float32)
-        target = rows[:, count + 1]
-        if isinstance(self._table.target, Classes):
-            target = tf.cast(target, tf.int64)
-        else:
-            target = tf.bitcast(target, tf.float32)[:, tf.newaxis]
-        return floats[:, :count], floats[:, count], target, rows[:, count + 2 :]
+        floats, end = tf.bitcast(rows[:, : count + 1], tf.float32), count + 1 + len(self._targets)
+        return floats[:, :count], floats[:, count], rows[:, count + 1 : end], rows[:, end:]
 
     def run(self, looks: tf.data.Dataset, found: FirstPass, store: Store) -> None:
         """Complete `found` by what `look` saw in all blocks, and put their rows into `store`. Raises BadRowError."""
-        is_number, count = not isinstance(self._table.target, Classes), self._encoder.width
-        # Beside the numbers stand the weight and the target.
-        learned = [*range(count), *[count + 1] * is_number]
+        count = self._encoder.width
+        # Beside the numbers stand the weight and the targets.
+        values = {count + 1 + n: t.name for n, t in enumerate(self._targets) if not isinstance(t, Classes)}
+        learned = [*range(count), *values]
         seen, moments, told = found.seen, _Moments(len(learned)), time.monotonic()
         large, same, first, counts, unknown = False, None, None, 0, {}
         words = WordCounts([column.words for column in self._encoder.worded])
@@ -120,8 +115,8 @@ class Scan:
             self.check(look)
             store.add(packed)
             seen.rows += len(packed)
-            moments.add(packed[:, : count + 2].view(np.float32)[:, learned])
-            self._add_target(seen, packed, seen.rows == len(packed))
+            moments.add(packed.view(np.float32)[:, learned])
+            self._add_targets(seen, packed, seen.rows == len(packed))
             large = large | look["large"]
             first = look["first"] if same is None else first
             same = look["same"] if same is None else same & look["same"] & (first == look["first"])
@@ -135,7 +130,7 @@ class Scan:
                 print(f"{seen.channel}: {seen.rows} rows read for the first time", flush=True)
         normal = moments.normal()
         found.normal, found.words = normal[:count], words.most_frequent()
-        found.target = tuple(normal[count].tolist()) if is_number else found.target
+        found.moments = dict(zip(values.values(), normal[count:].tolist(), strict=True))
         if not seen.rows:
             return
         found.large = {column.name for column, is_large in zip(self._encoder.integers, large, strict=True) if is_large}
@@ -151,9 +146,9 @@ class Scan:
             words = [int(word) if column.dtype == "int64" else word for word in unknown.get(number, {})]
             seen.add_categories(column.name, *counts[:, number].tolist(), words)
 
-    def look(self, lines: tf.Tensor, rows: tf.Tensor, raw: dict, target: tf.Tensor, weight: tf.Tensor) -> dict:
+    def look(self, lines: tf.Tensor, rows: tf.Tensor, raw: dict, targets: tf.Tensor, weight: tf.Tensor) -> dict:
         """What `run` needs of a block: `lines`, `rows`, those that are not blank, and what is decoded of them."""
-        size, packed = tf.shape(weight)[0], self.pack(raw, target, weight)
+        size, packed = tf.shape(weight)[0], self.pack(raw, targets, weight)
         words, names = (part(raw, size) for part in (self._encoder.words, self._encoder.named_words))
         known, given = self.unpack(packed)[3][:, : len(self._encoder.categorical)] != 0, words != self._missing
         unknown = ~known & given
@@ -182,20 +177,25 @@ class Scan:
         packed, is_utf8 = look["packed"], look["is_utf8"]
         count = self._encoder.width
         floats = packed[:, : count + 1].view(np.float32)
-        is_number = not isinstance(self._table.target, Classes)
-        target = packed[:, count + 1].view(np.float32) if is_number else packed[:, count + 1]
-        wrong = (target < 0).any() if not is_number else not np.isfinite(target).all()
+        wrong = any(
+            (column < 0).any() if isinstance(target, Classes) else not np.isfinite(column.view(np.float32)).all()
+            for target, column in self._columns_of(packed)
+        )
         if wrong or not is_utf8 or not np.isfinite(floats).all() or (floats[:, count] < 0).any():
             raise BadRowError("a number is not finite, out of range, or a negative weight; or a text is not UTF-8")
 
-    def _add_target(self, seen: Seen, packed: np.ndarray, first: bool) -> None:
-        column, target = packed[:, self._encoder.width + 1], self._table.target
-        if isinstance(target, Classes):
-            counts = np.bincount(column, minlength=len(target.labels)).tolist()
-            seen.labels.update(dict(zip(target.labels, counts, strict=True)))
-        else:
-            values = column.view(np.float32)
-            seen.add_values(target.name, float(values.min()), first, values.min() == values.max())
+    def _columns_of(self, packed: np.ndarray) -> Iterator[tuple[Target, np.ndarray]]:
+        for number, target in enumerate(self._targets, start=self._encoder.width + 1):
+            yield target, np.ascontiguousarray(packed[:, number])
+
+    def _add_targets(self, seen: Seen, packed: np.ndarray, first: bool) -> None:
+        for target, column in self._columns_of(packed):
+            if isinstance(target, Classes):
+                for label, count in zip(target.labels, np.bincount(column, minlength=len(target.labels)), strict=True):
+                    seen.labels[target.name, label] += int(count)
+            else:
+                values = column.view(np.float32)
+                seen.add_values(target.name, float(values.min()), first, values.min() == values.max())
 
 
 class _Moments:

@@ -15,13 +15,13 @@ from trainer import model
 from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
 from trainer.data import CsvReader
-from trainer.encoding import Units
+from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop
-from trainer.networks import build, find_not_finite
+from trainer.networks import build
 from trainer.reader import Reader, prepare
-from trainer.reporting import Reporter
-from trainer.run import Run, UserError, explaining_model
+from trainer.reporting import Callbacks, Reporter, refuse_used
+from trainer.run import Run
 
 
 @dataclass(frozen=True)
@@ -59,37 +59,30 @@ def _train(run: Run) -> Result:
     reader: Reader = CsvReader(model.DATA, run.rows_dir) if isinstance(model.DATA, Table) else model.DATA
     prepare(reader, run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
-    if isinstance(reader, CsvReader) and reader.units != Units():
-        said = f"less {reader.units.mean:.6g}, divided by {reader.units.deviation:.6g}"
-        print(
-            f"loss, val_loss: of {model.DATA.target.name} {said}; metrics and answers are in its own units", flush=True
-        )
+    if isinstance(reader, CsvReader) and (said := reader.units.said(model.DATA)):
+        print(f"loss, val_loss: of {', '.join(said)}; metrics and answers are in its own units", flush=True)
 
     with strategy.scope():
         network, jit = build(model, hyperparameters, reader)
         loop = Loop(network, reader, strategy, hyperparameters, jit=jit)
+    refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
     _check_objective(loop.metric_names)
-
+    callbacks = Callbacks(model, run, network, loop.metric_names, loop.steps)
     checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
     reporter = Reporter(run, model.OBJECTIVE)
-    metrics: dict[str, float] = {}
-    for epoch, metrics in _checked(loop.epochs(start=checkpoints.restore()), reader):
-        if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
-            with strategy.scope():
-                raise UserError(_why_not_finite(epoch, metrics, loop))
-        reporter.report(epoch, metrics)
-        checkpoints.save(epoch, last=epoch == hyperparameters.epochs)
-    if not metrics:
-        # As after a job that was stopped between its last epoch and its export.
-        print(f"nothing left to train: the checkpoint has seen {hyperparameters.epochs} epochs or more", flush=True)
-    averaged = getattr(getattr(network.optimizer, "inner_optimizer", network.optimizer), "use_ema", False)
-    if averaged:
-        # As at the end of fit, and after the last checkpoint, from which a training goes on.
-        network.optimizer.finalize_variable_values(network.trainable_variables)
+    has_trained = _epochs(loop, checkpoints, callbacks, reporter)
+    metrics, last = checkpoints.history[-1], len(checkpoints.history)
+    weights = checkpoints.finish()
+    if weights == "best":
+        last = checkpoints.best(model.OBJECTIVE)
+        metrics = checkpoints.history[last - 1]
+        print(f"epoch {last} was the best, and its weights are exported; of them:", flush=True)
+    elif weights == "averages":
         print("use_ema: the averages of the weights are exported; of them:", flush=True)
-    if averaged or not metrics:
         metrics = {**metrics, **loop.evaluate()}
-        reporter.report(hyperparameters.epochs, metrics)
+    if weights != "last" or not has_trained:
+        reporter.report(last, metrics)
+    callbacks.end(metrics)
 
     answer, constant = "", {}
     if isinstance(reader, CsvReader):
@@ -103,6 +96,33 @@ def _train(run: Run) -> Result:
     if look := os.environ.get("ONSTAGE_LOOK"):
         runpy.run_path(look)["look"](hyperparameters, reader)
     return Result(metrics, constant, answer, run.export_dir, request, response)
+
+
+def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
+    """Train until all epochs are done, the patience is at its end, or a callback ends it; whether there was one."""
+    start, objective, total = checkpoints.restore(), model.OBJECTIVE, loop.hyperparameters.epochs
+    is_over = callbacks.begin(checkpoints.history) or checkpoints.is_over(objective)
+    if start and callbacks.are_there:
+        # What they changed when they were shown the epochs before.
+        checkpoints.restore(again=True)
+    for epoch, metrics in () if is_over else _checked(loop.epochs(start, callbacks.begin_epoch), loop.reader):
+        if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
+            with loop.strategy.scope():
+                raise UserError(_why_not_finite(epoch, metrics, loop))
+        reporter.report(epoch, metrics)
+        is_over = checkpoints.add(metrics, objective)
+        is_over |= callbacks.end_epoch(epoch, metrics)
+        checkpoints.save(epoch, last=is_over or epoch == total)
+        if is_over:
+            no_better = f"no epoch since {checkpoints.best(objective)} was better in {objective.metric}"
+            why = no_better if checkpoints.is_over(objective) else "a callback has stopped it"
+            print(f"ended after epoch {epoch} of {total}: {why}", flush=True)
+            break
+    else:
+        if start >= total or is_over:
+            # As after a job that was stopped between its last epoch and its export.
+            print(f"nothing left to train: the checkpoint has seen {start} epochs, of {total}", flush=True)
+    return len(checkpoints.history) > start
 
 
 def _checked(epochs: Iterator[tuple[int, dict[str, float]]], reader: Reader) -> Iterator[tuple[int, dict[str, float]]]:
@@ -119,8 +139,9 @@ def _checked(epochs: Iterator[tuple[int, dict[str, float]]], reader: Reader) -> 
 
 
 def _check(hyperparameters: Any) -> None:
-    for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-        value = getattr(hyperparameters, name, f"missing: add {name}: int = {least} to Hyperparameters")
+    for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 0)):
+        missing = 0 if name == "patience" else f"missing: add {name}: int = {least} to Hyperparameters"
+        value = getattr(hyperparameters, name, missing)
         if not isinstance(value, int) or value < least:
             raise UserError(f"the hyperparameter {name} must be a whole number, {least} or more, not {value}")
 
@@ -152,7 +173,7 @@ def _why_not_finite(epoch: int, metrics: dict[str, float], loop: Loop) -> str:
     in_training = not math.isfinite(metrics["loss"])
     # After such a step the weights say nothing any more: a new network does.
     looked_at = build(model, hyperparameters, reader)[0] if in_training else loop.network
-    if found := find_not_finite(looked_at, reader, in_training, hyperparameters.batch_size):
+    if found := ask("not_finite", looked_at, reader, in_training, hyperparameters.batch_size):
         untrained = ", before any step of training: other steps do not help" if in_training else ""
         return f"{found}{untrained}. No model was written."
     name = "loss" if in_training else "val_loss"

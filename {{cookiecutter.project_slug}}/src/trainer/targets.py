@@ -1,0 +1,188 @@
+# Owned by the template.
+"""Targets: from the texts of a file to what losses and metrics see, and from a network's output to an answer.
+
+With several targets, targets, outputs and weights are dicts by the targets' keys, and answers have their key in front.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.columns import Classes, Table, Target
+from trainer.run import UserError
+
+Tensors = dict[str, tf.Tensor]
+# Wide enough for half precision.
+SUM_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Units:
+    """A target's own units, in which answers and metrics are, and the standardised ones of a network and its loss."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+    # Of several targets, by their keys.
+    parts: Mapping[str, "Units"] = field(default_factory=dict)
+
+    def standardise(self, values: Any) -> Any:
+        """A target, or answers, as the network has them."""
+        if self.parts:
+            return {key: self.parts[key].standardise(value) for key, value in values.items()}
+        return values if self == Units() else (values - self.mean) / self.deviation
+
+    def restore(self, output: Any) -> Any:
+        """What the network has, in the target's own units."""
+        if self.parts:
+            return {key: self.parts[key].restore(value) for key, value in output.items()}
+        return output if self == Units() else tf.cast(output, tf.float32) * self.deviation + self.mean
+
+    def said(self, table: Table) -> list[str]:
+        """What is to be known of the loss, in words."""
+        units = {target.name: self.parts.get(target.key, self) for target in table.targets}
+        each = {name: one for name, one in units.items() if one != Units()}
+        return [f"{name} less {one.mean:.6g}, divided by {one.deviation:.6g}" for name, one in each.items()]
+
+
+def like(target: Any, output: Any) -> Any:
+    """`target` in the shape of `output`: [batch] against [batch, 1] would broadcast to [batch, batch]."""
+    if isinstance(target, dict) and isinstance(output, dict):
+        return {key: like(value, output[key]) if key in output else value for key, value in target.items()}
+    if tf.is_tensor(target) and tf.is_tensor(output) and target.shape.rank == 1 and output.shape[-1] == 1:
+        return target[:, tf.newaxis]
+    return target
+
+
+def named(results: Tensors, reader: Any) -> Tensors:
+    """Metrics as they are reported: the values of one that has several one by one, each called by its label where they
+    are as many as the labels of its target, else by its number. Raises UserError for one that is no list of numbers.
+    """
+    found, columns = {}, getattr(getattr(reader, "table", None), "targets", [])
+    for name, value in results.items():
+        if not value.shape.rank or value.shape == [1]:
+            found[name] = tf.reshape(value, [])
+            continue
+        if value.shape.rank > 1:
+            raise UserError(
+                f"model.py: the metric {name!r} has the shape {tuple(value.shape)}, and must be a number or a list"
+            )
+        parts = [str(number) for number in range(len(value))]
+        for column in columns:
+            labels = [re.sub(r"[^A-Za-z0-9]+", "_", str(label)) for label in getattr(column, "labels", ())]
+            is_of = len(columns) == 1 or name.startswith(f"{column.key}_")
+            if is_of and len(set(labels)) == len(labels) == len(parts):
+                parts = labels
+        found |= {f"{name}_{part}": value[number] for number, part in enumerate(parts)}
+    return found
+
+
+class Targets:
+    """The targets of a table: packed, int32 [batch, targets], the numbers of labels, or the bits of numbers."""
+
+    def __init__(self, table: Table) -> None:
+        self.columns = table.targets
+        self.units = Units()
+        self._weigh = any(getattr(column, "weights", None) for column in self.columns)
+
+    def learn(self, moments: Mapping[str, Sequence[float]]) -> None:
+        """Take mean and deviation of the targets that are numbers, by name."""
+        parts = {
+            column.key: Units(*moments[column.name]) if getattr(column, "standardise", False) else Units()
+            for column in self.columns
+        }
+        if len(parts) == 1:
+            self.units = next(iter(parts.values()))
+        else:
+            self.units = Units(parts=parts) if any(one != Units() for one in parts.values()) else Units()
+
+    def seen(self, packed: tf.Tensor) -> Any:
+        """What losses and metrics see: label numbers [batch], one-hot labels [batch, labels] or numbers [batch, 1]."""
+        found = {}
+        for column, values in zip(self.columns, tf.unstack(packed, len(self.columns), axis=1), strict=True):
+            if not isinstance(column, Classes):
+                found[column.key] = tf.bitcast(values, tf.float32)[:, tf.newaxis]
+            else:
+                found[column.key] = (
+                    tf.one_hot(values, len(column.labels)) if column.one_hot else tf.cast(values, tf.int64)
+                )
+        return self._together(found)
+
+    def weighed(self, packed: tf.Tensor, weight: tf.Tensor) -> Any:
+        """The weight of rows [batch] in training, each output's times those of its labels."""
+        if not self._weigh:
+            return weight
+        found = {}
+        for column, values in zip(self.columns, tf.unstack(packed, len(self.columns), axis=1), strict=True):
+            known = getattr(column, "weights", {})
+            of_labels = [float(known.get(label, 1)) for label in getattr(column, "labels", ())] if known else []
+            found[column.key] = weight * tf.gather(tf.constant(of_labels), values) if known else weight
+        return self._together(found)
+
+    def check_output(self, output: Any) -> str | None:
+        """What is wrong with a model that answers a batch of data with `output`, in words; None where nothing is."""
+        keys = [column.key for column in self.columns]
+        if len(keys) > 1 and (not isinstance(output, dict) or set(output) != set(keys)):
+            given = sorted(output) if isinstance(output, dict) else type(output).__name__
+            return f"the table has the targets {keys}: end in a dict with one output for each, not {given}"
+        each = {column.key: output[column.key] for column in self.columns} if len(keys) > 1 else {keys[0]: output}
+        found = (_wrong_output(column, each[column.key]) for column in self.columns)
+        return next(filter(None, found), None)
+
+    def answer(self, output: Any) -> Tensors:
+        """What an endpoint answers."""
+        output, found = self.units.restore(output), {}
+        for column in self.columns:
+            alone = len(self.columns) == 1
+            one = _answer(column, output if alone else output[column.key])
+            found |= {key if alone else f"{column.key}_{key}": value for key, value in one.items()}
+        return found
+
+    def constant(self, labels: Mapping[Any, int], moments: Mapping[str, Sequence[float]]) -> tuple[str, Any]:
+        """What is best to answer of a row of which nothing is known, in words and as outputs, in the targets' units."""
+        words, found = [], {}
+        for column in self.columns:
+            if isinstance(column, Classes):
+                counts = [labels[column.name, label] for label in column.labels]
+                words.append(f"{column.labels[int(np.argmax(counts))]!r}, the most frequent label,")
+                found[column.key] = [count / sum(counts) for count in counts]
+            else:
+                words.append(f"{moments[column.name][0]:.6g}, the mean of train,")
+                found[column.key] = [moments[column.name][0]]
+        return " and ".join(words), self._together(found)
+
+    def _together(self, found: dict[str, Any]) -> Any:
+        return found if len(found) > 1 else next(iter(found.values()))
+
+
+def _wrong_output(column: Target, output: Any) -> str | None:
+    if not tf.is_tensor(output):
+        return f"the model's output for {column.name!r} must be one tensor, not a {type(output).__name__}"
+    units = len(column.labels) if isinstance(column, Classes) else 1
+    meaning = f"one probability for each label of {column.name!r}" if units > 1 else f"the value of {column.name!r}"
+    one_unit = units == 2 and output.shape[1:] == [1] and not column.one_hot
+    if output.shape[1:] != [units] and not one_unit:
+        return f"the model's output has the shape {('batch', *output.shape[1:])}, not (batch, {units}): {meaning}"
+    total = tf.reduce_sum(_probabilities(output), axis=1)
+    if units > 1 and not (tf.reduce_all(output >= 0) and tf.reduce_all(tf.abs(total - 1) < SUM_TOLERANCE)):
+        return "the model's output is no probability; end in softmax, or in sigmoid where there is one unit"
+    return None
+
+
+def _probabilities(output: tf.Tensor) -> tf.Tensor:
+    # One sigmoid unit says how likely the second of two labels is.
+    return tf.concat([1 - output, output], axis=1) if output.shape[-1] == 1 else output
+
+
+def _answer(column: Target, output: tf.Tensor) -> Tensors:
+    output = tf.debugging.assert_all_finite(output, "the prediction is not finite")
+    if not isinstance(column, Classes):
+        return {"value": tf.squeeze(output, axis=1)}
+    output = _probabilities(output)
+    best = tf.argmax(output, axis=1)
+    # A gather needs neither a lookup table nor an asset file in the export.
+    labels = tf.constant(list(column.labels), column.dtype)
+    return {"class_id": best, "class_label": tf.gather(labels, best), "probabilities": output}
