@@ -145,9 +145,14 @@ def _is_inside(place: str, folders: Sequence[str]) -> bool:
     )
 
 
+def _targets(reader: Any) -> list[Any]:
+    found: list[Any] = getattr(getattr(reader, "table", None), "targets", [])
+    return found
+
+
 def losses(network: Any, reader: Any) -> str:
     """What is wrong with the losses of a table's outputs, in words; "" where nothing is."""
-    targets = reader.table.targets if hasattr(reader, "table") else []
+    targets = _targets(reader)
     by_key = network.loss if isinstance(network.loss, dict) else {}
     for target in targets if len(targets) > 1 else []:
         if by_key and target.key not in by_key:
@@ -182,7 +187,7 @@ def _without_negatives(loss: Any, end: Any) -> str | None:
 
 def far(output: Any, reader: Any) -> str:
     """Whether a new network answers far from where a standardised target is, in words."""
-    for target in reader.table.targets if hasattr(reader, "table") else []:
+    for target in _targets(reader):
         values = output[target.key] if isinstance(output, dict) else output
         mean = float(values.numpy().mean()) if getattr(target, "standardise", False) else 0
         if mean > _FAR:

@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> None:
         folder = folder / "model" / "1"
     request = read_request(argv[0] if argv else str(folder.parent.parent / "request.json"))
     with quiet_import():
-        from trainer.predictor import Predictor
+        from trainer.export import Predictor
     show(request, Predictor(str(folder)).predict(request))
 
 

@@ -108,7 +108,7 @@ def test_the_rest_of_packed_files_is_looked_at_too(name: str, page: ModelPage) -
         assert look.looked < 20_000
     row_checks.look_at_rest(looks)
     assert [(look.looked, look.seen.rows, look.problems) for look in looks] == [(None, 20_001, [])] * 2
-    assert looks[0].seen.labels["c"] == 1
+    assert looks[0].seen.labels["kind", "c"] == 1
 
 
 def checked(page: ModelPage, most: int) -> tuple[list[Finding] | str, dict[str, Sample]]:

@@ -165,7 +165,7 @@ def project_python(started: Path) -> Path:
 @pytest.fixture
 def ask(project: Path) -> Callable[..., Any]:
     """One request to the model in a folder, through the project's own predictor."""
-    from trainer.predictor import Predictor
+    from trainer.export import Predictor
 
     def run(folder: Path, *instances: object, signature: str | None = None) -> list:
         request: dict[str, object] = {"instances": list(instances)}

@@ -29,7 +29,7 @@ def described(folder: Path) -> dict[str, tuple[dict, dict]]:
     """Signature to (inputs, outputs), each name to (dtype, shape)."""
     import tensorflow as tf
 
-    from trainer.predictor import Predictor
+    from trainer.export import Predictor
 
     def tensors(infos: Any) -> dict[str, tuple[str, list]]:
         shapes = {name: [size.size for size in info.tensor_shape.dim] for name, info in infos.items()}
@@ -67,7 +67,7 @@ def test_a_model_with_texts_takes_objects(penguins: Path) -> None:
 def test_the_cpp_loader_of_tensorflow_serving_loads_and_answers(project: Path, iris: Path, penguins: Path) -> None:
     import numpy as np
 
-    from trainer.predictor import Predictor
+    from trainer.export import Predictor
 
     signature = Predictor(str(iris)).signatures["serving_default"]
     feed = (signature.inputs["features"].name, np.float32([[5.1, 3.5, 1.4, 0.2]]))
@@ -83,7 +83,7 @@ def test_an_export_that_only_python_can_serve_is_refused(project: Path, tmp_path
     import numpy as np
     import tensorflow as tf
 
-    from trainer.predictor import Predictor
+    from trainer.export import Predictor
     from trainer.run import UserError
 
     class Wrapped(tf.Module):

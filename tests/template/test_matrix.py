@@ -34,8 +34,8 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "fields", "files", "model",
-            "notes", "predictor", "reporting", "rows", "run", "scan", "training",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "files", "model", "targets",
+            "notes", "reader", "reporting", "rows", "run", "scan", "training",
             "explaining", "layers", "loop", "networks", "store", "texts",
         )
     ),
@@ -43,7 +43,7 @@ ALWAYS = {
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 3750
+MOST_FILES, MOST_LINES = 45, 4100
 
 
 def files_of(project: Path) -> set[str]:

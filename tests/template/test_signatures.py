@@ -90,7 +90,7 @@ def test_the_cpp_loader_and_a_process_without_keras_answer_by_these_names(
 ) -> None:
     import numpy as np
 
-    from trainer.predictor import Predictor
+    from trainer.export import Predictor
 
     folder, row = names / "model" / "1", list(range(len(NAMES)))
     signature = Predictor(str(folder)).signatures["serving_default"]

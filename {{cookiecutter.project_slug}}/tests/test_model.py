@@ -7,7 +7,7 @@ from onstage.settings import load
 from train import locate
 from trainer import model
 from trainer.columns import Table
-from trainer.predictor import Predictor
+from trainer.export import Predictor
 from trainer.run import Run, UserError
 from trainer.training import Result, train
 

@@ -11,8 +11,8 @@ from trainer import files, rows
 from trainer.columns import Column, DataError, Table
 from trainer.encoding import Encoder, encoded_as, reserve_names
 from trainer.explaining import ask
+from trainer.export import plain
 from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
-from trainer.predictor import plain
 from trainer.reader import EXAMPLES, Reader  # noqa: F401 - where model.py may look for it
 from trainer.scan import BadRowError, FirstPass, Scan
 from trainer.store import Store, kept_place

@@ -56,7 +56,7 @@ class Rows:
     """A `Reader` of which a subclass writes `prepare`, `rows`, `signatures` and `examples`, and what else it likes."""
 
     # Called with `training`: lists, arrays or tensors, in a tuple or a dict, each with an element for every row. They
-    # stay in memory, and are shuffled: of large files let it list the names.
+    # stay in memory, and are shuffled: the names of files stand better here than what is in them.
     rows: Callable[[bool], Any]
 
     def row(self, *parts: Any) -> tuple:

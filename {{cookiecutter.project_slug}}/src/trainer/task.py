@@ -59,8 +59,8 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     """Train as Vertex AI asks."""
-    # Before TensorFlow is imported: it clears a block of memory for each file that it reads of gs://, be it 1 kB, and
-    # the 64 MB that it would take are 40 ms a file.
+    # Before TensorFlow is imported. It clears a block's memory for each file of gs://, even for one of 1 kB: with its
+    # own 64 MB that takes 40 ms.
     os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "16")
     job = make_run(argv, environment)
     from trainer.training import train
