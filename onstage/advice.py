@@ -7,10 +7,8 @@ which has no onstage. It does not travel. Standard library only; columns are kno
 import codecs
 import math
 import re
-import runpy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 _TRUTH = {"true", "false", "yes", "no", "t", "f", "y", "n"}
@@ -158,13 +156,6 @@ def _can_split(name: object) -> bool:
     except (LookupError, UnicodeError):
         return False
     return plain and (alone or known == "utf-8") and known != "utf-8-sig"
-
-
-def reader(what: str, *about: Any) -> str | None:
-    """What is wrong with data that is no table: the answer of a function of reader_advice.py."""
-    file = Path(__file__).with_name("reader_advice.py")
-    found: str | None = runpy.run_path(str(file))[what](*about)
-    return found
 
 
 def nearest(value: object, known: Iterable[object]) -> object | None:

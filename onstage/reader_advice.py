@@ -1,6 +1,6 @@
 """What is wrong with data that is no table, DATA of model.py: its members, its batches, what its endpoint will answer.
 
-advice.py runs this file in a project's trainer, which has TensorFlow. Each function answers with a sentence about DATA,
+As advice.py it is run by a project's trainer, which has TensorFlow. Each function answers with a sentence about DATA,
 or None; it looks at one batch of each kind, and counts rows for a second. An exception of the researcher's own code
 goes through: the trainer names its line.
 """
@@ -30,7 +30,7 @@ _EXAMPLES = "DATA.examples must return a list of rows, as JSON has them"
 _BYTES = '; bytes are {"b64": base64.b64encode(them).decode()}'
 
 
-def members(reader: Any) -> str | None:
+def reader_members(reader: Any) -> str | None:
     """Whether a reader has the methods of `Reader`, and these take what they will be called with."""
     if isinstance(reader, type):
         return f"DATA must be an object, not the class {reader.__name__}: write {reader.__name__}()"
@@ -53,7 +53,7 @@ def members(reader: Any) -> str | None:
     return None
 
 
-def rows(reader: Any) -> str | None:
+def reader_rows(reader: Any) -> str | None:
     """Whether a reader that is prepared says how many rows it has."""
     for name in ("train_rows", "eval_rows"):
         must = f"DATA.{name} must be a whole number, 1 or more, when prepare is done"
@@ -70,7 +70,7 @@ def rows(reader: Any) -> str | None:
     return None
 
 
-def batches(reader: Any, batch_size: int) -> str | None:
+def reader_batches(reader: Any, batch_size: int) -> str | None:
     """Whether inputs and batches fit each other, training does not end, and evaluation does after `eval_rows`."""
     import keras
 
@@ -83,7 +83,9 @@ def batches(reader: Any, batch_size: int) -> str | None:
     return _passes(reader, inputs, True, batch_size) or _passes(reader, inputs, False, batch_size)
 
 
-def answers(reader: Any, make: Callable[[], Any], tensors: Callable[[Any, list[Any]], Any], output: Any) -> str | None:
+def reader_answers(
+    reader: Any, make: Callable[[], Any], tensors: Callable[[Any, list[Any]], Any], output: Any
+) -> str | None:
     """Whether the signatures that `make` asks for can be exported, and the default one answers the examples.
 
     `tensors` makes the input of a signature of JSON; `output` is what the network, untrained, answers to a batch.

@@ -1,5 +1,6 @@
 """A reader that cannot work is named in one sentence, before the first step; a right one trains and is served."""
 
+import shutil
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Bake, Command
 from tests.onstage.readers import page
 from tests.template.conftest import Train
 
@@ -359,3 +361,16 @@ def test_a_right_reader_trains_and_is_served(train: Train, use: Use, case: str) 
     use(RIGHT[case])
     result = train()
     assert len(result.response["predictions"]) == len(result.request["instances"])
+
+
+def test_train_py_ends_with_the_sentence_alone(bake: Bake, tmp_path: Path, command: Command) -> None:
+    project = Path(shutil.copytree(bake(), tmp_path / "project"))
+    file = project / "src" / "trainer" / "model.py"
+    file.write_text(page().replace(WEIGHT, f"{WEIGHT}[:, None, None]"), encoding="utf-8")
+    done = command(sys.executable, "train.py", cwd=project)
+    said = (
+        "error: model.py: DATA.batches must give (features, target, weight), one weight a row; its shape is (16, 1, 1)"
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"{said} (in training)")
+    assert "Traceback" not in done.stderr
+    assert "epoch=" not in done.stdout

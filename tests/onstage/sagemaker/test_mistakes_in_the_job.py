@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Bake
 from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, Mistake, add, both, change, failed, rehearse, some_long
+from tests.onstage.readers import reader
 
 ENTRY = "src/sagemaker_entry.py"
 
@@ -39,6 +40,10 @@ SEEN_IN_THE_JOB = [
             both(change(MODEL, "from trainer.columns", "from trainer.data import CsvReader\nfrom trainer.columns"),
                  change(MODEL, "\nOBJECTIVE", f"\n\n{UNCALLED}\nOBJECTIVE")),
             ["DATA.batches must return a tf.data.Dataset; it returned a function that nobody called: add ()"]),
+    Mistake("a reader whose examples do not fit its signature", "train",
+            both(reader(), change(MODEL, "[:count].tolist()", "[:count, :2].tolist()")),
+            ["AlgorithmError: model.py: DATA.examples must fit the signature 'serving_default', float32 of the shape",
+             "size has the shape (3, 2)"]),
     Mistake("a script that never ends", "train",
             both(change("settings.toml", "time_limit = 300", "time_limit = 3"),
                  change(ENTRY, "    job = make_run", "    while True:\n        pass\n    job = make_run")),

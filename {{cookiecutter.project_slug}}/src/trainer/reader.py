@@ -99,6 +99,6 @@ def prepare(reader: Reader, train: str, evaluation: str) -> None:
 def refuse(what: str, *about: Any) -> None:
     """Raise UserError for what `onstage` finds wrong with a reader."""
     with explaining_model("DATA must have the members of `Reader` in src/trainer/reader.py"):
-        problem = ask("reader", what, *about, otherwise=None)
+        problem = ask(f"reader_{what}", *about)
     if problem:
         raise UserError(f"model.py: {problem}")

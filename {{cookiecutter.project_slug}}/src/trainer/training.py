@@ -60,7 +60,7 @@ def _train(run: Run) -> Result:
     reader: Reader = CsvReader(model.DATA, run.rows_dir) if isinstance(model.DATA, Table) else model.DATA
     prepare(reader, run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
-    if isinstance(reader, CsvReader) and (said := reader.units.said(model.DATA)):
+    if isinstance(reader, CsvReader) and (said := reader.units.said(reader.table)):
         print(f"loss, val_loss: of {', '.join(said)}; metrics and answers are in its own units", flush=True)
 
     with strategy.scope():
