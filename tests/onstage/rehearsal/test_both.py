@@ -31,7 +31,8 @@ def test_a_seed_of_the_time_is_seen_with_one_platform_alone(bake: Bake, tmp_path
     seeded = "import time\n\n    keras.utils.set_random_seed(time.time_ns() % 2**31)\n    hidden = joined("
     change(MODEL, "    hidden = joined(", f"    {seeded}")(tmp_path / "project")
     mistake = Mistake("", "seed", nothing, [
-        "two trainings with the same seed go different ways; their first epochs end with val_accuracy=",
+        # Of 30 rows, both may classify as many.
+        "two trainings with the same seed go different ways; their first epochs end with ",
         "look for what depends on the time, on a random number without a seed, or on the order of a set",
     ])  # fmt: skip
     report, said = rehearse(mistake, tmp_path / "project", "vertex")
