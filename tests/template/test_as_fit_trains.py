@@ -130,6 +130,9 @@ def test_a_schedule_over_all_steps_is_followed(use: Any, model: Any, project: Pa
     history, made, _ = fitted(model, project / "data", model.Hyperparameters(epochs=6))
     alike(ours, history, ["loss", "val_loss", "val_accuracy"])
     assert float(made.optimizer.learning_rate) == pytest.approx(0, abs=1e-6)
+    # Of more epochs, the schedule is another one.
+    train(epochs=8)
+    assert "build_model's steps are those of 8 epochs now, and were those of 6\n" in capsys.readouterr().out
 
 
 def test_weights_of_labels_are_class_weights(use: Any, model: Any, project: Path, train: Train, capsys: Any) -> None:

@@ -35,6 +35,8 @@ class Checkpoints:
         self._epoch = tf.Variable(0, dtype=tf.int64)
         self._best = [tf.Variable(weight.value) for weight in network.weights] if self._patience else []
         self.history: list[dict[str, float]] = []
+        # For how many epochs the training began, if not for as many as now.
+        self.began_with: int | None = None
         # Not a file beside it: a job may be killed between the two.
         self._kept_history = tf.Variable("[]")
         # Keras leaves the state of its random layers out of the model's own checkpoint.
@@ -125,6 +127,7 @@ class Checkpoints:
                 before = json.loads(note.read())
         except (tf.errors.NotFoundError, ValueError) as error:
             raise UserError(f"{self._note} is missing or broken; {_NEW_FOLDER}") from error
+        self.began_with = before.get("epochs")
         changed = [
             f"{name}={before.get(name)} then, {value} now"
             for name, value in self._hyperparameters.items()

@@ -1,6 +1,7 @@
 # Owned by the template: edit `model.py` instead.
 """The one training story, the same on a laptop, on SageMaker and on Vertex AI."""
 
+import inspect
 import math
 import os
 import runpy
@@ -101,6 +102,11 @@ def _train(run: Run) -> Result:
 def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
     """Train until all epochs are done, the patience is at its end, or a callback ends it; whether there was one."""
     start, objective, total = checkpoints.restore(), model.OBJECTIVE, loop.hyperparameters.epochs
+    if start and checkpoints.began_with != total and "steps" in inspect.signature(model.build_model).parameters:
+        print(
+            f"build_model's steps are those of {total} epochs now, and were those of {checkpoints.began_with}",
+            flush=True,
+        )
     is_over = callbacks.begin(checkpoints.history) or checkpoints.is_over(objective)
     if start and callbacks.are_there:
         # What they changed when they were shown the epochs before.
