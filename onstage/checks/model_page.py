@@ -19,6 +19,7 @@ from typing import Any
 from onstage.checks import loggers
 from onstage.errors import UserError, is_user_error
 from onstage.project import Project
+from onstage.quiet import quiet_import
 from onstage.tables import files as kinds
 
 
@@ -113,7 +114,8 @@ def read_model(project: Project) -> ModelPage:
     try:
         return _read(project, stand_in=True)
     except _NeedsTheLibraryError:
-        return _read(project, stand_in=False)
+        with quiet_import():
+            return _read(project, stand_in=False)
 
 
 def _read(project: Project, *, stand_in: bool) -> ModelPage:

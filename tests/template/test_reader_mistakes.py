@@ -374,3 +374,42 @@ def test_train_py_ends_with_the_sentence_alone(bake: Bake, tmp_path: Path, comma
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"{said} (in training)")
     assert "Traceback" not in done.stderr
     assert "epoch=" not in done.stdout
+
+
+def test_bytes_of_a_request_are_base64(train: Train, use: Use) -> None:
+    from trainer.export import Predictor
+    from trainer.run import UserError
+
+    use(RIGHT["bytes"])
+    result = train()
+    predictor = Predictor(result.export_dir)
+    # Three numbers: 1, and twice 0, whose bytes end in zeros.
+    row = {"b64": "AACAPwAAAAAAAAAA"}
+    assert len(predictor.predict({"instances": [row, row]})["predictions"]) == 2
+    with pytest.raises(UserError, match=r'^\{"b64": "\?"\} is no base64: '):
+        predictor.predict({"instances": [{"b64": "?"}]})
+
+
+def test_what_rows_lacks_is_named(project: Path) -> None:
+    from trainer.reader import Rows, prepare
+    from trainer.run import UserError
+
+    class Numbers(Rows):
+        def prepare(self, train: str, evaluation: str) -> None: ...
+
+        def signatures(self, predict: Callable) -> tuple[dict, list]:
+            return {}, []
+
+        def examples(self, count: int = 3) -> list:
+            return [1.0, 2.0][:count]
+
+    with pytest.raises(
+        UserError, match=r"^model\.py: DATA\.rows must be a method, rows\(self, training\); Numbers has"
+    ):
+        prepare(Numbers(), "train", "eval")
+    Numbers.rows = lambda self, training: ({"x": [1.0, 2.0]}, [3.0, 4.0])
+    reader = Numbers()
+    prepare(reader, "train", "eval")
+    assert (reader.train_rows, reader.inputs()["x"].shape) == (2, (None,))
+    (batch,) = reader.batches(False, 5)
+    assert [part.numpy().tolist() for part in batch[1:]] == [[3.0, 4.0], [1.0, 1.0]]
