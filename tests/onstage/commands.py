@@ -62,7 +62,7 @@ def onstage(*words: str | Path, cwd: Path, environment: Environment | None = Non
             process.start()
         finally:
             os.chdir(here)
-        process.join(120)
+        process.join(300)
         if process.is_alive():
             process.kill()
             process.join()
