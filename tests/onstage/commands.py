@@ -5,6 +5,7 @@ The latter takes a second less. Working directory, environment, streams and exit
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,7 +68,8 @@ def onstage(*words: str | Path, cwd: Path, environment: Environment | None = Non
             process.kill()
             process.join()
         out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
-        return Ended(process.exitcode, out, err)
+        # Every 30 seconds, which a loaded machine comes to, what it does.
+        return Ended(process.exitcode, out, re.sub(r"^\.\.\. .*\n", "", err, flags=re.MULTILINE))
 
 
 def start(*words: str, cwd: Path, environment: Environment | None = None) -> subprocess.Popen[str]:
