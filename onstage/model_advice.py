@@ -81,8 +81,9 @@ def _holds_callbacks(value: Any) -> bool:
     return any(_is_callback(type(one)) for one in values)
 
 
-def callbacks(listed: Sequence[Any], names: Sequence[str], folders: Sequence[str]) -> str:
+def callbacks(listed: Sequence[Any], names: Sequence[str], folders: Sequence[str], network: Any) -> str:
     """What is wrong with callbacks of a training whose metrics have these `names`, and whose `folders` are kept."""
+    has_schedule = type(getattr(network.optimizer, "_learning_rate", 0.0)).__module__.startswith("keras.src.optimizers")
     for one in listed:
         kinds = [kind.__name__ for kind in type(one).__mro__]
         if found := next((kind for kind in kinds if kind in _INSTEAD), None):
@@ -91,6 +92,8 @@ def callbacks(listed: Sequence[Any], names: Sequence[str], folders: Sequence[str
             return (
                 f"callbacks: {kinds[0]} loses the best weights when a job goes on: write patience into Hyperparameters"
             )
+        if has_schedule and kinds[0] in ("LearningRateScheduler", "ReduceLROnPlateau"):
+            return f"callbacks: {kinds[0]} sets the learning rate, and the optimizer has a schedule of its own: use one"
         if hooks := [] if "TensorBoard" in kinds else [name for name in _hooks(one) if _is_own(one, name)]:
             which = "train_begin, train_end, epoch_begin and epoch_end"
             return f"callbacks: {kinds[0]} has {', '.join(hooks)}, and this training calls {which} only"

@@ -66,6 +66,39 @@ def test_a_callback_that_would_not_work_here_is_refused(
     assert message in refused()
 
 
+@pytest.mark.parametrize("name", ["LearningRateScheduler", "ReduceLROnPlateau"])
+def test_two_that_set_the_learning_rate_are_refused(name: str, use: Any, refused: Any) -> None:  # noqa: F811
+    import keras
+
+    made = {"LearningRateScheduler": lambda epoch, rate: rate, "ReduceLROnPlateau": "val_loss"}[name]
+    schedule = lambda steps: keras.optimizers.schedules.CosineDecay(0.1, steps)
+    use(build_model=network(rate=schedule), callbacks=[getattr(keras.callbacks, name)(made)])
+    assert refused() == (
+        f"model.py: callbacks: {name} sets the learning rate, and the optimizer has a schedule of its own: use one"
+    )
+
+
+def test_values_are_named_by_the_labels_of_their_own_target_and_not_of_thresholds(project: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    from trainer.columns import Classes, Numeric, Table
+    from trainer.targets import named
+
+    class Reader:
+        table = Table([Numeric("x"), Classes("kind_sub", ["a b", "c"]), Classes("kind", ["d", "e"])])
+
+    inputs = keras.Input((1,))
+    made = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    made.compile("sgd", "mse", metrics=[keras.metrics.Precision(thresholds=[0.3, 0.6], name="precision")])
+    made.evaluate(tf.zeros([2, 1]), tf.ones([2, 2]), verbose=0)
+    two = tf.constant([0.25, 0.5])
+    found = named({"kind_sub_f1": two, "kind_f1": two, "kind_precision": two, "loss": two[0]}, Reader(), made)
+    assert list(found) == [
+        "kind_sub_f1_a_b", "kind_sub_f1_c", "kind_f1_d", "kind_f1_e", "kind_precision_0", "kind_precision_1", "loss",
+    ]  # fmt: skip
+
+
 def test_callbacks_that_work_are_called(use: Any, train: Train, tmp_path: Path) -> None:  # noqa: F811
     import keras
 

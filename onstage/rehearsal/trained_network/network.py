@@ -108,7 +108,8 @@ class Network:
             loss = self.network.compute_loss(features, *pair, weight, **told)
             total, count = total + float(loss) * len(part.rows), count + len(part.rows)
             results = self.network.compute_metrics(features, target, output, weight)
-        results = self._targets.named({name: tf.convert_to_tensor(one) for name, one in results.items()}, self.reader)
+        tensors = {name: tf.convert_to_tensor(one) for name, one in results.items()}
+        results = self._targets.named(tensors, self.reader, self.network)
         return {f"val_{name}": float(value) for name, value in {**results, "loss": total / count}.items()}
 
     def _by_answers(

@@ -112,7 +112,7 @@ class Loop:
         """What is reported: `val_loss`, then the compiled metrics."""
         return {
             f"val_{name}": one
-            for name, one in named({"loss": self._eval_loss.result(), **results}, self.reader).items()
+            for name, one in named({"loss": self._eval_loss.result(), **results}, self.reader, self.network).items()
         }
 
     def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:

@@ -93,7 +93,7 @@ class Callbacks:
             raise UserError(
                 f"model.py: callbacks must list objects such as keras.callbacks.CSVLogger(...), not {listed}"
             )
-        if found := ask("callbacks", listed, list(names), [run.log_dir, run.checkpoint_dir]):
+        if found := ask("callbacks", listed, list(names), [run.log_dir, run.checkpoint_dir], network):
             raise UserError(f"model.py: {found}")
         refuse_used(listed, "callback")
         epochs = run.hyperparameters.epochs

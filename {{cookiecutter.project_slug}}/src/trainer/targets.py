@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -57,11 +58,13 @@ def like(target: Any, output: Any) -> Any:
     return target
 
 
-def named(results: Tensors, reader: Any) -> Tensors:
+def named(results: Tensors, reader: Any, network: keras.Model) -> Tensors:
     """Metrics as they are reported: the values of one that has several one by one, each called by its label where they
-    are as many as the labels of its target, else by its number. Raises UserError for one that is no list of numbers.
+    are as many as the labels of its target, and none of several thresholds, else by its number. Raises UserError for
+    one that is no list of numbers.
     """
     found, columns = {}, getattr(getattr(reader, "table", None), "targets", [])
+    compiled = [one for some in network.metrics for one in getattr(some, "metrics", [some])]
     for name, value in results.items():
         if not value.shape.rank or value.shape == [1]:
             found[name] = tf.reshape(value, [])
@@ -71,11 +74,13 @@ def named(results: Tensors, reader: Any) -> Tensors:
                 f"model.py: the metric {name!r} has the shape {tuple(value.shape)}, and must be a number or a list"
             )
         parts = [str(number) for number in range(len(value))]
-        for column in columns:
-            labels = [re.sub(r"[^A-Za-z0-9]+", "_", str(label)) for label in getattr(column, "labels", ())]
-            is_of = len(columns) == 1 or name.startswith(f"{column.key}_")
-            if is_of and len(set(labels)) == len(labels) == len(parts):
-                parts = labels
+        of = [column for column in columns if len(columns) == 1 or name.startswith(f"{column.key}_")]
+        # One key may begin with another.
+        column = max(of, key=lambda column: len(column.key), default=None)
+        labels = [re.sub(r"[^A-Za-z0-9]+", "_", str(label)) for label in getattr(column, "labels", ())]
+        has_thresholds = any(name.endswith(one.name) and hasattr(one, "thresholds") for one in compiled)
+        if len(set(labels)) == len(labels) == len(parts) and not has_thresholds:
+            parts = labels
         found |= {f"{name}_{part}": value[number] for number, part in enumerate(parts)}
     return found
 
