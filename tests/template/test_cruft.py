@@ -119,8 +119,7 @@ def test_an_update_from_the_first_version_brings_the_package_and_keeps_every_edi
     environment = Installer("uv", tmp_path / "environment", shell)
     environment.install_all("requirements.txt", cwd=project)
     tested = shell(environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
-    assert re.search(r"^6 passed", tested, re.MULTILINE)
-    shutil.rmtree(project / "runs")
+    assert re.search(r"^4 passed", tested, re.MULTILINE)
 
     # The second update: one line of the package, whose wheel takes the place of the first one.
     before = wheel_of(project)

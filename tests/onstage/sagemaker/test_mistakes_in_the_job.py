@@ -15,7 +15,9 @@ from tests.onstage.readers import reader
 ENTRY = "src/sagemaker_entry.py"
 
 REPORTING = "src/trainer/reporting.py"
-PRINTED = 'print(f"epoch={epoch} " + " ".join(f"{name}={value:.6g}" for name, value in metrics.items()), flush=True)'
+PRINTED = (
+    'print(f"epoch={epoch} " + " ".join(f"{name}={number(value)}" for name, value in metrics.items()), flush=True)'
+)
 FILES = 'len(__import__("glob").glob("data/*/*.csv"))'
 UNCALLED = """\
 class Uncalled(CsvReader):
@@ -32,10 +34,10 @@ DATA = Uncalled(DATA)
 
 SEEN_IN_THE_JOB = [
     Mistake("an activation that does not exist", "train", change(MODEL, 'activation="softmax"', 'activation="sofmax"'),
-            ["FailureReason: AlgorithmError: model.py, line 46: ValueError: Could not interpret activation"]),
+            ["FailureReason: AlgorithmError: model.py, line 48: ValueError: Could not interpret activation"]),
     Mistake("a path that is put together", "train",
             add(MODEL, 'OPENED = open("/".join(["data", "train", "iris.csv"]))'),
-            ["model.py, line 53: FileNotFoundError: [Errno 2] No such file or directory: 'data/train/iris.csv'"]),
+            ["model.py, line 55: FileNotFoundError: [Errno 2] No such file or directory: 'data/train/iris.csv'"]),
     Mistake("an input function that nobody called", "train",
             both(change(MODEL, "from trainer.columns", "from trainer.data import CsvReader\nfrom trainer.columns"),
                  change(MODEL, "\nOBJECTIVE", f"\n\n{UNCALLED}\nOBJECTIVE")),
@@ -63,10 +65,10 @@ SEEN_IN_THE_JOB = [
     Mistake("a network that the project's folder decides", "network",
             change(MODEL, "Dense(hyperparameters.hidden_units", f"Dense(16 + {FILES}"),
             ["the job makes another network than this machine does: dense/kernel has (4, 18) float32 here and (4, 16)",
-             "Here src/trainer/model.py, line 44, looks for data/*/*.csv; src/trainer/model.py, line 44, lists data",
+             "Here src/trainer/model.py, line 46, looks for data/*/*.csv; src/trainer/model.py, line 46, lists data",
              "the job has neither this folder nor this shell", "make it a hyperparameter"]),
     Mistake("a metric line that no regex matches", "metrics",
-            change("src/trainer/reporting.py", 'f"{name}={value:.6g}"', 'f"{name}: {value:.6g}"'),
+            change("src/trainer/reporting.py", 'f"{name}={number(value)}"', 'f"{name}: {number(value)}"'),
             ["no line of the log has the metric val_accuracy", "val_accuracy=([0-9.eE+-]+)", "and flush them"]),
     Mistake("a decimal comma", "metrics",
             change(REPORTING, PRINTED, PRINTED.replace("metrics.items())", 'metrics.items()).replace(".", ",")')),

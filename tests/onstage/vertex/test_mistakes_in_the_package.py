@@ -41,8 +41,8 @@ SEEN_IN_THE_PACKAGE = [
 
 SEEN_IN_THE_JOB = [
     Mistake("pathlib where nobody sees it", "train",
-            change(TASK, "    job = make_run", "    import os, pathlib\n"
-                   "    names = dict(os.environ)\n"
+            change(TASK, "    job = make_run", "    import pathlib\n"
+                   "    names = dict(environment)\n"
                    "    pathlib.Path(names['AIP_MODEL' + '_DIR']).joinpath('words.txt').read_text()\n"
                    "    job = make_run"),
             ["workerpool0-0: FileNotFoundError: [Errno 2]",
@@ -83,7 +83,7 @@ def test_a_variable_of_this_shell_that_changes_the_network_is_named(
     units = 'int(__import__("os").environ.get("MY_UNITS", 16))'
     mistake = Mistake("", "network", change(MODEL, "Dense(hyperparameters.hidden_units", f"Dense({units}"), [
         "dense/kernel has (4, 20) float32 here and (4, 16) float32 in the job",
-        "Here src/trainer/model.py, line 44, asks for the variable MY_UNITS",
+        "Here src/trainer/model.py, line 46, asks for the variable MY_UNITS",
     ])  # fmt: skip
     report, said = rehearse(mistake, broken, "vertex")
     assert failed(report) == {"network"}, said
