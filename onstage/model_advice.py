@@ -153,6 +153,16 @@ def _targets(reader: Any) -> list[Any]:
     return found
 
 
+def labels(reader: Any) -> str:
+    """Which losses and metrics fit the labels of a table, as a continued sentence; "" where there are none."""
+    found = next((target for target in _targets(reader) if hasattr(target, "one_hot")), None)
+    if found is None:
+        return ""
+    if found.one_hot:
+        return f"; the labels of {found.name!r} are one-hot, for categorical_crossentropy"
+    return f"; F1Score, or categorical_crossentropy, wants one-hot labels: Classes({found.name!r}, ..., one_hot=True)"
+
+
 def losses(network: Any, reader: Any) -> str:
     """What is wrong with the losses of a table's outputs, in words; "" where nothing is."""
     targets = _targets(reader)

@@ -66,6 +66,22 @@ def test_a_callback_that_would_not_work_here_is_refused(
     assert message in refused()
 
 
+@pytest.mark.parametrize(
+    ("one_hot", "loss", "way"),
+    [
+        (False, "categorical_crossentropy", "wants one-hot labels: Classes('species', ..., one_hot=True)"),
+        (True, "sparse_categorical_crossentropy", "the labels of 'species' are one-hot, for categorical_crossentropy"),
+    ],
+)
+def test_a_loss_of_other_labels_is_told_the_way(
+    one_hot: bool, loss: str, way: str, use: Any, refused: Any, train: Train  # noqa: F811
+) -> None:  # fmt: skip
+    use(DATA=table(one_hot=one_hot), build_model=network(loss))
+    assert refused().endswith(way)
+    use(DATA=table(one_hot=not one_hot))
+    assert train(epochs=1).metrics["val_loss"] > 0
+
+
 @pytest.mark.parametrize("name", ["LearningRateScheduler", "ReduceLROnPlateau"])
 def test_two_that_set_the_learning_rate_are_refused(name: str, use: Any, refused: Any) -> None:  # noqa: F811
     import keras

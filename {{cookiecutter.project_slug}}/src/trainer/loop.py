@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.explaining import UserError, explaining_model
+from trainer.explaining import UserError, ask, explaining_model
 from trainer.files import as_written
 from trainer.reader import Reader
 from trainer.targets import Units, like, named
@@ -42,7 +42,8 @@ class Loop:
         self._takes_training = "training" in inspect.signature(network.compute_loss).parameters
         # Keras creates these variables on first use, which must not be inside a tf.function.
         network.optimizer.build(network.trainable_variables)
-        with explaining_model("The loss and the metrics must fit the target and the output of build_model"):
+        hint = "The loss and the metrics must fit the target and the output of build_model"
+        with explaining_model(hint + ask("labels", reader)):
             results = self._evaluate_batch(*next(iter(evaluation)))
         # What the last batch left; in a loop of the graph, its structure must be known before.
         self._nothing = tf.nest.map_structure(tf.zeros_like, results)
