@@ -7,7 +7,6 @@ Standard library and Keras only: the job has no onstage.
 
 import contextlib
 import importlib
-import inspect
 import json
 import os
 import re
@@ -30,25 +29,26 @@ def look(hyperparameters: Any, reader: Any) -> None:
         said = json.loads(place.read_text(encoding="utf-8"))
         # To make them again would take half of the time.
         inputs = reader.inputs()
-        steps = sys.modules["trainer.networks"].steps_of(hyperparameters, reader)
-        job = _described(sys.modules["trainer.model"], hyperparameters, inputs, steps)
+        networks = sys.modules["trainer.networks"]
+        steps = networks.steps_of(hyperparameters, reader)
+        build = lambda model: networks.call(model.build_model, hyperparameters, dict(inputs), steps=steps)
+        job = _described(sys.modules["trainer.model"], hyperparameters, build)
         reads: list[tuple[str, int, str]] = []
         with _at_home(Path(said["root"]), said["variables"], reads):
-            home = _described(importlib.import_module("trainer.model"), hyperparameters, inputs, steps)
+            home = _described(importlib.import_module("trainer.model"), hyperparameters, build)
         answer = {"job": job, "home": home, "reads": list(dict.fromkeys(reads))}
     except BaseException as error:  # noqa: BLE001
         answer = {"error": f"{type(error).__name__}: {error}".partition("\n")[0]}
     place.write_text(json.dumps(answer), encoding="utf-8")
 
 
-def _described(model: Any, hyperparameters: Any, inputs: dict[str, Any], steps: int) -> dict[str, str]:
+def _described(model: Any, hyperparameters: Any, build: Callable[[Any], Any]) -> dict[str, str]:
     import keras
 
     # Names begin anew; to collect what is free takes a fifth of a second.
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(hyperparameters.seed + 1)
-    asks = "steps" in inspect.signature(model.build_model).parameters
-    network = model.build_model(hyperparameters, dict(inputs), **({"steps": steps} if asks else {}))
+    network = build(model)
     table: dict[str, str] = {f"{one.path} has": f"{tuple(one.shape)} {one.dtype}" for one in network.weights}
     if type(model.DATA).__name__ == "Table":
         table["DATA is"] = repr(model.DATA)

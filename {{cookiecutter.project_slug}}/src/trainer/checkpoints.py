@@ -35,7 +35,7 @@ class Checkpoints:
         self._epoch = tf.Variable(0, dtype=tf.int64)
         self._best = [tf.Variable(weight.value) for weight in network.weights] if self._patience else []
         self.history: list[dict[str, float]] = []
-        # For how many epochs the training began, if not for as many as now.
+        # For how many epochs the training began that is gone on with.
         self.began_with: int | None = None
         # Not a file beside it: a job may be killed between the two.
         self._kept_history = tf.Variable("[]")
@@ -81,7 +81,8 @@ class Checkpoints:
     def best(self, objective: Objective) -> int:
         """The first epoch with the best objective."""
         sign = 1 if objective.goal == "maximize" else -1
-        values = [sign * metrics[objective.metric] for metrics in self.history]
+        # Epochs of before may have been told other metrics.
+        values = [sign * metrics.get(objective.metric, math.nan) for metrics in self.history]
         return values.index(max(values, key=lambda value: -math.inf if math.isnan(value) else value)) + 1
 
     def is_over(self, objective: Objective) -> bool:

@@ -46,7 +46,7 @@ class Reporter:
             for name, value in metrics.items():
                 tf.summary.write(name, value, step=epoch, metadata=scalar)
         self._scalars.flush()
-        # Without a step of training there is no `loss`.
+        # Of a training that is only exported again, the metrics may be others.
         if self._run.metric_file and self._objective.metric in metrics:
             self._write_objective(epoch, metrics[self._objective.metric])
 

@@ -168,7 +168,12 @@ def _note_if_no_better(metrics: dict[str, float], constant: dict[str, float], an
     """Say of a whole training, not of a short one, that it has learned nothing."""
     name, goal = model.OBJECTIVE.metric, model.OBJECTIVE.goal
     is_short = trained.epochs < getattr(type(trained), "epochs", 0)
-    if is_short or name not in constant or (metrics[name] > constant[name]) == (goal == "maximize"):
+    if (
+        is_short
+        or name not in constant
+        or name not in metrics
+        or (metrics[name] > constant[name]) == (goal == "maximize")
+    ):
         return
     said = f"{name} is {metrics[name]:.4g}, and {constant[name]:.4g} with {answer} for every row"
     print(f"note: {said}: the model has learned nothing from the columns", flush=True)
