@@ -294,3 +294,15 @@ def test_a_tie_between_two_labels_is_no_difference(project: Path) -> None:
     export._compare(expected, [tied, clear], export.TOLERANCE)
     with pytest.raises(RuntimeError, match=r"answers class_id=\[1, 1\], the trained one \[0, 0\]"):
         export._compare(expected, [tied, clear | {"class_id": 1}], export.TOLERANCE)
+
+
+def test_an_answer_of_a_reader_has_no_ties_and_must_be_the_very_one(project: Path) -> None:
+    import tensorflow as tf
+
+    from trainer import export
+
+    expected = {"digit": tf.constant([3, 4]), "probabilities": tf.constant([[0.5, 0.5], [0.9, 0.1]])}
+    served = [{"digit": 3, "probabilities": [0.5, 0.5]}, {"digit": 4, "probabilities": [0.9, 0.1]}]
+    export._compare(expected, served, export.TOLERANCE)
+    with pytest.raises(RuntimeError, match=r"answers digit=\[3, 5\], the trained one \[3, 4\]"):
+        export._compare(expected, [served[0], served[1] | {"digit": 5}], export.TOLERANCE)

@@ -146,7 +146,8 @@ def _compare(expected: dict[str, tf.Tensor], predictions: list, tolerance: float
             close = _close(trained, served, tolerance)
         else:
             # Where two labels are as likely as each other, rounding decides.
-            likely = expected.get(re.sub("class_(id|label)$", "probabilities", key))
+            named = re.fullmatch("(.*)class_(id|label)", key)
+            likely = expected.get(f"{named[1]}probabilities") if named else None
             best = None if likely is None else np.sort(likely, axis=1)[:, -2:]
             sure = [True] * len(trained) if best is None else best[:, 1] - best[:, 0] > 2 * tolerance
             close = all(one == other for one, other, known in zip(trained, served, sure, strict=True) if known)
