@@ -102,6 +102,23 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A training of a search. `state` as in State; `value` is the objective's, None where there is none.
+
+    `hyperparameters` are those that were searched, with values as model.py has them; `seconds` is how long it took;
+    `model` is the URI or the folder of what it left, None for nothing.
+    """
+
+    name: str
+    state: str
+    value: float | None
+    hyperparameters: Mapping[str, Any]
+    seconds: float | None = None
+    model: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Item:
     """A file of this machine and its place in the bucket."""
 
