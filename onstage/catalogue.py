@@ -62,6 +62,11 @@ _REPLAYED = {
     "replay": "the objective of the endpoint's answers to rows of the evaluation data is that of the checkpoint",
     "probes": "rows that the data does not have are answered with numbers (warnings: values beyond the data's)",
 }
+# Only with `onstage rehearse --tune`.
+_TRIALS = {
+    "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
+    "objective and a model of its own"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -75,6 +80,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         "ping": "the endpoint's health check passes",
+        **_TRIALS,
     },
     "vertex": {
         **_FIRST,
@@ -90,6 +96,7 @@ _NAMES = {
         **_REPLAYED,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
+        **_TRIALS,
     },
     "both": {
         "weights": "both platforms' jobs made the same weights",
@@ -104,8 +111,9 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 _NOT_OF_BODY = _ONLY_ALONE | frozenset(
-    f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED)
+    f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED, *_TRIALS)
 )
+TRIALS = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _TRIALS)
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
@@ -115,6 +123,7 @@ _NEEDS = {
     "metrics": ("train",),
     "model": ("train",),
     "network": ("train",),
+    "tuning": ("train",),
     "archive": ("model",),
     "artifact": ("model",),
     "operations": ("model",),
@@ -143,10 +152,10 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str]) -> list[str]:
-    """What `onstage rehearse` does for these platforms when nothing fails."""
+def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False) -> list[str]:
+    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails."""
     places = {"project", *platforms}
-    left_out = _ONLY_OF_BODY
+    left_out = _ONLY_OF_BODY if with_trials else _ONLY_OF_BODY | TRIALS
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE

@@ -47,8 +47,18 @@ class Rehearsal(Protocol):
     def filled(self, settings: Settings) -> Settings:
         """`settings` with what they do not say yet."""
 
-    def check(self, report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage, dict[str, Any]] | None:
-        """The static checks; model.py and the job's request body, or None when one failed."""
+    def check(
+        self, report: Report, settings: Settings, argv: Sequence[str], *, with_trials: bool
+    ) -> tuple[ModelPage, dict[str, Any]] | None:
+        """The static checks; model.py and the job's request body, or None when one failed.
+
+        `with_trials`: a tuning job's request is checked, too.
+        """
+
+    def tuning_job(
+        self, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
+    ) -> dict[str, Any]:
+        """The request body of a tuning job with these hyperparameters, what the flags `argv` say fixed."""
 
     def run(
         self,
@@ -59,22 +69,37 @@ class Rehearsal(Protocol):
         stack: ExitStack,
         *,
         is_alone: bool,
+        trials: Mapping[str, Any] | None,
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped.
 
         `is_alone`: no other platform's job is there to be compared with, and so a second one of this one's is.
+        `trials`: a tuning job, of which some trials are run when the job has gone well.
         """
 
 
-def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
-    """Check for every platform what is cheap; if nothing fails, run and compare what they make of it."""
+def rehearse(
+    report: Report,
+    rehearsals: Sequence[Rehearsal],
+    settings: Settings,
+    argv: Sequence[str],
+    *,
+    with_trials: bool = False,
+) -> None:
+    """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
+
+    `with_trials`: of a tuning job, too.
+    """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
     for one in rehearsals:
         full = one.filled(settings)
-        found = one.check(report, full, argv)
+        tunes = with_trials and report.wants(one.PLATFORM, "tuning")
+        found = one.check(report, full, argv, with_trials=tunes)
         if found and one in wanted:
-            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1))
+            assert report.project, "it is checked"
+            trials = one.tuning_job(full, *report.project, argv) if tunes else None
+            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1, trials=trials))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:

@@ -19,7 +19,7 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trained import link_samples
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
-from onstage.sagemaker.agent import toolkit
+from onstage.sagemaker.agent import toolkit, tuning
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
@@ -40,11 +40,17 @@ def filled(settings: Settings) -> Settings:
 
 
 def check(
-    report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
+    report: Report,
+    settings: Settings,
+    argv: Sequence[str],
+    tuning: Mapping[str, Any] | None = None,
+    *,
+    with_trials: bool = False,
 ) -> tuple[ModelPage, dict[str, Any]] | None:
     """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
 
-    The job is a training job or, with the options of `bodies.tuning_job`, a tuning job.
+    The job is a training job or, with the options of `bodies.tuning_job`, a tuning job. `with_trials`: a tuning job's
+    request is checked beside it.
     """
     cloud = settings.cloud(SageMaker)
     found: dict[str, Any] = {}
@@ -55,23 +61,23 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
-    metrics = list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
-    now = datetime.now(timezone.utc)
 
     def check_request() -> list[Finding]:
         if tuning is None:
-            operation, name = "CreateTrainingJob", job_name(settings.name, now)
-            found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, metrics)
+            operation, name = "CreateTrainingJob", job_name(settings.name, datetime.now(timezone.utc))
+            found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, _metrics(page))
         else:
-            operation, name = "CreateHyperParameterTuningJob", job_name(settings.name, now, LONGEST_TUNING_NAME)
-            values = page.hyperparameters(**hyperparameters)
-            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, metrics, **tuning)
+            operation, found["body"] = (
+                "CreateHyperParameterTuningJob",
+                tuning_job(settings, page, hyperparameters, argv, tuning),
+            )
         body = found["body"]
-        hosting = _hosting_findings(cloud, settings.name)
+        trials = tuning_job(settings, page, hyperparameters, argv) if with_trials else None
         return [
             *_findings(operation, body, cloud.region),
-            *hosting,
+            *_hosting_findings(cloud, settings.name),
             *request_findings(operation, [], rules.doubts(body)),
+            *(_findings("CreateHyperParameterTuningJob", trials, cloud.region) if trials else ()),
         ]
 
     if has_images:
@@ -79,6 +85,22 @@ def check(
         report.run(PLATFORM, "flags", lambda: _check_flags(found.get("body", {})))
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
+
+
+def tuning_job(
+    settings: Settings,
+    page: ModelPage,
+    hyperparameters: Mapping[str, Any],
+    argv: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body of the tuning job with these hyperparameters, what the flags `argv` say fixed, and a new name.
+
+    `options` are those of `bodies.tuning_job`. Raises UserError where nothing is left to search.
+    """
+    cloud, now = settings.cloud(SageMaker), datetime.now(timezone.utc)
+    name, values = job_name(settings.name, now, LONGEST_TUNING_NAME), page.hyperparameters(**hyperparameters)
+    return bodies.tuning_job(cloud, settings.name, name, values, page.objective, _metrics(page), **(options or {}))
 
 
 def run(
@@ -89,15 +111,19 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends."""
+    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends, and of `trials`, the body of a
+    tuning job, those that tell most.
+    """
     server = server_of(settings)
     report.not_seen += not_seen(body, server)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
     archive.write_bytes(source.archive(settings.project.source))
-    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, report, folder)}
+    names = [body["TrainingJobName"], *([trials["HyperParameterTuningJobName"]] if trials else [])]
+    mounts = {**{places.source(name): archive for name in names}, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
     terms, twin = Terms.of(settings, PLATFORM), None
     if is_alone and report.wants(PLATFORM, "seed"):
@@ -108,9 +134,17 @@ def run(
             lambda line, enough: again(on_line=line, background=enough),
         )
         stack.callback(twin.stop)
-    return rehearse_job(
+    served = rehearse_job(
         report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project)
     )
+    if trials:
+        tuning.rehearse(report, trials, store, folder / "trials", terms)
+    return served
+
+
+def _metrics(page: ModelPage) -> list[str]:
+    """What a job's log is to say."""
+    return list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
 
 
 def server_of(settings: Settings) -> Server:

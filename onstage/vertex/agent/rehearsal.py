@@ -21,7 +21,7 @@ from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
-from onstage.vertex.agent import package_checks
+from onstage.vertex.agent import package_checks, tuning
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, rehearse_job
@@ -40,11 +40,17 @@ def filled(settings: Settings) -> Settings:
 
 
 def check(
-    report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
+    report: Report,
+    settings: Settings,
+    argv: Sequence[str],
+    tuning: Mapping[str, Any] | None = None,
+    *,
+    with_trials: bool = False,
 ) -> tuple[ModelPage, dict[str, Any]] | None:
     """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
 
-    The job is a custom job or, with the options of `bodies.tuning_job`, a tuning job.
+    The job is a custom job or, with the options of `bodies.tuning_job`, a tuning job. `with_trials`: a tuning job's
+    request is checked beside it.
     """
     cloud = settings.cloud(Vertex)
     found: dict[str, Any] = {}
@@ -59,21 +65,41 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
-    name = job_name(settings.name, datetime.now(timezone.utc))
 
     def check_request() -> list[Finding]:
         if tuning is None:
-            kind = "CustomJob"
+            kind, name = "CustomJob", job_name(settings.name, datetime.now(timezone.utc))
             found["body"] = bodies.custom_job(cloud, settings.name, name, hyperparameters)
         else:
-            kind, values = "HyperparameterTuningJob", page.hyperparameters(**hyperparameters)
-            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, **tuning)
-        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name)
+            kind = "HyperparameterTuningJob"
+            found["body"] = tuning_job(settings, page, hyperparameters, argv, tuning)
+        trials = tuning_job(settings, page, hyperparameters, argv) if with_trials else None
+        return [
+            *_findings(kind, found["body"], cloud),
+            *_hosting_findings(cloud, found["body"]["displayName"]),
+            *(_findings("HyperparameterTuningJob", trials, cloud) if trials else ()),
+        ]
 
     if has_images:
         report.run(PLATFORM, "request", check_request)
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
+
+
+def tuning_job(
+    settings: Settings,
+    page: ModelPage,
+    hyperparameters: Mapping[str, Any],
+    argv: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The tuning job with these hyperparameters, what the flags `argv` say fixed, and a new name.
+
+    `options` are those of `bodies.tuning_job`. Raises UserError where nothing is left to search.
+    """
+    cloud, name = settings.cloud(Vertex), job_name(settings.name, datetime.now(timezone.utc))
+    values = page.hyperparameters(**hyperparameters)
+    return bodies.tuning_job(cloud, settings.name, name, values, page.objective, **(options or {}))
 
 
 def run(
@@ -84,8 +110,11 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends."""
+    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends, and of
+    `trials`, a tuning job, those that tell most.
+    """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     report.not_seen += not_seen(body, server_of(settings))
     image = image_of(images.known_image(bodies.training_image(cloud)))
@@ -101,7 +130,9 @@ def run(
     if not (report.run(PLATFORM, "package", check_package) and built):
         return None
     store = LocalStore(folder / "store")
-    _upload(store, settings, report, body["displayName"], built[0])
+    for job in (body, trials):
+        if job:
+            _upload(store, settings, report, job["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
     terms, twin = Terms.of(settings, PLATFORM), None
@@ -110,7 +141,10 @@ def run(
         again = partial(run_custom_job, other, store, folder / "again", time_limit=terms.time_limit, grace=2)
         twin = Twin(task.patterns, lambda line, enough: again(on_line=line, background=enough))
         stack.callback(twin.stop)
-    return rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
+    served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
+    if trials:
+        tuning.rehearse(report, trials, task, store, folder / "trials", terms)
+    return served
 
 
 def _elsewhere(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+"""Runs the trials of a tuning job one after the other, and knows what each one wrote and how it is repeated here."""
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onstage import progress
+from onstage.checks.model_page import ModelPage
+from onstage.corners import Parameter
+from onstage.errors import UserError
+from onstage.rehearsal import trial_checks
+from onstage.rehearsal.store import LocalStore
+from onstage.rehearsal.trial_checks import Outcome, Trial, Words
+from onstage.report import Finding, Report
+
+CHECK = "tuning"
+# Values of a list that were not tried: so many are named.
+_MOST = 5
+
+
+def is_due(report: Report, platform: str) -> bool:
+    """Whether trials are wanted, and the job has gone well."""
+    own = [check for check in report.checks if check.platform == platform]
+    has_trained = any(check.name == "train" for check in own)
+    return report.wants(platform, CHECK) and has_trained and all(check.status != "failed" for check in own)
+
+
+def run(
+    report: Report,
+    platform: str,
+    source: Path,
+    trials: Sequence[Trial],
+    parameters: Sequence[Parameter],
+    attempt: Callable[[Trial], Outcome],
+    words: Words,
+) -> None:
+    """Report what comes of all `trials`, each of which `attempt` runs; `parameters` are what is searched.
+
+    `source` is the project's src/.
+    """
+    report.not_seen.append(f"{platform}: of the search, {_left_out(parameters, trials)}")
+
+    def check() -> list[Finding] | str:
+        outcomes = []
+        for trial in trials:
+            with progress.doing(f"{platform}, trial {trial.number} of {len(trials)}, {trial.corner}"):
+                outcomes.append(attempt(trial))
+        return trial_checks.findings(outcomes, words, source)
+
+    report.run(platform, CHECK, check)
+
+
+def command(page: ModelPage, hyperparameters: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
+    """How a trial is repeated here, by flags for all that differs from model.py's defaults.
+
+    `hyperparameters` are those of the rehearsed job, `chosen` the trial's, as words of a command line.
+    """
+    argv = [f"--{name}={text}" for name, text in chosen.items()]
+    try:
+        found, usual = page.parse_flags(argv), page.parse_flags([])
+    except UserError:
+        # That is what the trial says, too.
+        return shlex.join(["python", "train.py", *argv])
+    values = {**hyperparameters, **{name: getattr(found, name) for name in chosen}}
+    flags = [
+        word
+        for name in (item.name for item in dataclasses.fields(page.hyperparameters))
+        if values[name] != getattr(usual, name)
+        for word in (f"--{name.replace('_', '-')}", _text(values[name]))
+    ]
+    return shlex.join(["python", "train.py", *flags])
+
+
+class Buckets:
+    """What is written into the folders that stand for buckets, from one look to the next."""
+
+    def __init__(self, store: LocalStore, scheme: str) -> None:
+        self._root, self._scheme = store.root.resolve(), scheme
+        self._seen = self._look()
+
+    def written(self, own: Path) -> frozenset[str]:
+        """The URIs of what was written since the last look, but for what is below `own`."""
+        before, self._seen = self._seen, self._look()
+        new = (path for path, seen in self._seen.items() if before.get(path) != seen)
+        return frozenset(
+            f"{self._scheme}://{path.relative_to(self._root).as_posix()}"
+            for path in new
+            if not path.is_relative_to(own.resolve())
+        )
+
+    def _look(self) -> dict[Path, tuple[int, int]]:
+        found = ((path, path.stat()) for path in self._root.rglob("*") if path.is_file())
+        return {path: (seen.st_mtime_ns, seen.st_size) for path, seen in found}
+
+
+def _left_out(parameters: Sequence[Parameter], trials: Sequence[Trial]) -> str:
+    """What is not tried of the search space, in words."""
+    left = []
+    for one in parameters:
+        tried = {trial.chosen.get(one.name) for trial in trials}
+        if others := [text for text in one.values if text not in tried]:
+            more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
+            left.append(f"{one.name}={', '.join(others[:_MOST])}{more}")
+    values = f"{'; '.join(left)}, and " if left else ""
+    return f"{values}all between the ends and the middle of its ranges; {len(trials)} trials ran"
+
+
+def _text(value: Any) -> str:
+    """A value as train.py takes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
