@@ -47,14 +47,14 @@ class Words:
 class Trial:
     """A trial to run: its number, from 1, its place in the ranges, and the body of its job.
 
-    `chosen` are the flags that the service adds, as words, and `command` repeats it here.
+    `chosen` is what the service adds, as words of a command line; with `flags`, train.py does the same.
     """
 
     number: int
     corner: Corner
     body: dict[str, Any]
     chosen: Mapping[str, str]
-    command: str
+    flags: str
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _told(finding: Finding, outcomes: Sequence[Outcome]) -> Finding:
     which = " and ".join(filter(None, [", ".join(places[:-1]), places[-1]]))
     each = "the trial" if len(places) == 1 else "each trial"
     finding.detail = f"{each} at {which} {finding.detail}"
-    finding.fix = f"{finding.fix}; to see it again: {outcomes[0].trial.command}"
+    finding.fix = f"{finding.fix}; to see it again: python train.py {outcomes[0].trial.flags}"
     return finding
 
 

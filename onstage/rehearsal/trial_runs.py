@@ -1,7 +1,6 @@
 """Runs the trials of a tuning job one after the other, and knows what each one wrote and how it is repeated here."""
 
 import dataclasses
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,25 +51,19 @@ def run(
     report.run(platform, CHECK, check)
 
 
-def command(page: ModelPage, hyperparameters: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
-    """How a trial is repeated here, by flags for all that differs from model.py's defaults.
+def different(page: ModelPage, hyperparameters: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+    """The hyperparameters of a trial that are not model.py's defaults, with values as model.py has them.
 
-    `hyperparameters` are those of the rehearsed job, `chosen` the trial's, as words of a command line.
+    `hyperparameters` are those of the rehearsed job, `chosen` what a trial changes, as words of a command line; they
+    are answered as they are where model.py refuses them, as the trial will say.
     """
-    argv = [f"--{name}={text}" for name, text in chosen.items()]
     try:
-        found, usual = page.parse_flags(argv), page.parse_flags([])
+        found, usual = page.parse_flags([f"--{name}={text}" for name, text in chosen.items()]), page.parse_flags([])
     except UserError:
-        # That is what the trial says, too.
-        return shlex.join(["python", "train.py", *argv])
+        return dict(chosen)
     values = {**hyperparameters, **{name: getattr(found, name) for name in chosen}}
-    flags = [
-        word
-        for name in (item.name for item in dataclasses.fields(page.hyperparameters))
-        if values[name] != getattr(usual, name)
-        for word in (f"--{name.replace('_', '-')}", _text(values[name]))
-    ]
-    return shlex.join(["python", "train.py", *flags])
+    names = [item.name for item in dataclasses.fields(page.hyperparameters)]
+    return {name: values[name] for name in names if values[name] != getattr(usual, name)}
 
 
 class Buckets:
@@ -105,10 +98,3 @@ def _left_out(parameters: Sequence[Parameter], trials: Sequence[Trial]) -> str:
             left.append(f"{one.name}={', '.join(others[:_MOST])}{more}")
     values = f"{'; '.join(left)}, and " if left else ""
     return f"{values}all between the ends and the middle of its ranges; {len(trials)} trials ran"
-
-
-def _text(value: Any) -> str:
-    """A value as train.py takes it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)

@@ -13,6 +13,7 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trial_checks import Outcome, Trial, Words
 from onstage.rehearsal.trial_runs import Buckets
 from onstage.report import Finding, Report
+from onstage.search import flags
 from onstage.vertex.agent import job
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.job import PLATFORM
@@ -30,10 +31,10 @@ def rehearse(
     if not (report.project and trial_runs.is_due(report, PLATFORM)):
         return
     page, hyperparameters = report.project
-    planned = [
-        Trial(number, corner, body, chosen, trial_runs.command(page, hyperparameters, chosen))
-        for number, (corner, chosen, body) in enumerate(trials.to_rehearse(tuning), 1)
-    ]
+    planned: list[Trial] = []
+    for corner, chosen, body in trials.to_rehearse(tuning):
+        changed = flags.of_values(trial_runs.different(page, hyperparameters, chosen))
+        planned.append(Trial(len(planned) + 1, corner, body, chosen, flags.for_people(changed)))
     buckets = Buckets(store, "gs")
     attempt = partial(_attempt, report=report, task=task, store=store, folder=folder, terms=terms, buckets=buckets)
     words = _named(tuning, task.objective)
