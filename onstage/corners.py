@@ -110,7 +110,8 @@ def between(low: float, high: float, at: float, scale: str = "") -> float:
     else:
         value = low + (high - low) * at
     # So that a person can type it: 0.0031622776601683794 says no more than 0.00316228.
-    return float(f"{value:.6g}")
+    short = float(f"{value:.6g}")
+    return short if low < short < high else min(max(value, low), high)
 
 
 def _logarithmic(start: float, end: float, at: float) -> float:

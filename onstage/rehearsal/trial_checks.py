@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,20 @@ from onstage.rehearsal.terms import Terms
 from onstage.report import Finding
 
 _MODEL = "src/trainer/model.py"
-# TensorFlow's words, Python's, C++'s, and those for a process that the kernel has ended.
+_SIGKILL = "killed by SIGKILL"
+# TensorFlow's words, Python's, C++'s, and those for what the kernel has ended.
 _MEMORY = re.compile(
     r"ResourceExhausted|RESOURCE_EXHAUSTED|OOM when allocating|[Oo]ut of memory|MemoryError|bad_alloc|"
-    r"Cannot allocate memory|SIGKILL|status of 137|exit code: -9"
+    rf"Cannot allocate memory|{_SIGKILL}"
 )
+# As a process has it, and a container.
+_KILLED = {-9, 137}
 _NOT_FINITE = re.compile(r"(?<![\w.-])[+-]?(nan|inf)(?![\w.-])|diverged", re.IGNORECASE)
 # As the trainer begins a message about code of the researcher's, and as Python writes a frame.
 _SAID = re.compile(r"(?P<file>[\w./-]+\.py), line (?P<line>\d+)")
 _FRAME = re.compile(r'^  File ".*/(?:code|site-packages)/(?P<file>[^"]+\.py)", line (?P<line>\d+)', re.MULTILINE)
+# What TensorFlow adds about an operation.
+_OPERATION = re.compile(r"\{\{function_node [^}]*\}\} ?|( \[Op:\w+\])? name:\s*$")
 _OWNED = "# Owned by the template"
 _SAVED = "saved_model.pb"
 
@@ -74,14 +79,16 @@ class Outcome:
     stray: Sequence[str] = ()
 
 
-def failure(answer: list[Finding] | str, prefix: str, terms: Terms) -> Finding | None:
+def failure(answer: list[Finding] | str, prefix: str, terms: Terms, exit_codes: Iterable[int | None]) -> Finding | None:
     """How a job failed, of the answer of a check of its end: the reason first, without `prefix`, a regular expression.
 
-    Its `fix` stays where it is a particular one.
+    Its `fix` stays where it is a particular one. `exit_codes` are those of its containers.
     """
     failed = [one for one in answer if not one.warning] if isinstance(answer, list) else []
     for one in failed:
         one.detail, one.fix = re.sub(f"^{prefix}", "", one.detail), one.fix if one.fix != terms.again else ""
+        if _KILLED & {*exit_codes}:
+            one.detail = f"{_SIGKILL}, as by a machine without memory; before that: {one.detail}"
     return failed[0] if failed else None
 
 
@@ -90,21 +97,20 @@ def findings(outcomes: Sequence[Outcome], words: Words, source: Path) -> list[Fi
     found: dict[tuple[Any, ...], tuple[Finding, list[Outcome]]] = {}
     overwritten = _overwritten(outcomes)
     for one in outcomes:
-        for finding in _of(one, words, outcomes, source, overwritten):
-            key = (finding.detail, finding.file, finding.line)
-            found.setdefault(key, (finding, []))[1].append(one)
-    told = [_told(finding, those) for finding, those in found.values()]
+        for finding in _of(one, words, source, overwritten):
+            # In one line of code, the numbers of a shape need not be the same.
+            said = finding.detail.rpartition("Error: ")[0] if finding.file else finding.detail
+            found.setdefault((said, finding.file, finding.line), (finding, []))[1].append(one)
+    told = [_told(finding, those, outcomes, source.parent) for finding, those in found.values()]
     if overwritten:
         told.append(_shared(overwritten, words))
     values = ", ".join(f"{one.values[-1]:g} at {one.trial.corner}" for one in outcomes if one.values)
     return told or f"{len(outcomes)} trials, each with a model of its own; {words.objective} is {values}"
 
 
-def _of(
-    one: Outcome, words: Words, outcomes: Sequence[Outcome], source: Path, overwritten: Mapping[str, Sequence[Outcome]]
-) -> Iterator[Finding]:
+def _of(one: Outcome, words: Words, source: Path, overwritten: Mapping[str, Sequence[Outcome]]) -> Iterator[Finding]:
     if one.failure:
-        yield _failed(one, one.failure, words, outcomes, source)
+        yield _failed(one.failure, one.log, words, source)
         return
     if not one.values:
         printed = re.search(rf"(?<!\w){re.escape(words.objective)}=([+-]?(?:nan|inf)\b)", one.log, re.IGNORECASE)
@@ -120,9 +126,8 @@ def _of(
         yield Finding(f"leaves no model in {words.model_dir}{wrote}", fix, "the search may choose it: nothing to serve")
 
 
-def _failed(one: Outcome, failure: Finding, words: Words, outcomes: Sequence[Outcome], source: Path) -> Finding:
-    reason, file, line = _placed(failure.detail, one.log, source)
-    hint = _alone(one, outcomes) or _in_line(one, source.parent / file, line)
+def _failed(failure: Finding, log: str, words: Words, source: Path) -> Finding:
+    reason, file, line = _placed(_OPERATION.sub("", failure.detail), log, source)
     if failure.fix:
         fix = failure.fix
     elif _MEMORY.search(f"{failure.detail}\n{failure.cloud}"):
@@ -132,7 +137,7 @@ def _failed(one: Outcome, failure: Finding, words: Words, outcomes: Sequence[Out
     else:
         fix = f"let the code take these values, or narrow the ranges in {_MODEL}"
     cloud = "\n".join(filter(None, [words.failed, failure.cloud]))
-    return Finding(f"fails: {reason}{hint}", fix, cloud, file=file, line=line)
+    return Finding(f"fails: {reason}", fix, cloud, file=file, line=line)
 
 
 def _placed(reason: str, log: str, source: Path) -> tuple[str, str, int | None]:
@@ -164,13 +169,16 @@ def _in_line(one: Outcome, file: Path, line: int | None) -> str:
     return f" (the line asks for {names[0]}, which is {chosen[names[0]]})" if len(names) == 1 else ""
 
 
-def _told(finding: Finding, outcomes: Sequence[Outcome]) -> Finding:
-    """A finding of several trials, which says of which, and how the first one is repeated."""
-    places = [str(one.trial.corner) for one in outcomes]
+def _told(finding: Finding, those: Sequence[Outcome], outcomes: Sequence[Outcome], root: Path) -> Finding:
+    """A finding of some of the trials, which says of which, and the flags of the first one."""
+    places, first = [str(one.trial.corner) for one in those], those[0]
     which = " and ".join(filter(None, [", ".join(places[:-1]), places[-1]]))
-    each = "the trial" if len(places) == 1 else "each trial"
-    finding.detail = f"{each} at {which} {finding.detail}"
-    finding.fix = f"{finding.fix}; to see it again: python train.py {outcomes[0].trial.flags}"
+    each, hint = "each trial", ""
+    if len(places) == 1:
+        each, hint = "the trial", _alone(first, outcomes) or _in_line(first, root / finding.file, finding.line)
+    finding.detail = f"{each} at {which} {finding.detail}{hint if first.failure else ''}"
+    again = "to see it again: python train.py" if first.failure else "its flags:"
+    finding.fix = f"{finding.fix}; {again} {first.trial.flags}".rstrip()
     return finding
 
 

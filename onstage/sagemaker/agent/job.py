@@ -116,9 +116,9 @@ def check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report: 
     tail = model_checks.log_end(result.log)
     if result.status == "Stopped":
         return [_out_of_time(result, body, tail, terms)]
-    headline = (result.failure_reason or "").removeprefix("AlgorithmError: ").strip().partition("\n")[0]
+    headline = (result.failure_reason or "").removeprefix("AlgorithmError: ").strip().partition("\n")[0].strip()
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
-    if headline.endswith(":") and said:
+    if re.fullmatch(r"\w+:", headline) and said:
         # The toolkit names the kind of failure only: the script's last line says more.
         headline = f"{headline} {pip_words.reason(result.log) or said[-1]}"
     # A message of the trainer's own says it all; a stack trace needs its last lines.

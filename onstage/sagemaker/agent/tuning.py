@@ -61,7 +61,7 @@ def _attempt(
     return Outcome(
         trial,
         result.log,
-        trial_checks.failure(answer, job.REASON, terms),
+        trial_checks.failure(answer, job.REASON, terms, [one.exit_code for one in result.hosts]),
         result.metrics.get(objective, []),
         bool(result.model_files),
         buckets.written(own),

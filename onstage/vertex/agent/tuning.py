@@ -24,9 +24,8 @@ from onstage.vertex.requests import trials
 def rehearse(
     report: Report, tuning: Mapping[str, Any], task: Task, store: LocalStore, folder: Path, terms: Terms
 ) -> None:
-    """Run the trials that tell most of a HyperparameterTuningJob, below `folder`, if its job went well.
-
-    `task` is that of the project's own job.
+    """Run the trials that tell most of a HyperparameterTuningJob, below `folder`, if the project's job, `task`, went
+    well.
     """
     if not (report.project and trial_runs.is_due(report, PLATFORM)):
         return
@@ -57,7 +56,7 @@ def _attempt(
     return Outcome(
         trial,
         result.log,
-        trial_checks.failure(answer, r"workerpool\d+-\d+: ", terms),
+        trial_checks.failure(answer, r"workerpool\d+-\d+: ", terms, [one.exit_code for one in result.replicas]),
         result.metrics.get(task.objective, []),
         any(name.endswith("saved_model.pb") for name in result.model_files),
         buckets.written(own),

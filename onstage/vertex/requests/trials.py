@@ -42,15 +42,23 @@ def parameters(tuning: Mapping[str, Any]) -> list[Parameter]:
 
 
 def _trial(tuning: Mapping[str, Any], chosen: Mapping[str, str], number: int) -> Body:
-    spec = copy.deepcopy(tuning["trialJobSpec"])
-    for pool in spec["workerPoolSpecs"]:
-        task = pool.get("containerSpec") or pool["pythonPackageSpec"]
-        task["args"] = [*task.get("args", ()), *(f"--{name}={text}" for name, text in chosen.items())]
+    flags = [f"--{name}={text}" for name, text in chosen.items()]
+    pools = [_told(pool, flags) for pool in tuning["trialJobSpec"]["workerPoolSpecs"]]
+    spec = {**copy.deepcopy(tuning["trialJobSpec"]), "workerPoolSpecs": pools}
     if "baseOutputDirectory" in spec:
         base = spec["baseOutputDirectory"]["outputUriPrefix"].rstrip("/")
         spec["baseOutputDirectory"] = {"outputUriPrefix": f"{base}/{number}"}
     kept = {name: tuning[name] for name in ("labels", "encryptionSpec") if name in tuning}
     return {"displayName": f"{tuning['displayName']}-{number}", "jobSpec": spec, **kept}
+
+
+def _told(pool: Mapping[str, Any], flags: Sequence[str]) -> Body:
+    """A copy of a worker pool whose task has more arguments."""
+    # Each by itself: pools may share what they run.
+    told = copy.deepcopy(dict(pool))
+    task = told.get("containerSpec") or told["pythonPackageSpec"]
+    task["args"] = [*task.get("args", ()), *flags]
+    return told
 
 
 def _parameters(
