@@ -42,6 +42,10 @@ _ELSEWHERE = {
 _SENT = {
     "request": "the cloud's own model of a request, and its rules, take the job, the model and the endpoint",
 }
+# Of a tuning job that is sent.
+_SEARCHED = {
+    "search": "the tuning service searches model.py's ranges as they are meant (warnings: what it cannot express)"
+}
 _BUILT = {"package": "the source distribution builds, installs in an empty place, and leaves nothing out"}
 _JOB = {
     "train": "the job ends well, run as the cloud runs it",
@@ -68,6 +72,7 @@ _NAMES = {
         **_FIRST,
         **_ELSEWHERE,
         **_SENT,
+        **_SEARCHED,
         **_JOB,
         **_HOME,
         "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
@@ -81,6 +86,7 @@ _NAMES = {
         **_PACKAGE,
         **_ELSEWHERE,
         **_SENT,
+        **_SEARCHED,
         **_BUILT,
         **_JOB,
         **_HOME,
@@ -102,15 +108,19 @@ CHECKS = {f"{place}.{name}": sentence for place, names in _NAMES.items() for nam
 _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ELSEWHERE) - {
     "sagemaker.flags"
 }
+_ONLY_SEARCHED = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _SEARCHED)
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
-_NOT_OF_BODY = _ONLY_ALONE | frozenset(
-    f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED)
+_NOT_OF_BODY = (
+    _ONLY_ALONE
+    | _ONLY_SEARCHED
+    | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
     **dict.fromkeys(("code", "names", "requirements", "imports", "resolution", "request"), ("images",)),
     "package": ("request",),
+    "search": ("request",),
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),
@@ -146,7 +156,7 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
 def of_rehearsal(platforms: Iterable[str]) -> list[str]:
     """What `onstage rehearse` does for these platforms when nothing fails."""
     places = {"project", *platforms}
-    left_out = _ONLY_OF_BODY
+    left_out = _ONLY_OF_BODY | _ONLY_SEARCHED
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage import source
+from onstage import source, space
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
@@ -23,7 +24,7 @@ from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
-from onstage.sagemaker.requests import bodies, images, rules, validate
+from onstage.sagemaker.requests import bodies, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sections import SageMaker
 from onstage.settings import Settings
@@ -56,26 +57,35 @@ def check(
     if page is None:
         return None
     metrics = list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
-    now = datetime.now(timezone.utc)
+    now, given = datetime.now(timezone.utc), space.given(page.hyperparameters, argv)
 
-    def check_request() -> list[Finding]:
+    def check_request() -> list[Finding] | str:
+        said = ""
         if tuning is None:
             operation, name = "CreateTrainingJob", job_name(settings.name, now)
             found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, metrics)
         else:
             operation, name = "CreateHyperParameterTuningJob", job_name(settings.name, now, LONGEST_TUNING_NAME)
             values = page.hyperparameters(**hyperparameters)
-            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, metrics, **tuning)
+            found["body"] = bodies.tuning_job(
+                cloud, settings.name, name, values, page.objective, metrics, fixed=given, **tuning
+            )
+            said = searched(space.of(page.hyperparameters, given), page.hyperparameters, given)
         body = found["body"]
         hosting = _hosting_findings(cloud, settings.name)
         return [
             *_findings(operation, body, cloud.region),
             *hosting,
             *request_findings(operation, [], rules.doubts(body)),
-        ]
+        ] or said
+
+    def check_search() -> list[Finding]:
+        strategy = (tuning or {}).get("strategy", "")
+        return search_findings(spaces.notes(space.of(page.hyperparameters, given), strategy))
 
     if has_images:
-        report.run(PLATFORM, "request", check_request)
+        if report.run(PLATFORM, "request", check_request) and tuning is not None:
+            report.run(PLATFORM, "search", check_search)
         report.run(PLATFORM, "flags", lambda: _check_flags(found.get("body", {})))
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from onstage import space
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
@@ -28,7 +30,7 @@ from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.agent.task import Task
-from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex.requests import bodies, images, spaces, validate
 from onstage.vertex.requests.locations import job_name
 
 
@@ -59,19 +61,27 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
-    name = job_name(settings.name, datetime.now(timezone.utc))
+    name, given = job_name(settings.name, datetime.now(timezone.utc)), space.given(page.hyperparameters, argv)
 
-    def check_request() -> list[Finding]:
+    def check_request() -> list[Finding] | str:
+        said = ""
         if tuning is None:
             kind = "CustomJob"
             found["body"] = bodies.custom_job(cloud, settings.name, name, hyperparameters)
         else:
             kind, values = "HyperparameterTuningJob", page.hyperparameters(**hyperparameters)
-            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, **tuning)
-        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name)
+            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, fixed=given, **tuning)
+            said = searched(space.of(page.hyperparameters, given), page.hyperparameters, given)
+        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name) or said
 
-    if has_images:
-        report.run(PLATFORM, "request", check_request)
+    def check_search() -> list[Finding]:
+        ranges = space.of(page.hyperparameters, given)
+        return search_findings(
+            spaces.notes(ranges, (tuning or {}).get("algorithm", ""), found["body"]["maxTrialCount"])
+        )
+
+    if has_images and report.run(PLATFORM, "request", check_request) and tuning is not None:
+        report.run(PLATFORM, "search", check_search)
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
 
