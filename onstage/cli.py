@@ -90,10 +90,7 @@ def rehearse(
     from onstage.rehearsal import both, unseen
     from onstage.report_formats import Output
 
-    # To name the check is to ask for it, and the other way round.
-    tune = tune or bool(catalogue.TRIALS & {*(select or ())})
-    if tune and select:
-        select += [f"{one}.tuning" for one in platforms if not catalogue.TRIALS & {*select}]
+    select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
     output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, with_trials=tune)
     with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]

@@ -3,10 +3,11 @@
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from onstage.errors import UserError
+from onstage.errors import StartError, UserError
 from onstage.project import Project
 from onstage.settings import Settings
 
@@ -94,11 +95,14 @@ class State:
 
 @dataclass(frozen=True)
 class Search:
-    """How a tuning job searches: trials in all, at a time, and the cloud's name of a strategy (empty: its default)."""
+    """How a tuning job searches: trials in all (None: the cloud's default), at a time, and names of `--strategy` and
+    `--early-stopping` (empty: the cloud's default).
+    """
 
-    trials: int
+    trials: int | None
     parallel: int
     strategy: str
+    stopping: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,6 +253,19 @@ class Platform(Protocol):
 
     def setup_result(self) -> dict[str, str]:
         """The lines of settings.toml that what setup created is called by."""
+
+
+def chosen(option: str, word: str, known: Mapping[str, str], title: str) -> str:
+    """What a word of an option such as --strategy stands for: one of `known`, or a value of it, in any case.
+
+    Raises StartError for another word, with the known ones.
+    """
+    for name, value in known.items():
+        if word.lower() in (name, value.lower()):
+            return value
+    near = get_close_matches(word.lower(), known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise StartError(f"{option} {word}: {meant}{title} has {', '.join(known)}")
 
 
 def connect(name: str, settings: Settings) -> Platform:

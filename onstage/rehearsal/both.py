@@ -47,18 +47,13 @@ class Rehearsal(Protocol):
     def filled(self, settings: Settings) -> Settings:
         """`settings` with what they do not say yet."""
 
-    def check(
-        self, report: Report, settings: Settings, argv: Sequence[str], *, with_trials: bool
-    ) -> tuple[ModelPage, dict[str, Any]] | None:
-        """The static checks; model.py and the job's request body, or None when one failed.
+    def check(self, report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage, dict[str, Any]] | None:
+        """The static checks; model.py and the job's request body, or None when one failed."""
 
-        `with_trials`: a tuning job's request is checked, too.
-        """
-
-    def tuning_job(
-        self, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
-    ) -> dict[str, Any]:
-        """The request body of a tuning job with these hyperparameters, what the flags `argv` say fixed."""
+    def check_tuning(
+        self, report: Report, settings: Settings, page: ModelPage, hyperparameters: dict[str, Any], argv: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """The request body of a tuning job, what the flags `argv` say fixed; None when its check failed."""
 
     def run(
         self,
@@ -94,11 +89,12 @@ def rehearse(
     checked: list[Callable[[ExitStack], Served | None]] = []
     for one in rehearsals:
         full = one.filled(settings)
-        tunes = with_trials and report.wants(one.PLATFORM, "tuning")
-        found = one.check(report, full, argv, with_trials=tunes)
+        found = one.check(report, full, argv)
+        tuning = None
+        if found and with_trials and report.project:
+            tuning = one.check_tuning(report, full, *report.project, argv)
         if found and one in wanted:
-            assert report.project, "it is checked"
-            trials = one.tuning_job(full, *report.project, argv) if tunes else None
+            trials = tuning if report.wants(one.PLATFORM, "tuning") else None
             checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1, trials=trials))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
@@ -107,12 +103,15 @@ def rehearse(
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
-    trained = {check.platform for check in report.checks if check.name == "train"}
+    done = {check.id for check in report.checks}
     for platform in [one.PLATFORM for one in wanted]:
-        if report.passed and report.wants(platform, "train") and platform not in trained:
-            report.run(platform, "train", lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
+        for name in ("train", "tuning") if with_trials else ("train",):
+            if report.passed and report.wants(platform, name) and f"{platform}.{name}" not in done:
+                report.run(platform, name, lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:
-        report.not_seen += unseen.settings_of(report, settings, argv, is_trained=bool(trained))
+        report.not_seen += unseen.settings_of(
+            report, settings, argv, is_trained=any(one.endswith(".train") for one in done)
+        )
 
 
 def _replayed(

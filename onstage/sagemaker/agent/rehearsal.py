@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage import source
+from onstage import source, space
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
@@ -19,11 +20,12 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trained import link_samples
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
-from onstage.sagemaker.agent import toolkit, tuning
+from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
-from onstage.sagemaker.requests import bodies, images, rules, validate
+from onstage.sagemaker.agent.tuning import rehearse_trials
+from onstage.sagemaker.requests import bodies, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sections import SageMaker
 from onstage.settings import Settings
@@ -40,17 +42,11 @@ def filled(settings: Settings) -> Settings:
 
 
 def check(
-    report: Report,
-    settings: Settings,
-    argv: Sequence[str],
-    tuning: Mapping[str, Any] | None = None,
-    *,
-    with_trials: bool = False,
+    report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
 ) -> tuple[ModelPage, dict[str, Any]] | None:
     """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
 
-    The job is a training job or, with the options of `bodies.tuning_job`, a tuning job. `with_trials`: a tuning job's
-    request is checked beside it.
+    The job is a training job or, with the options of `bodies.tuning_job`, a tuning job.
     """
     cloud = settings.cloud(SageMaker)
     found: dict[str, Any] = {}
@@ -61,46 +57,62 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
+    metrics = _metrics(page)
+    now, given = datetime.now(timezone.utc), space.given(page.hyperparameters, argv)
 
-    def check_request() -> list[Finding]:
+    def check_request() -> list[Finding] | str:
+        said = ""
         if tuning is None:
-            operation, name = "CreateTrainingJob", job_name(settings.name, datetime.now(timezone.utc))
-            found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, _metrics(page))
+            operation, name = "CreateTrainingJob", job_name(settings.name, now)
+            found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, metrics)
         else:
-            operation, found["body"] = (
-                "CreateHyperParameterTuningJob",
-                tuning_job(settings, page, hyperparameters, argv, tuning),
+            operation, name = "CreateHyperParameterTuningJob", job_name(settings.name, now, LONGEST_TUNING_NAME)
+            values = page.hyperparameters(**hyperparameters)
+            found["body"] = bodies.tuning_job(
+                cloud, settings.name, name, values, page.objective, metrics, fixed=given, **tuning
             )
+            said = searched(space.of(page.hyperparameters, given), page.hyperparameters, given)
         body = found["body"]
-        trials = tuning_job(settings, page, hyperparameters, argv) if with_trials else None
+        hosting = _hosting_findings(cloud, settings.name)
         return [
             *_findings(operation, body, cloud.region),
-            *_hosting_findings(cloud, settings.name),
+            *hosting,
             *request_findings(operation, [], rules.doubts(body)),
-            *(_findings("CreateHyperParameterTuningJob", trials, cloud.region) if trials else ()),
-        ]
+        ] or said
+
+    def check_search() -> list[Finding]:
+        strategy = (tuning or {}).get("strategy", "")
+        return search_findings(spaces.notes(space.of(page.hyperparameters, given), strategy))
 
     if has_images:
-        report.run(PLATFORM, "request", check_request)
+        if report.run(PLATFORM, "request", check_request) and tuning is not None:
+            report.run(PLATFORM, "search", check_search)
         report.run(PLATFORM, "flags", lambda: _check_flags(found.get("body", {})))
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
 
 
-def tuning_job(
-    settings: Settings,
-    page: ModelPage,
-    hyperparameters: Mapping[str, Any],
-    argv: Sequence[str],
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The body of the tuning job with these hyperparameters, what the flags `argv` say fixed, and a new name.
-
-    `options` are those of `bodies.tuning_job`. Raises UserError where nothing is left to search.
+def check_tuning(
+    report: Report, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
+) -> dict[str, Any] | None:
+    """The body of the tuning job with these hyperparameters, what the flags `argv` say fixed; None when a check of it
+    failed, or is not wanted.
     """
-    cloud, now = settings.cloud(SageMaker), datetime.now(timezone.utc)
-    name, values = job_name(settings.name, now, LONGEST_TUNING_NAME), page.hyperparameters(**hyperparameters)
-    return bodies.tuning_job(cloud, settings.name, name, values, page.objective, _metrics(page), **(options or {}))
+    cloud, given = settings.cloud(SageMaker), space.given(page.hyperparameters, argv)
+    made: list[dict[str, Any]] = []
+
+    def check_search() -> list[Finding] | str:
+        name = job_name(settings.name, datetime.now(timezone.utc), LONGEST_TUNING_NAME)
+        values, ranges = page.hyperparameters(**hyperparameters), space.of(page.hyperparameters, given)
+        body = bodies.tuning_job(cloud, settings.name, name, values, page.objective, _metrics(page), fixed=given)
+        made.append(body)
+        return [
+            *_findings("CreateHyperParameterTuningJob", body, cloud.region),
+            *_check_flags(body),
+            *search_findings(spaces.notes(ranges)),
+        ] or searched(ranges, page.hyperparameters, given)
+
+    return made[0] if report.run(PLATFORM, "search", check_search) and made else None
 
 
 def run(
@@ -138,7 +150,7 @@ def run(
         report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project)
     )
     if trials:
-        tuning.rehearse(report, trials, store, folder / "trials", terms)
+        rehearse_trials(report, trials, store, folder / "trials", terms)
     return served
 
 

@@ -21,7 +21,7 @@ from onstage.sagemaker.requests import trials
 from onstage.search import flags
 
 
-def rehearse(report: Report, tuning: Mapping[str, Any], store: LocalStore, folder: Path, terms: Terms) -> None:
+def rehearse_trials(report: Report, tuning: Mapping[str, Any], store: LocalStore, folder: Path, terms: Terms) -> None:
     """Run the trials that tell most of a CreateHyperParameterTuningJob body, below `folder`, if its job went well."""
     if not (report.project and trial_runs.is_due(report, PLATFORM)):
         return

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from onstage import space
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
@@ -21,14 +23,15 @@ from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
-from onstage.vertex.agent import package_checks, tuning
+from onstage.vertex.agent import package_checks
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.agent.task import Task
-from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex.agent.tuning import rehearse_trials
+from onstage.vertex.requests import bodies, images, spaces, validate
 from onstage.vertex.requests.locations import job_name
 
 
@@ -40,17 +43,11 @@ def filled(settings: Settings) -> Settings:
 
 
 def check(
-    report: Report,
-    settings: Settings,
-    argv: Sequence[str],
-    tuning: Mapping[str, Any] | None = None,
-    *,
-    with_trials: bool = False,
+    report: Report, settings: Settings, argv: Sequence[str], tuning: Mapping[str, Any] | None = None
 ) -> tuple[ModelPage, dict[str, Any]] | None:
     """The static checks. Returns model.py and the body of the job, whose name is new; None when a check failed.
 
-    The job is a custom job or, with the options of `bodies.tuning_job`, a tuning job. `with_trials`: a tuning job's
-    request is checked beside it.
+    The job is a custom job or, with the options of `bodies.tuning_job`, a tuning job.
     """
     cloud = settings.cloud(Vertex)
     found: dict[str, Any] = {}
@@ -65,41 +62,51 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
+    name, given = job_name(settings.name, datetime.now(timezone.utc)), space.given(page.hyperparameters, argv)
 
-    def check_request() -> list[Finding]:
+    def check_request() -> list[Finding] | str:
+        said = ""
         if tuning is None:
-            kind, name = "CustomJob", job_name(settings.name, datetime.now(timezone.utc))
+            kind = "CustomJob"
             found["body"] = bodies.custom_job(cloud, settings.name, name, hyperparameters)
         else:
-            kind = "HyperparameterTuningJob"
-            found["body"] = tuning_job(settings, page, hyperparameters, argv, tuning)
-        trials = tuning_job(settings, page, hyperparameters, argv) if with_trials else None
-        return [
-            *_findings(kind, found["body"], cloud),
-            *_hosting_findings(cloud, found["body"]["displayName"]),
-            *(_findings("HyperparameterTuningJob", trials, cloud) if trials else ()),
-        ]
+            kind, values = "HyperparameterTuningJob", page.hyperparameters(**hyperparameters)
+            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, fixed=given, **tuning)
+            said = searched(space.of(page.hyperparameters, given), page.hyperparameters, given)
+        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name) or said
 
-    if has_images:
-        report.run(PLATFORM, "request", check_request)
+    def check_search() -> list[Finding]:
+        ranges = space.of(page.hyperparameters, given)
+        return search_findings(
+            spaces.notes(ranges, (tuning or {}).get("algorithm", ""), found["body"]["maxTrialCount"])
+        )
+
+    if has_images and report.run(PLATFORM, "request", check_request) and tuning is not None:
+        report.run(PLATFORM, "search", check_search)
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
 
 
-def tuning_job(
-    settings: Settings,
-    page: ModelPage,
-    hyperparameters: Mapping[str, Any],
-    argv: Sequence[str],
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The tuning job with these hyperparameters, what the flags `argv` say fixed, and a new name.
-
-    `options` are those of `bodies.tuning_job`. Raises UserError where nothing is left to search.
+def check_tuning(
+    report: Report, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
+) -> dict[str, Any] | None:
+    """The tuning job with these hyperparameters, what the flags `argv` say fixed; None when a check of it failed, or is
+    not wanted.
     """
-    cloud, name = settings.cloud(Vertex), job_name(settings.name, datetime.now(timezone.utc))
-    values = page.hyperparameters(**hyperparameters)
-    return bodies.tuning_job(cloud, settings.name, name, values, page.objective, **(options or {}))
+    cloud, given = settings.cloud(Vertex), space.given(page.hyperparameters, argv)
+    made: list[dict[str, Any]] = []
+
+    def check_search() -> list[Finding] | str:
+        name = job_name(settings.name, datetime.now(timezone.utc))
+        values, ranges = page.hyperparameters(**hyperparameters), space.of(page.hyperparameters, given)
+        body = bodies.tuning_job(cloud, settings.name, name, values, page.objective, fixed=given)
+        made.append(body)
+        return [
+            *_findings("HyperparameterTuningJob", body, cloud),
+            *search_findings(spaces.notes(ranges)),
+        ] or searched(ranges, page.hyperparameters, given)
+
+    return made[0] if report.run(PLATFORM, "search", check_search) and made else None
 
 
 def run(
@@ -143,7 +150,7 @@ def run(
         stack.callback(twin.stop)
     served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
     if trials:
-        tuning.rehearse(report, trials, task, store, folder / "trials", terms)
+        rehearse_trials(report, trials, task, store, folder / "trials", terms)
     return served
 
 

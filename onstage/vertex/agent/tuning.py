@@ -21,7 +21,7 @@ from onstage.vertex.agent.task import Task
 from onstage.vertex.requests import trials
 
 
-def rehearse(
+def rehearse_trials(
     report: Report, tuning: Mapping[str, Any], task: Task, store: LocalStore, folder: Path, terms: Terms
 ) -> None:
     """Run the trials that tell most of a HyperparameterTuningJob, below `folder`, if the project's job, `task`, went

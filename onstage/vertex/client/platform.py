@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Log, Part, Plan, Search, State
+from onstage.platform import AccountFile, Log, Part, Plan, Search, State, chosen
 from onstage.sections import Rehearsal, Vertex
 from onstage.settings import Settings
 from onstage.vertex.client import accounts, endpoints, jobs, logs
@@ -13,7 +13,7 @@ from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import Setup, written
 from onstage.vertex.client.storage import GoogleBucket
-from onstage.vertex.requests import bodies
+from onstage.vertex.requests import bodies, spaces
 
 if TYPE_CHECKING:
     from onstage.report import Report
@@ -108,5 +108,11 @@ def connect(settings: Settings) -> VertexPlatform:
 
 
 def _tuning(search: Search) -> dict[str, Any]:
-    strategy = {"algorithm": search.strategy} if search.strategy else {}
-    return {"max_trials": search.trials, "parallel": search.parallel, **strategy}
+    """The options of `bodies.tuning_job`. Raises StartError for a strategy that Vertex AI does not have."""
+    title = VertexPlatform.title
+    return {
+        "max_trials": search.trials,
+        "parallel": search.parallel,
+        "algorithm": chosen("--strategy", search.strategy or "bayesian", spaces.STRATEGIES, title),
+        "early_stopping": chosen("--early-stopping", search.stopping or "off", spaces.STOPPINGS, title),
+    }

@@ -58,7 +58,8 @@ def test_a_tuning_job_shows_its_best_trial(desk: Desk) -> None:
     assert f"3 of 3 trials done, best: trial {best} learning_rate=" in said
     assert "trial log" in said
     assert f"/{best}/model" in desk.run("status")
-    assert "'GRID' does not exist" in desk.run("tune", "--strategy", "GRID", code=1)
+    said = desk.run("tune", "--strategy", "hyperband", code=2)
+    assert "--strategy hyperband: Google Vertex AI has bayesian, random, grid" in said
 
 
 @pytest.mark.parametrize(
