@@ -84,8 +84,8 @@ _NAMES = {
         **_ENDPOINT,
         **_ALONE,
         **_REPLAYED,
-        "ping": "the endpoint's health check passes",
         **_TRIALS,
+        "ping": "the endpoint's health check passes",
     },
     "vertex": {
         **_FIRST,
@@ -100,9 +100,9 @@ _NAMES = {
         **_ENDPOINT,
         **_ALONE,
         **_REPLAYED,
+        **_TRIALS,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
-        **_TRIALS,
     },
     "both": {
         "weights": "both platforms' jobs made the same weights",

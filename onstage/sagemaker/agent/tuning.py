@@ -1,6 +1,7 @@
 """Runs a few trials of a tuning job's request body with the agent, and says which ones would fail."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -58,10 +59,12 @@ def _attempt(
     except UserError as error:
         return Outcome(trial, "", Finding(str(error)), [], has_model=False, written=buckets.written(own))
     answer = model_checks.at_home(job.check_end(result, body, terms, report), "", terms, report, job.places(place))
+    # The container's own is 1, whatever ended the script.
+    exit_codes = map(int, re.findall(r"^ExitCode (-?\d+)$", result.failure_reason or "", re.MULTILINE))
     return Outcome(
         trial,
         result.log,
-        trial_checks.failure(answer, job.REASON, terms, [one.exit_code for one in result.hosts]),
+        trial_checks.failure(answer, job.REASON, terms, exit_codes),
         result.metrics.get(objective, []),
         bool(result.model_files),
         buckets.written(own),
