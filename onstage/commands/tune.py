@@ -168,10 +168,12 @@ def _quiet_optuna() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _room(folder: Path) -> Iterator[None]:
-    """A full disk, said of the search: what it has so far is whole."""
+    """A disk that is full or read only, said of the search: what it has so far is whole."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise UserError(f"{path_for_people(folder)} cannot be written: {error.strerror}") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise UserError(

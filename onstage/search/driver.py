@@ -174,7 +174,7 @@ class Driver:
         if reason != "--timeout":
             self._done += 1
             self._has_result |= reason in ("", "pruned")
-        self._watcher.over(self._study.get_trials()[one.trial.number])
+        self._watcher.over(self._study.get_trials(deepcopy=False)[one.trial.number])
 
     def _refuse_to_fail_on(self) -> None:
         if self._has_result:
