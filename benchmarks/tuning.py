@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
+from onstage import flags
 from onstage.project import Project
-from onstage.search import flags
 from onstage.search.results import local
 
 ROOT = Path(__file__).resolve().parent.parent

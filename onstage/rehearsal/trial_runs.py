@@ -1,11 +1,12 @@
 """Runs the trials of a tuning job one after the other, and knows what each one wrote and how it is repeated here."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onstage import progress
+from onstage import flags, progress
 from onstage.checks.model_page import ModelPage
 from onstage.corners import Parameter
 from onstage.errors import UserError
@@ -51,19 +52,19 @@ def run(
     report.run(platform, CHECK, check)
 
 
-def different(page: ModelPage, hyperparameters: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
-    """The hyperparameters of a trial that are not model.py's defaults, with values as model.py has them.
+def repeated(page: ModelPage, hyperparameters: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
+    """The flags with which train.py does what a trial does: those of hyperparameters that are not model.py's defaults.
 
-    `hyperparameters` are those of the rehearsed job, `chosen` what a trial changes, as words of a command line; they
-    are answered as they are where model.py refuses them, as the trial will say.
+    `hyperparameters` are those of the rehearsed job, `chosen` what the trial changes, as words of a command line.
     """
-    try:
-        found, usual = page.parse_flags([f"--{name}={text}" for name, text in chosen.items()]), page.parse_flags([])
-    except UserError:
-        return dict(chosen)
-    values = {**hyperparameters, **{name: getattr(found, name) for name in chosen}}
-    names = [item.name for item in dataclasses.fields(page.hyperparameters)]
-    return {name: values[name] for name in names if values[name] != getattr(usual, name)}
+    values: Mapping[str, Any] = chosen
+    # Where model.py refuses a value, the trial says it, and so does train.py.
+    with contextlib.suppress(UserError):
+        found, usual = page.parse_flags(flags.of_values(chosen)), page.parse_flags([])
+        own = {**hyperparameters, **{name: getattr(found, name) for name in chosen}}
+        names = [item.name for item in dataclasses.fields(page.hyperparameters)]
+        values = {name: own[name] for name in names if own[name] != getattr(usual, name)}
+    return flags.for_people(flags.of_values(values))
 
 
 class Buckets:

@@ -19,7 +19,6 @@ from onstage.sagemaker.agent import job, toolkit
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import PLATFORM
 from onstage.sagemaker.requests import trials
-from onstage.search import flags
 
 
 def rehearse_trials(report: Report, tuning: Mapping[str, Any], store: LocalStore, folder: Path, terms: Terms) -> None:
@@ -38,8 +37,8 @@ def rehearse_trials(report: Report, tuning: Mapping[str, Any], store: LocalStore
     planned: list[Trial] = []
     for corner, texts, body in trials.to_rehearse(tuning, conditions):
         place, chosen = dataclasses.replace(corner, fixed=_words(corner.fixed)), _words(texts)
-        changed = flags.of_values(trial_runs.different(page, hyperparameters, chosen))
-        planned.append(Trial(len(planned) + 1, place, body, chosen, flags.for_people(changed)))
+        flags = trial_runs.repeated(page, hyperparameters, chosen)
+        planned.append(Trial(len(planned) + 1, place, body, chosen, flags))
     objective = tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
     attempt = partial(
         _attempt, objective=objective, report=report, store=store, folder=folder, terms=terms,

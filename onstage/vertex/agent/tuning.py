@@ -13,7 +13,6 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trial_checks import Outcome, Trial, Words
 from onstage.rehearsal.trial_runs import Buckets
 from onstage.report import Finding, Report
-from onstage.search import flags
 from onstage.vertex.agent import job
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.job import PLATFORM
@@ -32,8 +31,8 @@ def rehearse_trials(
     page, hyperparameters = report.project
     planned: list[Trial] = []
     for corner, chosen, body in trials.to_rehearse(tuning):
-        changed = flags.of_values(trial_runs.different(page, hyperparameters, chosen))
-        planned.append(Trial(len(planned) + 1, corner, body, chosen, flags.for_people(changed)))
+        flags = trial_runs.repeated(page, hyperparameters, chosen)
+        planned.append(Trial(len(planned) + 1, corner, body, chosen, flags))
     buckets = Buckets(store, "gs")
     attempt = partial(_attempt, report=report, task=task, store=store, folder=folder, terms=terms, buckets=buckets)
     words = _named(tuning, task.objective)

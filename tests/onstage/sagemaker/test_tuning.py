@@ -90,10 +90,8 @@ def texts(found: Sequence[Check]) -> list[str]:
 def test_trials_that_go_well_pass_with_their_objectives(trials: Trials) -> None:
     ((check,), not_seen) = trials(GOOD)
     assert (check.status, check.id) == ("passed", "sagemaker.tuning")
-    assert check.detail == (
-        "3 trials, each with a model of its own; val_accuracy is 0 at the low ends, 0.5 at the high ends, 0.25 at the "
-        "middle"
-    )
+    values = "0 at the low ends, 0.5 at the high ends, 0.25 at the middle"
+    assert check.detail == f"3 trials, each with a model of its own; val_accuracy is {values}"
     assert not_seen == (
         "sagemaker: of the search, batch_size=16, and all between the ends and the middle of its ranges; 3 trials ran"
     )
@@ -168,6 +166,7 @@ DEEP = change(
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_network_that_an_end_is_too_much_for_is_named_with_its_line_and_its_flags(bake: Bake, tmp_path: Path) -> None:
     said = [
         "src/trainer/model.py, line 46: the trial at the low ends fails: in Reshape.call(): ValueError: ",
