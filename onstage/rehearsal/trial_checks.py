@@ -84,12 +84,12 @@ def failure(answer: list[Finding] | str, prefix: str, terms: Terms, exit_codes: 
 
     Its `fix` stays where it is a particular one. `exit_codes` are those of its containers.
     """
-    failed = [one for one in answer if not one.warning] if isinstance(answer, list) else []
-    for one in failed:
-        one.detail, one.fix = re.sub(f"^{prefix}", "", one.detail), one.fix if one.fix != terms.again else ""
+    found = next((one for one in answer if not one.warning), None) if isinstance(answer, list) else None
+    if found:
+        found.detail, found.fix = re.sub(f"^{prefix}", "", found.detail), found.fix if found.fix != terms.again else ""
         if _KILLED & {*exit_codes}:
-            one.detail = f"{_SIGKILL}, as by a machine without memory; before that: {one.detail}"
-    return failed[0] if failed else None
+            found.detail = f"{_SIGKILL}, as by a machine without memory; before that: {found.detail}"
+    return found
 
 
 def findings(outcomes: Sequence[Outcome], words: Words, source: Path) -> list[Finding] | str:

@@ -1,6 +1,6 @@
 """The training jobs that a tuning job would start, so that tuning can be rehearsed by what runs training jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from onstage.sagemaker.requests.bodies import encoded
 Body = dict[str, Any]
 # For each hyperparameter that counts by another one's value: that one, and its values as model.py has them.
 Conditions = Mapping[str, tuple[str, Sequence[Any]]]
+_NONE: Conditions = {}
 # What only the definition of a tuning job has, or a training job calls otherwise.
 _NOT_OF_TRAINING = (
     "DefinitionName", "TuningObjective", "HyperParameterRanges", "StaticHyperParameters",
@@ -30,9 +31,7 @@ def trials(tuning: Mapping[str, Any], at: float = 0.5) -> list[Body]:
     ]
 
 
-def to_rehearse(
-    tuning: Mapping[str, Any], conditions: Conditions | None = None
-) -> list[tuple[Corner, dict[str, str], Body]]:
+def to_rehearse(tuning: Mapping[str, Any], conditions: Conditions = _NONE) -> list[tuple[Corner, dict[str, str], Body]]:
     """The trials that tell most of a CreateHyperParameterTuningJob body: where in its ranges each one is, the values
     that are chosen, and its CreateTrainingJob body.
 
@@ -40,16 +39,16 @@ def to_rehearse(
     """
     found: list[tuple[Corner, dict[str, str], Body]] = []
     for definition in _definitions(tuning):
-        searched = _parameters(tuning, definition, conditions or {})
+        searched = _parameters(tuning, definition, conditions)
         for corner in corners.of(searched):
             texts = {**_texts(searched, corner.at), **corner.fixed}
             found.append((corner, texts, _trial(tuning, len(found) + 1, definition, texts)))
     return found
 
 
-def parameters(tuning: Mapping[str, Any], conditions: Conditions | None = None) -> list[Parameter]:
+def parameters(tuning: Mapping[str, Any], conditions: Conditions = _NONE) -> list[Parameter]:
     """All that is searched by the definitions of a CreateHyperParameterTuningJob body."""
-    return [one for each in _definitions(tuning) for one in _parameters(tuning, each, conditions or {})]
+    return [one for each in _definitions(tuning) for one in _parameters(tuning, each, conditions)]
 
 
 def _definitions(tuning: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -77,7 +76,7 @@ def _texts(parameters: Sequence[Parameter], at: float) -> dict[str, str]:
 
 
 def _parameters(
-    tuning: Mapping[str, Any], definition: Mapping[str, Any], conditions: Conditions | None = None
+    tuning: Mapping[str, Any], definition: Mapping[str, Any], conditions: Conditions = _NONE
 ) -> list[Parameter]:
     config = tuning["HyperParameterTuningJobConfig"]
     ranges = definition.get("HyperParameterRanges") or config.get("ParameterRanges", {})
@@ -90,11 +89,13 @@ def _parameters(
         ),
         *(_one(one, conditions, partial(_hinted, one)) for one in ranges.get("AutoParameters") or ()),
     ]
-    return sorted(found, key=lambda one: _depth(one.name, conditions or {}))
+    return sorted(found, key=lambda one: _depth(one.name, conditions))
 
 
-def _one(one: Mapping[str, Any], conditions: Conditions | None, value: Any, values: Sequence[str] = ()) -> Parameter:
-    parent, wanted = (conditions or {}).get(one["Name"], (None, ()))
+def _one(
+    one: Mapping[str, Any], conditions: Conditions, value: Callable[[float], str], values: Sequence[str] = ()
+) -> Parameter:
+    parent, wanted = conditions.get(one["Name"], (None, ()))
     texts = [encoded({one["Name"]: each})[one["Name"]] for each in wanted]
     return Parameter(one["Name"], value, values, parent, texts)
 
