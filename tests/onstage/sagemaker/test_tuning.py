@@ -27,7 +27,7 @@ import json, os, sys
 told = json.loads(os.environ["SM_HPS"])
 open(os.environ["SM_MODEL_DIR"] + "/model", "w").close()
 """
-GOOD = f"{FLAGS}print('epoch=1 val_accuracy=' + str(told['dropout']), flush=True)"
+GOOD = f"{FLAGS}print('epoch=1 val_accuracy=' + str(told['dropout']), file=sys.stderr)"
 HIGH = "--batch-size 64 --learning-rate 0.1 --hidden-units 64 --hidden-layers 3 --dropout 0.5"
 CONDITION = change(
     MODEL, "    dropout: float",
