@@ -1,5 +1,6 @@
-"""The word of `onstage` for searching hyperparameters on this machine."""
+"""The words of `onstage` about trainings on this machine: the search, and the page of one."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -8,7 +9,7 @@ from onstage.options import Application
 
 
 def add(app: Application) -> None:
-    """Give the application this word."""
+    """Give the application these words."""
 
     @app.command(
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
@@ -46,3 +47,19 @@ def add(app: Application) -> None:
             trials, parallel, timeout or float("inf"), trial_timeout, strategy, pruner, seed, name
         )
         command.tune(project, context.args, options)
+
+    @app.command(epilog="Examples:\n\nonstage report\n\nonstage report runs/tune/search")
+    def report(
+        folder: Annotated[
+            Path | None, typer.Argument(metavar="FOLDER", help="One of runs/. [default: of the last training]")
+        ] = None,
+    ) -> None:
+        """Open the page of a training or of a search: curves, answers, metrics, hyperparameters."""
+        import webbrowser
+
+        from onstage import installation, training_page
+        from onstage.project import path_for_people
+
+        file = training_page.find(installation.open_project().runs, folder)
+        print(path_for_people(file), flush=True)
+        webbrowser.open(file.resolve().as_uri())
