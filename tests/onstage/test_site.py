@@ -1,6 +1,7 @@
 """docs/ as a site: it builds without a warning, loads nothing from elsewhere, and no link within it is broken."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from onstage import calls
 from tests.conftest import ROOT
 from tests.onstage.once import once
 
@@ -60,25 +62,37 @@ def loaded(site: Path) -> Iterator[tuple[str, str]]:
             yield from ((file.name, one) for one in addresses(file.read_text(encoding="utf-8")))
 
 
-def build(site: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", site.parent / "doctrees", *options]
-    return subprocess.run([*command, "docs", site], cwd=ROOT, capture_output=True, text=True, check=False)
+def build(folder: Path, docs: str, site: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-d", site.parent / "doctrees", docs, site]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
-        done = build(folder / "html")
+        done = build(ROOT, "docs", folder / "html")
         assert done.returncode == 0, done.stderr
 
     return once(tmp_path_factory, "site", make) / "html"
 
 
-def test_every_page_is_named_on_the_first(site: Path) -> None:
+def test_every_page_is_there_under_its_own_title_and_named_on_the_first(site: Path) -> None:
     text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     links = {urlsplit(link).path for link in Page(site / "index.html").links}
-    for page in {file.stem for file in (ROOT / "docs").glob("*.md")} - {"index", "README"}:
-        assert f"({page}.md)" in text and f"{page}.html" in links, page
+    for file in (ROOT / "docs").glob("*.md"):
+        if file.stem not in ("README", "index", "tune"):
+            # Sphinx has a page of its own called search.
+            page = f"{'tune' if file.stem == 'search' else file.stem}.html"
+            assert f"({file.name})" in text and page in links, file.name
+            title = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            assert f"<h1>{title}<" in (site / page).read_text(encoding="utf-8")
+
+
+def test_the_pages_of_python_have_what_the_package_has(site: Path) -> None:
+    ids = Page(site / "python.html").ids
+    public = [name for name in vars(calls.Cloud) if not name.startswith("_")]
+    assert ids >= {"onstage.rehearse", "onstage.tune", "onstage.best", "onstage.settings.load"}
+    assert ids >= {f"onstage.calls.Cloud.{name}" for name in public}
 
 
 def test_a_browser_loads_nothing_from_elsewhere(site: Path) -> None:
@@ -116,13 +130,14 @@ def test_every_link_within_the_site_has_a_target(site: Path) -> None:
                 assert unquote(parts.fragment) in pages[target].ids, f"{file.name}: {link}"
 
 
-def test_a_link_to_no_page_fails_the_build(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "index.md").write_text("# Pages\n\n[a page](gone.md)\n", encoding="utf-8")
-    (tmp_path / "docs" / "conf.py").write_text(
-        (ROOT / "docs" / "conf.py").read_text(encoding="utf-8"), encoding="utf-8"
-    )
-    (tmp_path / "docs" / "_static").mkdir()
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "docs", "site"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, "gone.md" in done.stderr) == (1, True), done.stderr
+@pytest.mark.parametrize(("link", "code"), [("gone.md", 1), ("there.md#nowhere", 1), ("there.md#a-heading", 0)])
+def test_a_link_to_what_is_not_there_fails_the_build(link: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "docs" / "_static").mkdir(parents=True)
+    (tmp_path / "docs" / "_static" / "site.css").touch()
+    (tmp_path / "docs" / "README.md").write_text(f"# Pages\n\n[a page]({link})\n", encoding="utf-8")
+    (tmp_path / "docs" / "index.md").write_text("```{toctree}\nthere\n```\n", encoding="utf-8")
+    (tmp_path / "docs" / "there.md").write_text("# A page\n\n## A heading\n", encoding="utf-8")
+    shutil.copy(ROOT / "docs" / "conf.py", tmp_path / "docs")
+    done = build(tmp_path, "docs", tmp_path / "site")
+    assert done.returncode == code, done.stderr
+    assert (link.rpartition("#")[2] in done.stderr) == bool(code)
