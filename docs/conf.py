@@ -20,7 +20,7 @@ default_role = "code"
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 80
 html_copy_source = False
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

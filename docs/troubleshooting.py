@@ -19,9 +19,9 @@ FILE = Path(__file__).with_suffix(".toml")
 _HEAD = f"""\
 # Troubleshooting by message
 
-Search this page for words that you see; {HOLE} stands where a message has a name, a number or a text of your own. Messages
-stand by the checks that print them, with what to do next, and what the cloud would have said. [The report](report.md) says
-how to read a line, and how to ignore a check.
+Search this page for words that you see; {HOLE} stands where a message has a name, a number or a text of your own.
+Messages stand by the checks that print them, with what to do next, and what the cloud would have said.
+[The report](report.md) says how to read a line, and how to ignore a check.
 
 `.venv/bin/python -m docs.troubleshooting` makes this page from the source: no message is missing."""
 
@@ -57,9 +57,7 @@ def sections(found: Iterable[Message], told: Mapping[str, Any]) -> list[tuple[Ma
     no_section = "no section, and not_said neither, has messages of"
     for what, names in ((no_section, lost), ("no section has", unknown), ("take out what has no message:", stale)):
         if names:
-            raise SystemExit(
-                f"docs/troubleshooting.toml: name the section of, or take out: {what} {', '.join(sorted(names))}"
-            )
+            raise SystemExit(f"docs/troubleshooting.toml: {what} {', '.join(sorted(names))}")
     return list(zip(told["section"], parts, strict=True))
 
 
@@ -80,7 +78,7 @@ def _section(section: Mapping[str, Any], found: Sequence[Message]) -> Iterator[s
         by_sentence.setdefault(CHECKS[check], []).append(f"`{check}`")
     if by_sentence:
         yield "\n".join(f"- {', '.join(ids)}: {sentence}" for sentence, ids in by_sentence.items())
-    yield f"{section['cause']}\n\n{section['fix']}"
+    yield f"**Cause.** {section['cause']}\n\n**What to do.** {section['fix']}"
     said = [one for one in found if one.kind == "found"]
     columns = ["text", *(name for name in ("fix", "cloud") if any(getattr(one, name) for one in said))]
     if said:
