@@ -45,6 +45,7 @@ def person_policy(settings: Settings, account: str) -> Policy:
              "Endpoint": "endpoint"}  # fmt: skip
     jobs = [f"sagemaker:{verb}{kind}" for kind in list(kinds)[:3] for verb in ("Create", "Describe", "Stop")]
     parts = [f"sagemaker:{verb}{kind}" for kind in list(kinds)[3:] for verb in ("Create", "Describe", "Delete")]
+    jobs.append("sagemaker:ListTrainingJobsForHyperParameterTuningJob")
     lists = [f"sagemaker:List{kind}s" for kind in (*list(kinds)[:3], "Endpoint")]
     objects = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     passed = {"iam:PassedToService": "sagemaker.amazonaws.com"}
