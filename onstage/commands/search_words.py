@@ -1,0 +1,48 @@
+"""The word of `onstage` for searching hyperparameters on this machine."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from onstage.options import Application
+
+
+def add(app: Application) -> None:
+    """Give the application this word."""
+
+    @app.command(
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        epilog="Examples:\n\nonstage tune --trials 20 --parallel 2\n\nonstage tune --epochs 10 --learning-rate 0.01",
+    )
+    def tune(
+        context: typer.Context,
+        trials: Annotated[
+            int, typer.Option(min=1, help="Trials of this search in all, those of before it was stopped included.")
+        ] = 10,
+        parallel: Annotated[int, typer.Option(min=1, help="Trials at a time; they share the cores.")] = 1,
+        timeout: Annotated[
+            float | None,
+            typer.Option(min=1, metavar="S", help="Seconds for all; what then runs is done again when it goes on."),
+        ] = None,
+        trial_timeout: Annotated[
+            float, typer.Option(min=1, metavar="S", help="Seconds after which one trial has failed.")
+        ] = 3600,
+        strategy: Annotated[Literal["tpe", "random"], typer.Option(help="How values are chosen.")] = "tpe",
+        pruner: Annotated[
+            Literal["median", "hyperband", "none"],
+            typer.Option(help="What stops a trial early, by the objective of its epochs."),
+        ] = "median",
+        seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same, with --parallel 1.")] = 0,
+        name: Annotated[str, typer.Option(help="Its folder in runs/tune/: a search goes on where it is.")] = "search",
+    ) -> None:
+        """Search hyperparameters on this machine: those that are tunable in model.py. Other flags fix the rest."""
+        from onstage import installation, room
+
+        room.check()
+        project = installation.open_project("tune")
+        from onstage.commands import tune as command
+
+        options = command.Options(
+            trials, parallel, timeout or float("inf"), trial_timeout, strategy, pruner, seed, name
+        )
+        command.tune(project, context.args, options)
