@@ -45,7 +45,6 @@ def person_policy(settings: Settings, account: str) -> Policy:
              "Endpoint": "endpoint"}  # fmt: skip
     jobs = [f"sagemaker:{verb}{kind}" for kind in list(kinds)[:3] for verb in ("Create", "Describe", "Stop")]
     parts = [f"sagemaker:{verb}{kind}" for kind in list(kinds)[3:] for verb in ("Create", "Describe", "Delete")]
-    jobs.append("sagemaker:ListTrainingJobsForHyperParameterTuningJob")
     lists = [f"sagemaker:List{kind}s" for kind in (*list(kinds)[:3], "Endpoint")]
     objects = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     passed = {"iam:PassedToService": "sagemaker.amazonaws.com"}
@@ -54,7 +53,7 @@ def person_policy(settings: Settings, account: str) -> Policy:
         _allow("Objects", objects, f"{bucket}/*"),
         _allow("Jobs", [*jobs, *parts, "sagemaker:InvokeEndpoint", "sagemaker:AddTags"],
                [f"{service}:{kind}/{names}" for kind in kinds.values()]),
-        _allow("Lists", lists, "*"),
+        _allow("Lists", [*lists, "sagemaker:ListTrainingJobsForHyperParameterTuningJob"], "*"),
         _allow("Role", ["iam:PassRole"], cloud.role or "ROLE", {"StringEquals": passed}),
         _allow("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"],
                f"{arn}:logs:{cloud.region}:{account}:log-group:/aws/sagemaker/*"),
