@@ -1,4 +1,4 @@
-"""The word of `onstage` for searching hyperparameters on this machine."""
+"""The words of `onstage` for hyperparameters: a search on this machine, and the best trial of all searches."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from onstage.options import Application
 
 
 def add(app: Application) -> None:
-    """Give the application this word."""
+    """Give the application these words."""
 
     @app.command(
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
@@ -46,3 +46,29 @@ def add(app: Application) -> None:
             trials, parallel, timeout or float("inf"), trial_timeout, strategy, pruner, seed, name
         )
         command.tune(project, context.args, options)
+
+    @app.command(epilog="Examples:\n\nonstage best\n\nonstage best vertex --deploy\n\nonstage best --train sagemaker")
+    def best(
+        place: Annotated[
+            Literal["local", "sagemaker", "vertex"] | None,
+            typer.Argument(metavar="PLACE", help="local, sagemaker or vertex. [default: all, by their last searches]"),
+        ] = None,
+        train: Annotated[
+            Literal["local", "sagemaker", "vertex"] | None,
+            typer.Option("--train", metavar="PLACE", help="Train with the best trial's flags, here or in a cloud."),
+        ] = None,
+        deploy: Annotated[
+            bool, typer.Option("--deploy", help="Serve the best trial's model: in its cloud, or here as onstage serve.")
+        ] = False,
+        kind: Annotated[
+            Literal["text", "json"], typer.Option("--format", metavar="KIND", help="What to print: text or json.")
+        ] = "text",
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what --train or --deploy would do.")] = False,
+    ) -> None:
+        """The best trial of the searches here and in the clouds, and its flags."""
+        from onstage import installation
+
+        project = installation.open_project()
+        from onstage.commands import best as command
+
+        command.best(project, place or "", train=train or "", deploy=deploy, as_json=kind == "json", dry_run=dry_run)

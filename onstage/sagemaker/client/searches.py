@@ -35,7 +35,8 @@ def _trial(tuning: Body, summary: Body) -> Trial:
     name, state = summary["TrainingJobName"], STATES[summary["TrainingJobStatus"]]
     objective = summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
     value = objective.get("Value")
-    reason = summary.get("FailureReason", "")
+    # After a blank line comes the traceback, which the log has, too.
+    reason = summary.get("FailureReason", "").partition("\n\n")[0]
     if state == "succeeded" and (value is None or not math.isfinite(value)):
         metric = tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
         reason = f"{metric} was not found in its log" if value is None else f"{metric} is {value}"

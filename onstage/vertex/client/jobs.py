@@ -175,7 +175,7 @@ def _tuned(found: Body, status: str) -> tuple[str, dict[str, float], str]:
     if best is None or best.value is None:
         return detail, {}, ""
     tuned = " ".join(f"{name}={value}" for name, value in best.hyperparameters.items())
-    detail += f", best: trial {best.name} {tuned}".rstrip()
+    detail += f", best: trial {best.name.rpartition('/')[2]} {tuned}".rstrip()
     return detail, {asked.metric: best.value}, best.model or ""
 
 

@@ -43,7 +43,7 @@ def _trials(found: Body) -> Iterator[Trial]:
             reason = f"{metric} was not reported" if value is None else f"{metric} is {value}"
         begun, ended = moment(one.get("startTime")), moment(one.get("endTime"))
         yield Trial(
-            one["id"],
+            f"{found['displayName']}/{one['id']}",
             state,
             value,
             values.searched(found, one.get("parameters") or ()),
