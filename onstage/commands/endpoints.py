@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from onstage import progress
+from onstage import outcome, progress
 from onstage.commands import show, state
 from onstage.commands.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
 from onstage.errors import UserError
@@ -37,6 +37,7 @@ def deploy_model(platform: Platform, job: State, endpoint: str | None, *, dry_ru
         show.requests(plan)
         return
     _make(platform, plan, found["example"])
+    outcome.note(kind="endpoint", name=plan.name, job=job.name, cost=plan.cost)
     show.say(
         f"endpoint {plan.name} serves the model of {job.name}\n"
         f"ask it:    {command(platform, 'predict')} request.json\n"
@@ -50,6 +51,7 @@ def predict(platform: Platform, source: str, endpoint: str | None) -> None:
     name, request = _name(platform, endpoint), read_request(source)
     with progress.doing(f"waiting for {name}"):
         answer = platform.predict(name, request)
+    outcome.note(answer=answer)
     print(json.dumps(answer), flush=True)
 
 
@@ -85,6 +87,7 @@ def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: boo
     # What the job ran on costs nothing, but nobody needs it any more.
     list(_remove(platform.parts(plan.name)))
     answers = platform.answers(found)
+    outcome.note(answers=answers)
     show.say(f"answers: {answers}")
     if isinstance(place, Path):
         _fetch(platform, answers, place.with_name(f"{plan.name}.out"))

@@ -35,7 +35,7 @@ def add(app: Application) -> None:
         seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same, with --parallel 1.")] = 0,
         name: Annotated[str, typer.Option(help="Its folder in runs/tune/: a search goes on where it is.")] = "search",
     ) -> None:
-        """Search hyperparameters on this machine: those that are tunable in model.py. Other flags fix the rest."""
+        """Search here what is tunable in model.py. Other flags are hyperparameters, and fixed; after --, any are."""
         from onstage import installation, room
 
         room.check()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
-from onstage import progress, verbosity
+from onstage import outcome, progress, verbosity
 
 if TYPE_CHECKING:
     from onstage.platform import Plan, State
@@ -35,6 +35,7 @@ def requests(plan: "Plan") -> None:
     for step in plan.steps:
         print(step.request.operation, file=sys.stderr, flush=True)
         print(json.dumps(step.request.body, indent=2), flush=True)
+    outcome.note(requests=[{"operation": step.request.operation, "body": step.request.body} for step in plan.steps])
     print("not sent: --dry-run", file=sys.stderr, flush=True)
 
 

@@ -13,19 +13,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from onstage import source, space
+from onstage import flags, outcome, source, space
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.commands import show
 from onstage.errors import StartError, UserError
+from onstage.platform import Trial
 from onstage.project import Project, path_for_people
-from onstage.search import draws, flags, journal, live, pictures
+from onstage.search import draws, journal, live, pictures
 from onstage.search.driver import Driver, Plan
-from onstage.search.results import folder_of
+from onstage.search.results import as_trial, folder_of
 from onstage.settings import load
 
 REPORT, BEST = "report.html", "best.txt"
+# Of the trials, at the end.
+_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +78,7 @@ def _plan(project: Project, page: ModelPage, argv: Sequence[str], options: Optio
     fixed = {name: value for name, value in dataclasses.asdict(chosen).items() if name not in ranges.names}
     settings, objective = load(project), page.objective
     plan = Plan(
-        project.root, ranges, objective.metric, objective.goal, flags.of_values({name: fixed[name] for name in given}),
+        project.root, ranges, objective.metric, objective.goal, {name: fixed[name] for name in given},
         getattr(chosen, "epochs", 0),
         options.trials, options.parallel, options.timeout, options.trial_timeout, options.strategy, options.pruner,
         options.seed, _cores(),
@@ -117,40 +121,50 @@ def _begin(plan: Plan, folder: Path, done: int, options: Options) -> None:
 
 
 def _end(project: Project, plan: Plan, study: optuna.Study, folder: Path, early: str) -> None:
-    first = live.best_of(study.get_trials(), plan.goal)
     counted = journal.counted(study)
-    if first is None:
+    done = sorted(
+        (one for one in counted if one.state == TrialState.COMPLETE),
+        key=lambda one: (-1 if plan.goal == "maximize" else 1) * (one.value or 0.0),
+    )
+    if not done:
         raise UserError(
             f"none of {len(counted)} trials has a result"
             + (f": {early}, and --timeout S allows more" if early else f": see {path_for_people(folder / 'trials')}")
         )
-    words = [*plan.fixed, *flags.of_values(first.user_attrs[journal.VALUES])]
-    line = flags.for_people(words)
-    commands = [
-        f"python {path_for_people(project.root / 'train.py')} {line}",
-        *(f"onstage {platform} train {line}" for platform in project.platforms),
+    values = {**plan.fixed, **done[0].user_attrs[journal.VALUES]}
+    line = flags.for_people(flags.of_values(values))
+    train = [
+        f"python {path_for_people(project.root / 'train.py')}",
+        *(f"onstage {on} train" for on in project.platforms),
     ]
+    commands = [f"{one} {line}" for one in train]
     (folder / BEST).write_text(f"{line}\n", encoding="utf-8")
     pictures.write(folder / REPORT, study, plan, commands)
-    table = live.table_of(plan.space, plan.metric)
-    order = sorted(
-        (one for one in counted if one.value is not None and one.state == optuna.trial.TrialState.COMPLETE),
-        key=lambda one: (-1 if plan.goal == "maximize" else 1) * (one.value or 0.0),
-    )
-    for one in order[:5]:
-        table.add_row(*live.row(one, plan.space), style="bold green" if one is order[0] else "")
-    _console().print(table)
-    failed = sum(one.state == optuna.trial.TrialState.FAIL for one in counted)
-    pruned = sum(one.state == optuna.trial.TrialState.PRUNED for one in counted)
-    parts = [f"{len(order)} done", f"{pruned} stopped early" * (pruned > 0), f"{failed} failed" * (failed > 0)]
-    show.say(f"{len(counted)} of {plan.trials} trials: {', '.join(filter(None, parts))}{early and f'; {early}'}")
-    if early:
-        show.say("the same command goes on")
-    model = folder / "trials" / f"{first.number:04d}"
-    show.say(f"best: trial {first.number}, {plan.metric}={first.value:.6g}, its model in {path_for_people(model)}")
+    _say_trials(plan, counted, done, early)
+    best = as_trial(done[0], folder)
+    show.say(f"best: trial {done[0].number}, {plan.metric}={best.value:.6g}, its model in {_place(best)}")
     for command in commands:
         show.say(f"  {command}")
     show.say(f"pictures: {path_for_people(folder / REPORT)}")
+    others = [one for one in counted if one.state != TrialState.COMPLETE]
+    outcome.note(best=values, trials=[dataclasses.asdict(as_trial(one, folder)) for one in [*done, *others]])
+
+
+def _say_trials(plan: Plan, counted: Sequence[FrozenTrial], done: Sequence[FrozenTrial], early: str) -> None:
+    table = live.table_of(plan.space, plan.metric)
+    for one in done[:_SHOWN]:
+        table.add_row(*live.row(one, plan.space), style="bold green" if one is done[0] else "")
+    _console().print(table)
+    failed = sum(one.state == TrialState.FAIL for one in counted)
+    pruned = sum(one.state == TrialState.PRUNED for one in counted)
+    parts = [f"{len(done)} done", f"{pruned} stopped early" * (pruned > 0), f"{failed} failed" * (failed > 0)]
+    show.say(f"{len(counted)} of {plan.trials} trials: {', '.join(filter(None, parts))}{early and f'; {early}'}")
+    if early:
+        show.say("the same command goes on")
+
+
+def _place(best: Trial) -> str:
+    return path_for_people(Path(best.model)) if best.model else "nothing: it was removed"
 
 
 def _console() -> Console:
@@ -168,10 +182,12 @@ def _quiet_optuna() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _room(folder: Path) -> Iterator[None]:
-    """A full disk, said of the search: what it has so far is whole."""
+    """A disk that is full or read only, said of the search: what it has so far is whole."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise UserError(f"{path_for_people(folder)} cannot be written: {error.strerror}") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise UserError(

@@ -7,21 +7,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from onstage import stopping
 from onstage.errors import UserError
+from onstage.flags import of_values
 from onstage.project import path_for_people
 from onstage.rehearsal import watchdog
 from onstage.rehearsal.processes import Said
 from onstage.search import draws, journal
-from onstage.search.flags import of_values
 from onstage.search.running import MARKER, RunningTrial
 from onstage.space import Space
 
@@ -40,7 +40,7 @@ class Plan:
     space: Space
     metric: str
     goal: str
-    fixed: Sequence[str]
+    fixed: Mapping[str, Any]
     epochs: int
     trials: int
     parallel: int
@@ -127,7 +127,7 @@ class Driver:
         slot = min(set(range(plan.parallel)) - {one.slot for one in self._running})
         one = RunningTrial(trial, values, folder, slot)
         command = [
-            sys.executable, str(plan.root / "train.py"), *plan.fixed, *of_values(values), "--job-dir", str(folder),
+            sys.executable, str(plan.root / "train.py"), *of_values({**plan.fixed, **values}), "--job-dir", str(folder),
         ]  # fmt: skip
         cores = list(plan.cores[slot :: plan.parallel]) or [plan.cores[slot % len(plan.cores)]]
         one.start(command, plan.root, self._marker, cores, self._said)
@@ -174,7 +174,7 @@ class Driver:
         if reason != "--timeout":
             self._done += 1
             self._has_result |= reason in ("", "pruned")
-        self._watcher.over(self._study.get_trials()[one.trial.number])
+        self._watcher.over(self._study.get_trials(deepcopy=False)[one.trial.number])
 
     def _refuse_to_fail_on(self) -> None:
         if self._has_result:

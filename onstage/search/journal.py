@@ -22,6 +22,8 @@ FILE, STUDY = "journal.log", "search"
 VALUES, REASON, UNCOUNTED, SECONDS = "hyperparameters", "reason", "uncounted", "seconds"
 DIED = "driver died"
 DIRECTIONS = {"maximize": StudyDirection.MAXIMIZE, "minimize": StudyDirection.MINIMIZE}
+# What Optuna raises for lines that it cannot read, or cannot make sense of.
+_DAMAGES = (ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def read(file: Path) -> optuna.Study:
     """
     try:
         return optuna.load_study(study_name=STUDY, storage=JournalStorage(_Content(file.read_bytes())))
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGES as error:
         raise StartError(f"{path_for_people(file)} is no journal of onstage tune: {error!r}") from error
 
 
@@ -126,7 +128,7 @@ def give_up(study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str,
 
 
 def _mend(file: Path) -> int:
-    """Cut what follows the last whole line of a journal; how many bytes it was."""
+    """Cut a last line that does not end: Optuna would refuse the whole file; how many bytes it was."""
     if not file.exists():
         return 0
     with file.open("r+b") as journal:
@@ -138,26 +140,13 @@ def _mend(file: Path) -> int:
 
 
 def _whole_lines(content: bytes) -> list[bytes]:
-    lines = content.splitlines(keepends=True)
-    while lines and not _is_whole(lines[-1]):
-        lines.pop()
-    return lines
-
-
-def _is_whole(line: bytes) -> bool:
-    if not line.endswith(b"\n"):
-        return False
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+    return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
 
 
 def _storage(file: Path) -> JournalStorage:
     try:
         return JournalStorage(JournalFileBackend(str(file), JournalFileOpenLock(str(file))))
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGES as error:
         raise StartError(
             f"{path_for_people(file)} is damaged ({error}): --name OTHER starts a search beside it"
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -19,7 +20,7 @@ from onstage.space import Space
 
 # Of the trials that are over, as many as a screen has room for; the best one is always there.
 _SHOWN = 12
-_WORDS = {TrialState.COMPLETE: "done", TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
+_WORDS = {TrialState.COMPLETE: "done", TrialState.PRUNED: "stopped", TrialState.FAIL: "failed"}
 
 
 class Watch:
@@ -82,11 +83,12 @@ def best_of(trials: Sequence[FrozenTrial], goal: str) -> FrozenTrial | None:
 
 def table_of(space: Space, metric: str, title: str = "") -> Table:
     """An empty table of trials."""
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right")
     table.add_column("")
     for name in (metric, "time", *space.names):
-        table.add_column(name, justify="right")
+        # A word a line: a column is as narrow as its values.
+        table.add_column(name.replace("_", "_\n"), justify="right")
     return table
 
 
@@ -105,7 +107,8 @@ def sentence(trial: FrozenTrial, plan: Plan) -> str:
     if trial.state == TrialState.FAIL:
         what += f": {trial.user_attrs.get(journal.REASON, '')}"
     else:
-        what += f", {plan.metric}={trial.value:.6g}"
+        early = " early" * (trial.state == TrialState.PRUNED)
+        what += f"{early}, {plan.metric}={trial.value:.6g}"
     values = trial.user_attrs.get(journal.VALUES, {})
     told = " ".join(f"{name}={value}" for name, value in values.items())
     return f"trial {trial.number} {what}  {trial.user_attrs.get(journal.SECONDS, 0):.1f} s  {told}"
@@ -113,4 +116,5 @@ def sentence(trial: FrozenTrial, plan: Plan) -> str:
 
 def _text(values: Any, name: str) -> str:
     # What does not count in a trial is not there.
-    return str(values[name]) if name in values else "-"
+    value = values.get(name, "-")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

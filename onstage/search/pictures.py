@@ -19,6 +19,7 @@ body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8884; }
 tr.best { font-weight: bold; } tr.failed { opacity: .6; }
+.wide { overflow-x: auto; } th, td { white-space: nowrap; }
 td.reason { text-align: left; } pre { overflow-x: auto; padding: .7rem; border: 1px solid #8886; }
 """
 
@@ -40,16 +41,21 @@ def write(file: Path, study: optuna.Study, plan: Plan, commands: Sequence[str]) 
     head = f"<meta charset='utf-8'><title>{html.escape(file.parent.name)}</title><style>{_STYLE}</style>"
     script = f"<script>{get_plotlyjs()}</script>"
     begun = file.with_suffix(".begun")
-    begun.write_text(f"<!doctype html><html lang='en'><head>{head}{script}</head><body>{''.join(parts)}</body></html>")
+    page = f"<!doctype html><html lang='en'><head>{head}{script}</head><body>{''.join(parts)}</body></html>"
+    begun.write_text(page, encoding="utf-8")
     begun.replace(file)
 
 
 def _shown(study: optuna.Study, plan: Plan) -> optuna.Study:
     """The trials with the values that model.py knows: what was drawn may be a distance, or a place in a list."""
     shown = optuna.create_study(direction=journal.DIRECTIONS[plan.goal])
-    for one in study.get_trials(states=[TrialState.COMPLETE]):
-        values, distributions = draws.view(plan.space, one.user_attrs[journal.VALUES])
-        shown.add_trial(optuna.create_trial(params=values, distributions=distributions, value=one.value))
+    for one in study.get_trials():
+        if one.state == TrialState.COMPLETE:
+            values, distributions = draws.view(plan.space, one.user_attrs[journal.VALUES])
+            shown.add_trial(optuna.create_trial(params=values, distributions=distributions, value=one.value))
+        else:
+            # Of no interest here, but counted: trials keep their numbers.
+            shown.add_trial(optuna.create_trial(state=TrialState.FAIL))
     return shown
 
 
@@ -65,8 +71,8 @@ def _coordinates(shown: optuna.Study, plan: Plan) -> list[str]:
 
 
 def _importance(shown: optuna.Study, plan: Plan) -> str:
-    title, values = "Importance", {one.value for one in shown.get_trials()}
-    if len(shown.get_trials()) < _FEWEST or len(values) < 2:
+    title, done = "Importance", shown.get_trials(states=[TrialState.COMPLETE])
+    if len(done) < _FEWEST or len({one.value for one in done}) < 2:
         few = f"{_FEWEST} trials with different values of {plan.metric} say which hyperparameters matter"
         return f"<h2>{title}</h2><p>{html.escape(few)}.</p>"
     return _picture(title, lambda: optuna.visualization.plot_param_importances(shown, target_name=plan.metric))
@@ -74,13 +80,9 @@ def _importance(shown: optuna.Study, plan: Plan) -> str:
 
 def _picture(title: str, plot: Any) -> str:
     figure = plot()
-    # Both in light and in dark.
-    grey = "#808080"
-    figure.update_layout(
-        title=None, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"color": grey},
-        xaxis={"gridcolor": "#80808040"}, yaxis={"gridcolor": "#80808040"},
-    )  # fmt: skip
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, include_mathjax=False)
+    # White also where the page is dark: the colours of lines are made for it.
+    figure.update_layout(title=None, margin={"t": 30}, template="plotly_white")
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
     return f"<h2>{html.escape(title)}</h2>{drawn}"
 
 
@@ -95,4 +97,4 @@ def _rows(trials: Sequence[FrozenTrial], plan: Plan) -> str:
             cells = "".join(f"<td>{html.escape(text)}</td>" for text in live.row(one, plan.space))
             reason = html.escape(one.user_attrs.get(journal.REASON, ""))
             body += f"<tr class='{kind}'>{cells}<td class='reason'>{reason}</td></tr>"
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"

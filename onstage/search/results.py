@@ -22,7 +22,8 @@ def folder_of(project: Project, name: str) -> Path:
 
 def local(project: Project) -> list[Trial]:
     """All trials of all searches in `runs/tune/`, each called SEARCH/NUMBER. Raises StartError for a broken journal."""
-    files = sorted((project.runs / FOLDER).glob(f"*/{journal.FILE}"))
+    # A search that only just begins has an empty one.
+    files = [one for one in sorted((project.runs / FOLDER).glob(f"*/{journal.FILE}")) if one.stat().st_size]
     return [as_trial(one, file.parent) for file in files for one in journal.read(file).get_trials()]
 
 

@@ -17,7 +17,7 @@ from onstage.search.results import folder_of, local
 from tests.onstage.commands import onstage, start, stop_when
 from tests.onstage.processes import until
 from tests.onstage.search.conftest import Stub
-from tests.onstage.test_stopping import needs_namespaces, relatives
+from tests.onstage.test_stopping import READ_ONLY, needs_namespaces, on_disk, relatives
 
 BAD_TRIALS = """
 if number == 0:
@@ -176,3 +176,27 @@ def test_trials_without_a_journal_are_not_trained_over(stub: Stub) -> None:
     ended = onstage("tune", "--trials", "1", cwd=project)
     assert (ended.code, "runs/tune/search has trials and no journal" in ended.err) == (2, True)
     assert onstage("tune", "--trials", "1", "--name", "other", cwd=project).code == 0
+
+
+def test_a_damaged_journal_is_named_and_left_as_it_is(stub: Stub) -> None:
+    project = stub("")
+    assert onstage("tune", "--trials", "1", cwd=project).code == 0
+    file = folder_of(Project(project), "search") / journal.FILE
+    lines = file.read_bytes().splitlines(keepends=True)
+    for damaged in (b"no line of Optuna's\n", b'{"op_code":77}\n', b"[]\n"):
+        content = b"".join([*lines[:3], damaged, *lines[3:]])
+        file.write_bytes(content)
+        ended = onstage("tune", "--trials", "2", cwd=project)
+        assert (ended.code, "Traceback" in ended.err) == (2, False), ended.err
+        assert re.search(
+            "runs/tune/search/journal.log is damaged .*: --name OTHER starts a search beside it", ended.err
+        )
+        assert file.read_bytes() == content
+    file.write_bytes(b"".join(lines))
+    assert onstage("tune", "--trials", "2", cwd=project).code == 0
+
+
+@needs_namespaces
+def test_a_project_that_is_read_only_has_no_search(stub: Stub) -> None:
+    done = on_disk(READ_ONLY, stub(""), sys.executable, "-m", "onstage", "tune", "--trials", "1")
+    assert (done.returncode, done.stderr) == (1, "error: runs/tune/search cannot be written: Read-only file system\n")

@@ -189,9 +189,9 @@ def load_model() -> types.ModuleType:
     with _all_mistakes(), explaining_model():
         from trainer import model
 
-        if dataclasses.is_dataclass(getattr(model, "Hyperparameters", None)):
-            for mistake in ask("ranges", model.Hyperparameters):
-                mistaken(mistake)
+        is_known = dataclasses.is_dataclass(getattr(model, "Hyperparameters", None))
+        for mistake in ask("ranges", model.Hyperparameters) if is_known else ():
+            mistaken(mistake)
     for name in ("DATA", "OBJECTIVE", "Hyperparameters", "build_model"):
         if not hasattr(model, name):
             raise UserError(f"model.py has no {name}")
@@ -261,10 +261,9 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
         if not text and required is not str:
             raise argparse.ArgumentTypeError("needs a value")
         try:
-            value = convert(text)
+            return convert(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
-        return value
 
     return converted
 
