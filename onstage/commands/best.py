@@ -13,14 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from onstage import installation
+from onstage import flags, installation, outcome
 from onstage.checks.model_page import ModelPage, read_model
 from onstage.commands import endpoints, show, state
 from onstage.commands.application import submit
 from onstage.errors import StartError, UserError
-from onstage.platform import Asked, Platform, State, Trial, UnreachableError, connect, ranked
+from onstage.platform import Asked, Platform, State, Trial, connect, ranked
 from onstage.project import Project, path_for_people
-from onstage.search import flags
 from onstage.settings import Settings, load
 
 LOCAL = "local"
@@ -45,11 +44,16 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Best:
-    """The best trial of all, where it is, and the words that train as it did."""
+    """The best trial of all, where it is, and the hyperparameters that train as it did."""
 
     place: str
     trial: Trial
-    words: list[str]
+    values: dict[str, Any]
+
+    @property
+    def words(self) -> list[str]:
+        """Their flags."""
+        return flags.of_values(self.values)
 
 
 def best(project: Project, place: str, *, train: str, deploy: bool, as_json: bool, dry_run: bool) -> None:
@@ -69,8 +73,10 @@ def best(project: Project, place: str, *, train: str, deploy: bool, as_json: boo
     by_trial = {id(trial): search for search, trial in trials}
     order = [(by_trial[id(one)], one) for one in ranked([trial for _, trial in trials], page.objective.goal)]
     first = _first(project, page, order)
+    found = _as_json(first, order)
+    outcome.note(**found)
     if as_json:
-        print(json.dumps(_as_json(first, order), indent=2), flush=True)
+        print(json.dumps(found, indent=2), flush=True)
     else:
         _print(project, page, searches, order, first)
     if first is None:
@@ -85,15 +91,19 @@ def _searches(settings: Settings, page: ModelPage, place: str) -> Iterator[_Sear
     """The searches whose trials can be compared. Raises StartError where there is none."""
     project, wanted = settings.project, (page.objective.goal, page.objective.metric)
     places = [place] if place else [LOCAL, *project.platforms]
-    found = []
+    found: list[_Search] = []
+    troubles: list[UserError] = []
     for one in places:
         try:
             found += _local(project) if one == LOCAL else _of_cloud(one, settings)
-        except UnreachableError as error:
-            # What was asked for by its name must not be missing in silence; another place may have it.
+        except UserError as error:
+            # Of several places, one that does not answer, or forbids it, does not hide the others.
             if place:
                 raise
             show.aside(f"{one}: {error}")
+            troubles.append(error)
+    if not found and troubles:
+        raise troubles[0]
     if not found:
         raise StartError(_nothing(project, places))
     for search in found:
@@ -131,22 +141,20 @@ def _first(project: Project, page: ModelPage, order: Sequence[tuple[_Search, Tri
     if not order or not _has_result(order[0][1]):
         return None
     search, trial = order[0]
-    words = [*_fixed(page, search), *flags.of_values(trial.hyperparameters)]
-    return _Best(search.place, trial, words)
+    return _Best(search.place, trial, {**_fixed(page, search), **trial.hyperparameters})
 
 
-def _fixed(page: ModelPage, search: _Search) -> list[str]:
-    """The flags of what every trial of a search has and model.py's defaults have not.
+def _fixed(page: ModelPage, search: _Search) -> dict[str, Any]:
+    """What every trial of a search has and model.py's defaults have not.
 
     What model.py does not know any more is left out, and named.
     """
-    names, usual = vars(page.parse_flags([])), {}
-    told = {name: value for name, value in search.asked.fixed.items() if name in names}
-    if lost := [name for name in search.asked.fixed if name not in names]:
+    usual = vars(page.parse_flags([]))
+    told = {name: value for name, value in search.asked.fixed.items() if name in usual}
+    if lost := [name for name in search.asked.fixed if name not in usual]:
         show.aside(f"{search} had {', '.join(lost)}, which model.py has no more: left out")
     chosen = vars(page.parse_flags(flags.of_values(told)))
-    usual = {name: chosen[name] for name in told if chosen[name] != names[name]}
-    return flags.of_values(usual)
+    return {name: chosen[name] for name in told if chosen[name] != usual[name]}
 
 
 def _print(
@@ -220,12 +228,14 @@ def commands(project: Project, words: Sequence[str]) -> list[str]:
 
 
 def _as_json(first: _Best | None, order: Sequence[tuple[_Search, Trial]]) -> dict[str, Any]:
+    """The trials, the best first, and its hyperparameters with those that were fixed."""
+
     def described(search: _Search, trial: Trial) -> dict[str, Any]:
         value = trial.value if trial.value is not None and math.isfinite(trial.value) else None
         return {"where": search.place, "search": search.name, **vars(trial), "value": value}
 
-    found = {"trials": [described(*one) for one in order], "best": None}
-    return {**found, "best": {**found["trials"][0], "flags": first.words}} if first and found["trials"] else found
+    trials = [described(*one) for one in order]
+    return {"trials": trials, "best": first and first.values, "flags": first and first.words}
 
 
 def _train(project: Project, place: str, words: Sequence[str], *, dry_run: bool) -> None:

@@ -8,13 +8,15 @@ import math
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import onstage
 from onstage.checks.model_page import read_model
 from onstage.commands import state
 from onstage.platform import State, Trial, connect, ranked
@@ -24,6 +26,7 @@ from tests.conftest import Bake
 from tests.emulators.aws import FakeAws
 from tests.onstage import commands
 from tests.onstage.commands import Ended
+from tests.onstage.processes import until
 from tests.onstage.sagemaker import desk as sagemaker
 from tests.onstage.search.conftest import SCRIPT
 from tests.onstage.vertex import desk as vertex
@@ -195,8 +198,17 @@ def test_a_program_gets_all_trials_and_the_best_with_its_flags(desk: Desk) -> No
     ended = desk.ask("best", "--format", "json")
     found = json.loads(ended.out)
     assert len(found["trials"]) == 8
-    assert found["best"]["where"] == "local"
-    assert "--learning-rate=0.02" in found["best"]["flags"]
+    assert found["trials"][0]["where"] == "local"
+    assert found["best"] == {"epochs": 1, "learning_rate": 0.02, **found["trials"][0]["hyperparameters"]}
+    assert "--learning-rate=0.02" in found["flags"]
+
+
+def test_python_gets_them_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**desk.aws.environment, **desk.google.environment}.items():
+        monkeypatch.setenv(name, value)
+    found = onstage.vertex.best(folder=desk.folder)
+    assert [row["state"] for row in found.rows()] == ["succeeded", "succeeded", "failed"]
+    assert found.best == {"epochs": 1, "seed": 7, **found["trials"][0]["hyperparameters"]}
 
 
 def test_the_best_flags_train_here_and_in_a_cloud(desk: Desk) -> None:
@@ -239,9 +251,12 @@ def test_a_search_for_something_else_is_left_out_and_said(desk: Desk) -> None:
     assert "error: no search looked for OBJECTIVE" in said
 
 
-def test_a_cloud_that_does_not_answer_is_said_and_the_others_are_shown(desk: Desk) -> None:
+def test_a_cloud_that_refuses_is_said_and_does_not_hide_the_others(desk: Desk) -> None:
     note = next((desk.folder / "runs" / "cloud" / "vertex" / "tuning").glob("*.json"))
     note.rename(note.with_name("iris-gone.json"))
+    ended = desk.ask("best")
+    assert "vertex: Vertex AI has no tuning job 'iris-gone'" in ended.err
+    assert ended.code == 0 and "│ sagemaker" in ended.out and "best: local" in ended.out
     assert "Vertex AI has no tuning job 'iris-gone'" in desk.run("best", "vertex", code=1)
 
 
@@ -267,18 +282,9 @@ def test_a_search_that_is_stopped_begins_no_more_trials(desk: Desk, monkeypatch:
             monkeypatch.setenv(name, value)
         connected = connect(platform, load(Project(desk.folder)))
         tuning = State("tuning", state.last(connected, "tuning")[1], "running")
-        until_begun(lambda tuning=tuning, connected=connected: len(connected.trials(tuning)) == 2)
+        trials = partial(connected.trials, tuning)
+        until(lambda trials=trials: len(trials()) == 2)
         connected.stop(tuning)
-        until_begun(lambda tuning=tuning, connected=connected: connected.find(tuning.name, "tuning").state == "stopped")
-        until_begun(lambda tuning=tuning, connected=connected: "running" not in states(connected.trials(tuning)))
-        assert len(connected.trials(tuning)) == 2
-
-
-def states(trials: list[Trial]) -> set[str]:
-    return {one.state for one in trials}
-
-
-def until_begun(seen: Callable[[], bool]) -> None:
-    from tests.onstage.processes import until
-
-    until(seen)
+        until(lambda trials=trials: "running" not in {one.state for one in trials()})
+        assert connected.find(tuning.name, "tuning").state == "stopped"
+        assert [one.value for one in trials()] == [None, None]
