@@ -21,9 +21,12 @@ from onstage.checks.model_page import read_model
 from onstage.commands import state
 from onstage.platform import State, Trial, connect, ranked
 from onstage.project import Project
+from onstage.sagemaker.requests import policies
 from onstage.settings import load
+from onstage.vertex.requests.policies import PROJECT_PERMISSIONS
 from tests.conftest import Bake
 from tests.emulators.aws import FakeAws
+from tests.emulators.sagemaker import ACCOUNT
 from tests.onstage import commands
 from tests.onstage.commands import Ended
 from tests.onstage.processes import until
@@ -230,6 +233,27 @@ def test_the_best_model_is_deployed_in_its_cloud(platform: str, desk: Desk) -> N
     sent = desk.run("best", platform, "--deploy", "--dry-run")
     assert f'"{best.model}"' in sent
     assert "not sent: --dry-run" in sent
+
+
+def test_the_best_model_of_this_machine_is_served_here(desk: Desk) -> None:
+    [best, *_] = trials_of(desk, "local")
+    assert f"would serve runs/tune/{best.name.replace('/', '/trials/000')}\n" in desk.run(
+        "best", "local", "--deploy", "--dry-run"
+    )
+    shutil.rmtree(Path(best.model))
+    said = desk.run("best", "local", "--deploy", code=1)
+    assert f"the trial {best.name} left no model: onstage best --train local trains one" in said
+
+
+def test_setup_asks_for_what_a_search_needs(desk: Desk) -> None:
+    statements = policies.person_policy(load(Project(desk.folder)), ACCOUNT)["Statement"]
+    actions = {action for one in statements for action in one["Action"]}
+    used = {f"sagemaker:{label.partition('.')[2]}" for label in desk.aws.seen if label.startswith("SageMaker.")}
+    assert "sagemaker:ListTrainingJobsForHyperParameterTuningJob" in used
+    assert used <= actions
+    asked = [one for one in desk.google.vertex.requests if "/hyperparameterTuningJobs" in one.path]
+    verbs = {"create" if one.method == "POST" else "list" if one.path.endswith("Jobs") else "get" for one in asked}
+    assert {f"aiplatform.hyperparameterTuningJobs.{verb}" for verb in verbs} <= set(PROJECT_PERMISSIONS)
 
 
 def test_what_cannot_be_asked_for_is_refused_next_to_what_can(desk: Desk, new: Desk) -> None:
