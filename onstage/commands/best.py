@@ -72,7 +72,7 @@ def best(project: Project, place: str, *, train: str, deploy: bool, as_json: boo
     trials = [(search, trial) for search in searches for trial in search.trials]
     by_trial = {id(trial): search for search, trial in trials}
     order = [(by_trial[id(one)], one) for one in ranked([trial for _, trial in trials], page.objective.goal)]
-    first = _first(project, page, order)
+    first = _first(page, order)
     found = _as_json(first, order)
     outcome.note(**found)
     if as_json:
@@ -136,7 +136,7 @@ def _of_cloud(name: str, settings: Settings) -> list[_Search]:
     return [_Search(name, tuning.name, platform.asked(tuning), platform.trials(tuning))]
 
 
-def _first(project: Project, page: ModelPage, order: Sequence[tuple[_Search, Trial]]) -> _Best | None:
+def _first(page: ModelPage, order: Sequence[tuple[_Search, Trial]]) -> _Best | None:
     """The best trial; None when none has a result."""
     if not order or not _has_result(order[0][1]):
         return None

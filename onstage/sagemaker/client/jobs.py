@@ -10,7 +10,7 @@ from onstage.platform import NotFoundError, Plan, Request, State, Step
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.states import STATES
-from onstage.sagemaker.requests import bodies, images
+from onstage.sagemaker.requests import bodies, images, values
 from onstage.sagemaker.requests.locations import name_prefix
 from onstage.sections import SageMaker
 from onstage.settings import Settings
@@ -102,7 +102,8 @@ class Jobs:
         if not best:
             return detail, {}, None
         objective = best.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
-        tuned = " ".join(f"{key}={value}" for key, value in (best.get("TunedHyperParameters") or {}).items())
+        told = values.searched(found, best.get("TunedHyperParameters") or {})
+        tuned = " ".join(f"{key}={value}" for key, value in told.items())
         detail += f", best: {best['TrainingJobName']} {tuned}"
         metrics = {objective["MetricName"]: objective["Value"]} if objective else {}
         return detail, metrics, bodies.places_of(self._cloud, self._slug).model(best["TrainingJobName"])
