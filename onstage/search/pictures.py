@@ -1,49 +1,24 @@
 """A search as pictures: history, parallel coordinates, importance and all trials, in one HTML file without network."""
 
-import html
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
+from onstage import pages
 from onstage.search import draws, journal, live
 from onstage.search.driver import Plan
 
 # Fewer say nothing about importance.
 _FEWEST = 4
-_STYLE = """
-:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8884; }
-tr.best { font-weight: bold; } tr.failed { opacity: .6; }
-.wide { overflow-x: auto; } th, td { white-space: nowrap; }
-td.reason { text-align: left; } pre { overflow-x: auto; padding: .7rem; border: 1px solid #8886; }
-"""
 
 
 def write(file: Path, study: optuna.Study, plan: Plan, commands: Sequence[str]) -> None:
     """Write the report of a search; `commands` use its best trial."""
-    shown = _shown(study, plan)
-    parts = [
-        f"<h1>{html.escape(file.parent.name)}: {html.escape(plan.goal)} {html.escape(plan.metric)}</h1>",
-        f"<pre>{html.escape(chr(10).join(commands))}</pre>",
-        _picture("History", lambda: optuna.visualization.plot_optimization_history(shown, target_name=plan.metric)),
-        *_coordinates(shown, plan),
-        _importance(shown, plan),
-        "<h2>All trials</h2>",
-        _rows(study.get_trials(), plan),
-    ]
-    from plotly.offline import get_plotlyjs
-
-    head = f"<meta charset='utf-8'><title>{html.escape(file.parent.name)}</title><style>{_STYLE}</style>"
-    script = f"<script>{get_plotlyjs()}</script>"
-    begun = file.with_suffix(".begun")
-    page = f"<!doctype html><html lang='en'><head>{head}{script}</head><body>{''.join(parts)}</body></html>"
-    begun.write_text(page, encoding="utf-8")
-    begun.replace(file)
+    parts = [pages.code("\n".join(commands)), *_pictures(_shown(study, plan), plan)]
+    pages.write(file, f"{file.parent.name}: {plan.goal} {plan.metric}", [*parts, *_all_trials(study, plan)])
 
 
 def _shown(study: optuna.Study, plan: Plan) -> optuna.Study:
@@ -59,42 +34,52 @@ def _shown(study: optuna.Study, plan: Plan) -> optuna.Study:
     return shown
 
 
-def _coordinates(shown: optuna.Study, plan: Plan) -> list[str]:
+def _pictures(shown: optuna.Study, plan: Plan) -> Iterator[str]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from optuna.visualization import matplotlib as draw
+
+    yield pages.heading("History")
+    yield _picture(
+        lambda: draw.plot_optimization_history(shown, target_name=plan.metric), f"{plan.metric} of each trial"
+    )
     always = [one.name for one in plan.space if one.parent is None]
     left_out = [one.name for one in plan.space if one.parent is not None]
-    note = f"<p>Without {html.escape(', '.join(left_out))}, which not every trial has.</p>" if left_out else ""
-
-    def plot() -> Any:
-        return optuna.visualization.plot_parallel_coordinate(shown, params=always, target_name=plan.metric)
-
-    return [_picture("Parallel coordinates", plot), note]
-
-
-def _importance(shown: optuna.Study, plan: Plan) -> str:
-    title, done = "Importance", shown.get_trials(states=[TrialState.COMPLETE])
+    yield pages.heading("Parallel coordinates")
+    yield _picture(
+        lambda: draw.plot_parallel_coordinate(shown, params=always, target_name=plan.metric),
+        f"the hyperparameters of each trial as a line, coloured by {plan.metric}",
+    )
+    if left_out:
+        yield pages.paragraph(f"Without {', '.join(left_out)}, which not every trial has.")
+    done = shown.get_trials(states=[TrialState.COMPLETE])
+    yield pages.heading("Importance")
     if len(done) < _FEWEST or len({one.value for one in done}) < 2:
-        few = f"{_FEWEST} trials with different values of {plan.metric} say which hyperparameters matter"
-        return f"<h2>{title}</h2><p>{html.escape(few)}.</p>"
-    return _picture(title, lambda: optuna.visualization.plot_param_importances(shown, target_name=plan.metric))
+        yield pages.paragraph(f"{_FEWEST} trials with different values of {plan.metric} say which ones matter.")
+    else:
+        yield _picture(
+            lambda: draw.plot_param_importances(shown, target_name=plan.metric),
+            f"how much each hyperparameter decides of {plan.metric}",
+        )
 
 
-def _picture(title: str, plot: Any) -> str:
-    figure = plot()
-    # White also where the page is dark: the colours of lines are made for it.
-    figure.update_layout(title=None, margin={"t": 30}, template="plotly_white")
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
-    return f"<h2>{html.escape(title)}</h2>{drawn}"
+def _picture(plot: Callable[[], Any], text: str) -> str:
+    from matplotlib import pyplot
+
+    axes = plot()
+    axes.set_title("")
+    axes.figure.set_size_inches(10, 4)
+    drawn = pages.picture(axes.figure, text)
+    pyplot.close(axes.figure)
+    return drawn
 
 
-def _rows(trials: Sequence[FrozenTrial], plan: Plan) -> str:
-    names = ["trial", "", plan.metric, "time", *plan.space.names, ""]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+def _all_trials(study: optuna.Study, plan: Plan) -> Iterator[str]:
+    trials = [one for one in study.get_trials() if one.state.is_finished()]
     first = live.best_of(trials, plan.goal)
-    body = ""
-    for one in trials:
-        if one.state.is_finished():
-            kind = "best" if one is first else "failed" if one.state == TrialState.FAIL else ""
-            cells = "".join(f"<td>{html.escape(text)}</td>" for text in live.row(one, plan.space))
-            reason = html.escape(one.user_attrs.get(journal.REASON, ""))
-            body += f"<tr class='{kind}'>{cells}<td class='reason'>{reason}</td></tr>"
-    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"
+    names = ["trial", "", plan.metric, "time", *plan.space.names, ""]
+    rows = [[*live.row(one, plan.space), one.user_attrs.get(journal.REASON, "")] for one in trials]
+    kinds = ["best" if one is first else "failed" if one.state == TrialState.FAIL else "" for one in trials]
+    yield pages.heading("All trials")
+    yield pages.table(names, rows, kinds)
