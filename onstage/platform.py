@@ -1,7 +1,8 @@
 """What the commands need of a cloud. `onstage.<name>.client.platform.connect(settings)` makes the one called <name>."""
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -123,6 +124,18 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a search looks for: the best of `metric` by `goal`, "maximize" or "minimize".
+
+    `fixed` are the hyperparameters that every trial has, as the request has them.
+    """
+
+    metric: str
+    goal: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Item:
     """A file of this machine and its place in the bucket."""
 
@@ -221,6 +234,12 @@ class Platform(Protocol):
     def find(self, name: str, kind: str = "") -> State:
         """A job or, with kind "endpoint", an endpoint. Raises NotFoundError and UnreachableError."""
 
+    def asked(self, tuning: State) -> Asked:
+        """What a tuning job looks for. Raises NotFoundError and UnreachableError."""
+
+    def trials(self, tuning: State) -> list[Trial]:
+        """All trials of a tuning job so far. Raises NotFoundError and UnreachableError."""
+
     def running(self) -> list[State]:
         """The project's endpoints and unfinished jobs: what costs money now."""
 
@@ -253,6 +272,17 @@ class Platform(Protocol):
 
     def setup_result(self) -> dict[str, str]:
         """The lines of settings.toml that what setup created is called by."""
+
+
+def ranked(trials: Iterable[Trial], goal: str) -> list[Trial]:
+    """The trials with the best first; after those that succeeded with a number of the objective come the others."""
+
+    def place(trial: Trial) -> tuple[bool, float]:
+        if trial.state != "succeeded" or trial.value is None or not math.isfinite(trial.value):
+            return True, 0.0
+        return False, -trial.value if goal == "maximize" else trial.value
+
+    return sorted(trials, key=place)
 
 
 def chosen(option: str, word: str, known: Mapping[str, str], title: str) -> str:

@@ -74,7 +74,7 @@ def make(platform: str) -> typer.Typer:
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "train --epochs 40", "train --dry-run > body.json"))
     def train(context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False) -> None:
         """Train in the cloud. Other flags are hyperparameters, as of train.py; after --, any are."""
-        _submit(platform, context.args, None, dry_run=dry_run, wait=not no_wait)
+        submit(platform, context.args, None, dry_run=dry_run, wait=not no_wait)
 
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "tune --trials 20 --parallel 4 --epochs 40"))
     def tune(
@@ -96,7 +96,7 @@ def make(platform: str) -> typer.Typer:
         """Search hyperparameters in the cloud: those that are tunable in model.py, but for what other flags fix."""
         from onstage.platform import Search
 
-        _submit(platform, context.args, Search(trials, parallel, strategy, stopping), dry_run=dry_run, wait=not no_wait)
+        submit(platform, context.args, Search(trials, parallel, strategy, stopping), dry_run=dry_run, wait=not no_wait)
 
     @app.command(epilog=_example(platform, "status", "status JOB"))
     def status(job: Job = None) -> None:
@@ -182,7 +182,8 @@ def _connect_with_settings(platform: str) -> "tuple[Platform, Settings]":
     return connect(platform, settings), settings
 
 
-def _submit(platform: str, argv: Sequence[str], search: "Search | None", *, dry_run: bool, wait: bool) -> None:
+def submit(platform: str, argv: Sequence[str], search: "Search | None", *, dry_run: bool, wait: bool) -> None:
+    """Send a training job with the flags `argv`, or with `search` a tuning job."""
     import importlib
 
     from onstage import installation

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from onstage import source
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Log, Part, Plan, Search, State, chosen
-from onstage.sagemaker.client import accounts, endpoints, jobs
+from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
+from onstage.sagemaker.client import accounts, endpoints, jobs, searches
 from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
@@ -62,6 +62,12 @@ class SageMakerPlatform:
 
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
+
+    def asked(self, tuning: State) -> Asked:
+        return searches.asked(self._clients, tuning.name)
+
+    def trials(self, tuning: State) -> list[Trial]:
+        return searches.trials(self._clients, tuning.name)
 
     def running(self) -> list[State]:
         return [*self._endpoints.running(), *self._jobs.running()]

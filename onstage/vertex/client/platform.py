@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Log, Part, Plan, Search, State, chosen
+from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
 from onstage.sections import Rehearsal, Vertex
 from onstage.settings import Settings
-from onstage.vertex.client import accounts, endpoints, jobs, logs
+from onstage.vertex.client import accounts, endpoints, jobs, logs, searches
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import Setup, written
@@ -64,6 +64,12 @@ class VertexPlatform:
 
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
+
+    def asked(self, tuning: State) -> Asked:
+        return searches.asked(self._jobs.tuning(tuning.name))
+
+    def trials(self, tuning: State) -> list[Trial]:
+        return searches.trials(self._jobs.tuning(tuning.name))
 
     def running(self) -> list[State]:
         return [*self._endpoints.running(), *self._jobs.running()]

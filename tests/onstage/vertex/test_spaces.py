@@ -1,11 +1,13 @@
 """model.py's ranges as Vertex AI's: each kind, what is another there and said, and what each strategy can search."""
 
 import copy
+import re
 from typing import Any
 
 import pytest
 
 from onstage import space
+from onstage.commands import application
 from onstage.errors import StartError, UserError
 from onstage.platform import Search
 from onstage.sections import Vertex
@@ -234,3 +236,9 @@ def test_values_of_a_trial_are_read_as_model_py_has_them() -> None:
     ]
     assert values.searched(made, [{"parameterId": "clip", "value": "null"}]) == {"clip": None}
     assert values.fixed(made) == {"epochs": "3"}
+
+
+def test_help_names_every_strategy() -> None:
+    assert set(re.findall(r"[a-z-]+", application._STRATEGIES["vertex"])) - {"or"} == set(spaces.STRATEGIES)
+    stoppings = application._STOPPINGS["vertex"].partition(": ")[2]
+    assert set(re.findall(r"[a-z-]+", stoppings)) - {"or"} == set(spaces.STOPPINGS)
