@@ -1,5 +1,6 @@
-"""The words of `onstage` for hyperparameters: a search on this machine, and the best trial of all searches."""
+"""The words of `onstage` about trainings here: a search, the best trial of all searches, and the page of one."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -46,6 +47,22 @@ def add(app: Application) -> None:
             trials, parallel, timeout or float("inf"), trial_timeout, strategy, pruner, seed, name
         )
         command.tune(project, context.args, options)
+
+    @app.command(epilog="Examples:\n\nonstage report\n\nonstage report runs/tune/search")
+    def report(
+        folder: Annotated[
+            Path | None, typer.Argument(metavar="FOLDER", help="One of runs/. [default: of the last training]")
+        ] = None,
+    ) -> None:
+        """Open the page of a training or of a search: curves, answers, metrics, hyperparameters."""
+        import webbrowser
+
+        from onstage import installation, training_page
+        from onstage.project import path_for_people
+
+        file = training_page.find(installation.open_project().runs, folder)
+        print(path_for_people(file), flush=True)
+        webbrowser.open(file.resolve().as_uri())
 
     @app.command(epilog="Examples:\n\nonstage best\n\nonstage best vertex --deploy\n\nonstage best --train sagemaker")
     def best(

@@ -24,6 +24,7 @@ from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
+from onstage.sagemaker.agent.tuning import rehearse_trials
 from onstage.sagemaker.requests import bodies, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sections import SageMaker
@@ -56,7 +57,7 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
-    metrics = list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
+    metrics = _metrics(page)
     now, given = datetime.now(timezone.utc), space.given(page.hyperparameters, argv)
 
     def check_request() -> list[Finding] | str:
@@ -91,6 +92,29 @@ def check(
     return (page, found["body"]) if report.passed and "body" in found else None
 
 
+def check_tuning(
+    report: Report, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
+) -> dict[str, Any] | None:
+    """The body of the tuning job with these hyperparameters, what the flags `argv` say fixed; None when a check of it
+    failed, or is not wanted.
+    """
+    cloud, given = settings.cloud(SageMaker), space.given(page.hyperparameters, argv)
+    made: list[dict[str, Any]] = []
+
+    def check_search() -> list[Finding] | str:
+        name = job_name(settings.name, datetime.now(timezone.utc), LONGEST_TUNING_NAME)
+        values, ranges = page.hyperparameters(**hyperparameters), space.of(page.hyperparameters, given)
+        body = bodies.tuning_job(cloud, settings.name, name, values, page.objective, _metrics(page), fixed=given)
+        made.append(body)
+        return [
+            *_findings("CreateHyperParameterTuningJob", body, cloud.region),
+            *_check_flags(body),
+            *search_findings(spaces.notes(ranges)),
+        ] or searched(ranges, page.hyperparameters, given)
+
+    return made[0] if report.run(PLATFORM, "search", check_search) and made else None
+
+
 def run(
     report: Report,
     settings: Settings,
@@ -99,15 +123,19 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends."""
+    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends, and of `trials`, the body of a
+    tuning job, those that tell most.
+    """
     server = server_of(settings)
     report.not_seen += not_seen(body, server)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
     archive.write_bytes(source.archive(settings.project.source))
-    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, report, folder)}
+    names = [body["TrainingJobName"], *([trials["HyperParameterTuningJobName"]] if trials else [])]
+    mounts = {**{places.source(name): archive for name in names}, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
     terms, twin = Terms.of(settings, PLATFORM), None
     if is_alone and report.wants(PLATFORM, "seed"):
@@ -118,9 +146,17 @@ def run(
             lambda line, enough: again(on_line=line, background=enough),
         )
         stack.callback(twin.stop)
-    return rehearse_job(
+    served = rehearse_job(
         report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project)
     )
+    if trials:
+        rehearse_trials(report, trials, store, folder / "trials", terms)
+    return served
+
+
+def _metrics(page: ModelPage) -> list[str]:
+    """What a job's log is to say."""
+    return list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
 
 
 def server_of(settings: Settings) -> Server:
