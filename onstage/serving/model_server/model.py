@@ -11,11 +11,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from .json_text import answer
 from .predict_request import signature_name, tensors
 from .refusal import RefusedError, refuse
 from .saved_model_file import python_only_ops
 from .signature import Signature
-from .tensors import to_json
 
 # What the trainer leaves beside the model: {"request": ..., "response": ...}.
 EXAMPLE = ("assets.extra", "example.json")
@@ -65,8 +65,10 @@ class Model:
         if method not in _METHODS:
             refuse(f"Expected prediction signature method_name to be one of {_METHODS}. Was: {method}", 500)
         outputs = signature.run(feeds)
-        answer = _rows(outputs) if "instances" in document else _columns(outputs)
-        return json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        by_row = "instances" in document
+        if by_row:
+            _check_rows(outputs)
+        return answer(outputs, by_row)
 
     def example(self, name: str) -> dict[str, Any]:
         """A correct request to a signature: the trainer's own, or one of zeros."""
@@ -79,6 +81,8 @@ class Model:
         """Why requests will fail although the model loads; empty for a good one. Asks every signature once."""
         if self.python_ops:
             return [f"Python-only code in the graph: {op}; {_NO_PYTHON}" for op in self.python_ops]
+        if not self.served:
+            return ["no signature has an input: TensorFlow Serving refuses every request to it"]
         found = []
         for name in self.served:
             try:
@@ -91,7 +95,7 @@ class Model:
         return found
 
 
-def _rows(outputs: dict[str, Any]) -> dict[str, Any]:
+def _check_rows(outputs: dict[str, Any]) -> None:
     rows = None
     for name, tensor in outputs.items():
         if not tensor.shape:
@@ -99,12 +103,3 @@ def _rows(outputs: dict[str, Any]) -> dict[str, Any]:
         if rows not in (None, len(tensor)):
             refuse(f"Tensor name: {name} has inconsistent batch size: {len(tensor)} expecting: {rows}")
         rows = len(tensor)
-    columns = {name: to_json(tensor, name) for name, tensor in outputs.items()}
-    if len(columns) == 1:
-        return {"predictions": next(iter(columns.values()))}
-    return {"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
-
-
-def _columns(outputs: dict[str, Any]) -> dict[str, Any]:
-    columns = {name: to_json(tensor, name) for name, tensor in outputs.items()}
-    return {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
