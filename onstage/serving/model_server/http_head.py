@@ -13,6 +13,7 @@ MOST_BYTES = 32 * 1024
 _MOST_OF_LINE = 8 * 1024
 _MOST_LINES = 1000
 _LINE = re.compile(rb"([A-Z_-]+) +([^\x00-\x20\x7f]+)(?: +HTTP/([0-9]+)\.([0-9]{1,2}))? *")
+_NEWER = re.compile(rb"[A-Z_-]+ +/[^\x00-\x20\x7f]* +HTTP/(?:[2-9]|1[0-9])[0-9.]*")
 _ABSOLUTE = re.compile(rb"[A-Za-z]+://([A-Za-z0-9._~%!$&'()*+,;=\[\]:-]+)(.*)")
 # Of a name only these characters count; a header with another is not looked at.
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
@@ -89,7 +90,7 @@ def normal_path(target: str) -> str | None:
             return None
         parts.pop()
     end = b"" if last in (b".", b"..") else last
-    return (b"/" + b"".join(part + b"/" for part in parts) + end).decode("utf-8", "replace")
+    return (b"/" + b"".join(part + b"/" for part in parts) + end).decode("utf-8", "surrogateescape")
 
 
 def parse(content: bytes) -> Head:
@@ -113,12 +114,14 @@ def parse(content: bytes) -> Head:
 
 
 def _first(line: bytes) -> tuple[Head, bool]:
+    if _NEWER.fullmatch(line):
+        raise BadRequestError(505, "not HTTP/1")
     found = _LINE.fullmatch(line)
     if found is None or found[3] is None or found[3] == b"0":
         raise BadRequestError(400, "not a request line of HTTP/1")
     method, target = found[1].decode(), found[2]
     if int(found[3]) > 1:
-        raise BadRequestError(400 if method == "PRI" else 505, "not HTTP/1")
+        raise BadRequestError(400, "not HTTP/1")
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute:
         target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]

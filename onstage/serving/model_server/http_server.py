@@ -67,7 +67,8 @@ def _accept(listener: socket.socket, answer: Callable[[Request], Response], limi
             free.release()
             continue
         connection = _Connection(connected, answer, limit)
-        threading.Thread(target=connection.serve, args=(free.release,), daemon=True).start()
+        name = f"connection to {listener.getsockname()[1]}"
+        threading.Thread(target=connection.serve, args=(free.release,), name=name, daemon=True).start()
 
 
 class _Connection:
@@ -99,7 +100,7 @@ class _Connection:
             body = None if head.expects and too_long else self._body(head)
         except BadRequestError as refused:
             log(f"{refused.status}: {refused}")
-            self._respond(error_page(refused.status), keeps=False)
+            self._respond(error_page(refused.status), keeps=False, head_only=self._read.startswith(b"HEAD "))
             self._linger()
             return False
         if body is None:

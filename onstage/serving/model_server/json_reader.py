@@ -1,8 +1,8 @@
 """Reads JSON as TensorFlow Serving does: what it takes, what it refuses, in which words and at which byte.
 
-Source: ParseJson of tensorflow_serving/util/json_tensor.cc, that is the iterative parser of rapidjson 1.1.0, which
-stops at the document's end, takes NaN and Inf, and keeps every member of an object. Python's own reader does what both read
-alike; `_Reader`, slower, does the rest.
+Source: ParseJson of tensorflow_serving/util/json_tensor.cc, the iterative parser of rapidjson 1.1.0. It stops at the
+document's end, takes NaN and Inf, and keeps every member of an object. Python's own reader does what both read alike;
+`_Reader`, slower, does the rest.
 """
 
 import json

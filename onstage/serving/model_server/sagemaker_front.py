@@ -27,6 +27,8 @@ _ADJACENT = re.compile(r"[}\]][ \t-\r]*[\[{]")
 _ROWS = re.compile(r"[ \t-\r]*\[[ \t-\r]*\[")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _BLANKS = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+# Characters of a path that nginx does not escape.
+_AS_THEY_ARE = "!$&'()*+,-./:;=@_~[]"
 _NOT_FOUND = b'{"error": "Not Found"}'
 
 
@@ -44,8 +46,7 @@ class Front:
         if path is None:
             return error_page(400)
         if path.startswith("/tfs"):
-            inner = re.sub("^/tfs/", "/", request.path) if request.path.startswith("/tfs") else path
-            return self._rest(Request(request.method, inner, {}, request.body))
+            return self._rest(Request(request.method, _rewritten(request.path, path), {}, request.body))
         if path.startswith("/models"):
             # Several models behind one endpoint are another container's configuration.
             return error_page(502)
@@ -82,8 +83,9 @@ class Front:
         path = self._model_path(request, with_method=True)
         if isinstance(path, Response):
             return path
-        # JavaScript's strings have no bytes that are not UTF-8.
-        given = request.body.decode("utf-8", "replace")
+        # JavaScript's strings have no bytes that are not UTF-8; what is not sent at all is the word undefined.
+        is_sent = "content-length" in request.headers or "transfer-encoding" in request.headers
+        given = request.body.decode("utf-8", "replace") if is_sent else "undefined"
         made = convert(given)
         answer = self._rest(Request("POST", path, {}, made.encode()))
         if answer.status >= 400 and made != given:
@@ -167,6 +169,14 @@ def _attributes(header: str) -> Mapping[str, str]:
     """Each `tfs-name=value`; one with another = in it is none."""
     pairs = (pair.split("=") for pair in re.findall(r"tfs-[a-z-]+=[^,]+", header))
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def _rewritten(target: str, path: str) -> str:
+    """What nginx asks TensorFlow Serving when it is itself asked for a path under /tfs."""
+    if not path.startswith("/tfs/"):
+        return target
+    _, mark, query = target.partition("?")
+    return quote(path.removeprefix("/tfs"), safe=_AS_THEY_ARE, errors="surrogateescape") + mark + query
 
 
 def _text(header: str) -> str:

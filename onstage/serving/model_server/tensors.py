@@ -43,7 +43,7 @@ def to_tensor(value: Any, dtype: str) -> np.ndarray:
     shape, leaves = _flatten(value)
     if len(shape) > _MOST_DIMENSIONS:
         # TensorFlow has up to 254 dimensions; NumPy, through which a value gets there, has fewer.
-        refuse("tensor parsing error")
+        refuse("tensor parsing error: more than 64 dimensions")
     tensor = None if leaves is None else _plain(leaves, dtype)
     if tensor is None:
         tensor = _array(list(_walk(value, 0, shape, dtype)), dtype)
@@ -148,5 +148,6 @@ def _bytes(value: dict[str, Any]) -> bytes:
 def _json_type(value: Any) -> str:
     if isinstance(value, bool):
         return str(value)
-    names = {int: "Number", float: "Number", str: "String", list: "Array", dict: "Object", type(None): "Null"}
-    return names[type(value)]
+    if isinstance(value, dict):
+        return "Object"
+    return {int: "Number", float: "Number", str: "String", list: "Array", type(None): "Null"}[type(value)]
