@@ -1,6 +1,6 @@
 """The `classify` and `regress` methods: tf.Examples made of JSON, and their results.
 
-Source: tensorflow_serving/util/json_tensor.cc, and classifier.cc and regressor.cc of servables/tensorflow. A signature's
+Source: tensorflow_serving/util/json_tensor.cc; classifier.cc and regressor.cc of servables/tensorflow. A signature's
 method_name is not looked at: --enable_signature_method_name_check is off.
 """
 
