@@ -15,6 +15,7 @@ try:
     from onstage.project import Project, path_for_people
     from onstage.quiet import quiet_import
     from onstage.settings import load
+    from onstage.training_page import write as write_page
 except ImportError as error:
     # None at all, or another version's.
     sys.stderr.write(f'error: {error}: pip install -r "{ROOT}/requirements.txt"\n')
@@ -67,6 +68,7 @@ def run(argv: Sequence[str]) -> None:
         # For comparison only: no service shall take it for the result.
         constant = ", ".join(f"{name} {number(value, 4)}" for name, value in result.constant.items())
         print(f"without the columns, {result.constant_answer} for every row: {constant}")
+    print(write_page(request_file.parent, job, result, load_model().OBJECTIVE))
     print(f"again: python {path_for_people(ROOT / 'predict.py')} {path_for_people(request_file)}")
 
 

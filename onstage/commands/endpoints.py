@@ -8,17 +8,21 @@ from typing import Any
 
 import typer
 
-from onstage import progress
+from onstage import outcome, progress
 from onstage.commands import show, state
 from onstage.commands.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Part, Plan, Platform
+from onstage.platform import NotFoundError, Part, Plan, Platform, State
 from onstage.serving.answers import difference, read_request, rows
 
 
 def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dry_run: bool) -> None:
-    """Make an endpoint of a job's model and try it. What was made is removed again when a later step fails."""
-    job = latest(platform, job_name, "training", "tuning")
+    """Make an endpoint of a job's model and try it."""
+    deploy_model(platform, latest(platform, job_name, "training", "tuning"), endpoint, dry_run=dry_run)
+
+
+def deploy_model(platform: Platform, job: State, endpoint: str | None, *, dry_run: bool) -> None:
+    """`deploy` of a job that is known. What was made is removed again when a later step fails."""
     if job.state != "succeeded":
         raise UserError(f"the job {job.name} has no model to serve: it is {job.detail or job.state}")
     with show.report(dry_run, platform.ignore) as report:
@@ -33,6 +37,7 @@ def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dr
         show.requests(plan)
         return
     _make(platform, plan, found["example"])
+    outcome.note(kind="endpoint", name=plan.name, job=job.name, cost=plan.cost)
     show.say(
         f"endpoint {plan.name} serves the model of {job.name}\n"
         f"ask it:    {command(platform, 'predict')} request.json\n"
@@ -46,6 +51,7 @@ def predict(platform: Platform, source: str, endpoint: str | None) -> None:
     name, request = _name(platform, endpoint), read_request(source)
     with progress.doing(f"waiting for {name}"):
         answer = platform.predict(name, request)
+    outcome.note(answer=answer)
     print(json.dumps(answer), flush=True)
 
 
@@ -81,6 +87,7 @@ def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: boo
     # What the job ran on costs nothing, but nobody needs it any more.
     list(_remove(platform.parts(plan.name)))
     answers = platform.answers(found)
+    outcome.note(answers=answers)
     show.say(f"answers: {answers}")
     if isinstance(place, Path):
         _fetch(platform, answers, place.with_name(f"{plan.name}.out"))

@@ -4,11 +4,12 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TypeVar
 
 import typer
 
-from onstage import progress
+from onstage import outcome, progress
 from onstage.commands import rehearsed, show, state
 from onstage.errors import UserError
 from onstage.platform import Item, NotFoundError, Plan, Platform, Search, State, Step, UnreachableError
@@ -37,6 +38,7 @@ def submit(platform: Platform, argv: Sequence[str], search: Search | None, *, dr
         show.requests(plan)
         return
     launch(platform, plan)
+    outcome.note(kind=plan.kind, name=plan.name, state="waiting")
     if wait:
         watch(platform, plan.kind, plan.name)
     else:
@@ -86,6 +88,7 @@ def watch(platform: Platform, kind: str, name: str) -> State:
         raise typer.Exit(130) from None
     except UnreachableError as error:
         raise UserError(f"{error}\n{coming_back(platform, kind, name)}") from error
+    outcome.note(**asdict(found))
     if found.state != "succeeded":
         raise UserError(explained(platform, found, last_lines))
     _print(platform, found)
@@ -104,12 +107,16 @@ def latest(platform: Platform, name: str | None, *kinds: str) -> State:
 
 def print_status(platform: Platform, name: str | None) -> None:
     """One job or endpoint; without a name the last job, and everything that costs money now."""
+    one = _job_or_endpoint(platform, name) if name else None
+    if name is None and state.last(platform, *state.JOBS):
+        one = latest(platform, None)
+    if one:
+        outcome.note(**asdict(one))
+        _print(platform, one)
     if name:
-        _print(platform, _job_or_endpoint(platform, name))
         return
-    if state.last(platform, *state.JOBS):
-        _print(platform, latest(platform, None))
     running = {(one.kind, one.name): one for one in [*platform.running(), *_noted_endpoints(platform)]}
+    outcome.note(running=[asdict(one) for one in running.values()])
     show.say("costs money now:" if running else "nothing runs that costs money")
     for one in running.values():
         end = "delete" if one.kind == "endpoint" else "stop"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
-from onstage import progress, verbosity
+from onstage import outcome, progress, verbosity
 
 if TYPE_CHECKING:
     from onstage.platform import Plan, State
@@ -24,11 +24,18 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def aside(text: str) -> None:
+    """A message for people that must not get into what standard output is piped to."""
+    with progress.aside():
+        print(text, file=sys.stderr, flush=True)
+
+
 def requests(plan: "Plan") -> None:
     """The exact bodies on standard output, each as JSON; what they are on standard error."""
     for step in plan.steps:
         print(step.request.operation, file=sys.stderr, flush=True)
         print(json.dumps(step.request.body, indent=2), flush=True)
+    outcome.note(requests=[{"operation": step.request.operation, "body": step.request.body} for step in plan.steps])
     print("not sent: --dry-run", file=sys.stderr, flush=True)
 
 

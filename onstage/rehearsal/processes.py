@@ -17,6 +17,7 @@ from typing import IO, Any
 import onstage
 from onstage import stopping
 from onstage.errors import UserError
+from onstage.rehearsal.watchdog import end_strays
 
 # What a process needs of this machine, beside its PATH; nothing else of the caller's environment goes in.
 _KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "TZ")
@@ -76,6 +77,11 @@ class Process:
         if launch.is_background and os.name != "nt":
             _hold_back(self._process.pid)
         threading.Thread(target=self._watch, args=(said,), daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its group."""
+        return self._process.pid
 
     def end(self, *, kill: bool = False) -> None:
         """Ask the process and all it started to end, or make them; after its own end, what it left behind."""
@@ -162,7 +168,7 @@ def run(
                 # A process out of reach may hold a pipe open for ever.
                 give_up_at = now + 2
                 _end(processes, kill=True)
-                _end_strays(marker)
+                end_strays(marker)
             try:
                 process, stream, content = said.get(timeout=max(0.0, min(deadline, kill_at, now + 0.2) - now) or 0.05)
             except queue.Empty:
@@ -178,7 +184,7 @@ def run(
     finally:
         for process in processes:
             process.end(kill=True)
-        _end_strays(marker)
+        end_strays(marker)
     return [process.exit_code for process in processes], late
 
 
@@ -253,15 +259,3 @@ def _end(processes: Sequence[Process], *, kill: bool = False) -> None:
     for process in processes:
         if not process.over:
             process.end(kill=kill)
-
-
-def _end_strays(marker: str) -> None:
-    if not sys.platform.startswith("linux"):
-        return
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if marker.encode() in (folder / "environ").read_bytes():
-                    os.kill(int(folder.name), signal.SIGKILL)
-            except OSError:
-                continue  # Another user's, or gone meanwhile.

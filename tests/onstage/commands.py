@@ -22,6 +22,7 @@ _CONTEXT = multiprocessing.get_context("forkserver" if os.name == "posix" else "
 _CONTEXT.set_forkserver_preload(
     [
         "tests.onstage.commands", "onstage.cli", "onstage.commands.endpoints", "onstage.commands.accounts",
+        "onstage.commands.tune",
         "onstage.rehearsal.both", "onstage.sagemaker.client.platform", "onstage.sagemaker.agent.rehearsal",
         "onstage.vertex.client.platform", "onstage.vertex.agent.rehearsal", "packaging.requirements", "rich.console",
         "boto3", "s3transfer.manager", "google.auth.transport.requests", "google.cloud.storage", "numpy",

@@ -165,16 +165,6 @@ def test_a_hyperparameter_of_another_type_is_refused(run: Any) -> None:
         parse(run, Listed)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{}, {"low": 1}, {"low": 1, "high": 2, "values": [1]}, {"low": 1, "high": 2, "scale": "x"}]
-)
-def test_a_search_space_is_a_range_or_values(wrong: dict, run: Any) -> None:
-    assert run.tunable(1, low=1, high=2).metadata["search"] == {"low": 1, "high": 2, "scale": "linear"}
-    assert run.tunable(1, values=[1, 2]).metadata["search"] == {"values": [1, 2]}
-    with pytest.raises(run.UserError, match="tunable"):
-        run.tunable(1, **wrong)
-
-
 def test_an_objective_has_a_goal(run: Any) -> None:
     assert run.Objective("val_loss", "minimize").goal == "minimize"
     with pytest.raises(run.UserError, match="'maximize' or 'minimize', not 'Maximize'"):

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from onstage import sagemaker
+from onstage.calls import CallError
 from tests.emulators.aws import FakeAws
 from tests.onstage.sagemaker.desk import BUCKET, Desk
 
@@ -159,3 +161,20 @@ def test_rows_are_predicted_without_an_endpoint(desk: Desk) -> None:
     rows.write_text("", encoding="utf-8")
     assert "rows.jsonl is empty" in desk.run("batch", "rows.jsonl", code=1)
     assert "no rows in none.jsonl" in desk.run("batch", "none.jsonl", code=1)
+
+
+def test_python_functions_do_what_the_commands_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in desk.environment.items():
+        monkeypatch.setenv(name, value)
+    job = sagemaker.train(epochs=2, folder=desk.folder)
+    assert (job["kind"], job["state"]) == ("training", "succeeded")
+    assert job["model"].startswith(f"s3://{BUCKET}/")
+    endpoint = sagemaker.deploy(endpoint="called", folder=desk.folder)
+    assert (endpoint["name"], endpoint["job"]) == ("called", job["name"])
+    (answer,) = sagemaker.predict([[5.1, 3.5, 1.4, 0.2]], folder=desk.folder)
+    assert set(answer) == {"class_id", "class_label", "probabilities"}
+    assert "called" in [one["name"] for one in sagemaker.status(folder=desk.folder)["running"]]
+    sagemaker.delete(folder=desk.folder)
+    assert desk.left() == []
+    with pytest.raises(CallError, match="the model refuses|not found|no endpoint"):
+        sagemaker.predict([[1]], endpoint="called", folder=desk.folder)

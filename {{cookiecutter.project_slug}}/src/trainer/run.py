@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trainer.explaining import UserError, explaining_model
+from trainer.explaining import UserError, ask, explaining_model
 
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
@@ -97,17 +97,20 @@ def tunable(
     *,
     low: float | None = None,
     high: float | None = None,
-    scale: str = "linear",
+    step: float | None = None,
+    scale: str | None = None,
     values: Sequence[Any] | None = None,
+    when: Mapping[str, Any] | None = None,
     help: str = "",
 ) -> Any:
-    """A field of `Hyperparameters` with its search space: `low` to `high` on a "linear" or "log" scale, or `values`.
+    """A field of `Hyperparameters` with its search space: `low` to `high`, or a list of `values`; a bool needs neither.
 
+    `scale`: "linear", "log", or "reverse_log" (fine near `high`, below 1); `step`: the distance of neighbours.
+    `when={"optimizer": "sgd"}`: it counts only where that field has that value, or one of a list of them.
     That bounds the search, not a flag.
     """
-    if (values is None) == (low is None or high is None) or scale not in ("linear", "log"):
-        mistaken("model.py: tunable() needs low and high (scale 'linear' or 'log'), or values")
-    search = {"values": list(values)} if values is not None else {"low": low, "high": high, "scale": scale}
+    told = {"low": low, "high": high, "step": step, "scale": scale, "values": values, "when": when}
+    search = {name: value for name, value in told.items() if value is not None}
     return field(default=default, metadata={"search": search, "help": help})
 
 
@@ -185,6 +188,10 @@ def load_model() -> types.ModuleType:
     """`model.py`. Raises UserError, with the line, for one that cannot be imported or lacks a part."""
     with _all_mistakes(), explaining_model():
         from trainer import model
+
+        is_known = dataclasses.is_dataclass(getattr(model, "Hyperparameters", None))
+        for mistake in ask("ranges", model.Hyperparameters) if is_known else ():
+            mistaken(mistake)
     for name in ("DATA", "OBJECTIVE", "Hyperparameters", "build_model"):
         if not hasattr(model, name):
             raise UserError(f"model.py has no {name}")
@@ -254,10 +261,9 @@ def _converter(item: dataclasses.Field, kind: Any) -> Callable[[str], Any]:
         if not text and required is not str:
             raise argparse.ArgumentTypeError("needs a value")
         try:
-            value = convert(text)
+            return convert(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
-        return value
 
     return converted
 

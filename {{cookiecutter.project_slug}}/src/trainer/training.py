@@ -39,6 +39,10 @@ class Result:
     export_dir: str
     request: dict
     response: dict
+    # For whoever draws: the metrics of each epoch, what read the data, and the trained network.
+    history: list[dict[str, float]]
+    reader: Reader
+    network: keras.Model
 
 
 def train(run: Run) -> Result:
@@ -96,7 +100,7 @@ def _train(run: Run) -> Result:
     # A rehearsal compares the network with the one that the project's folder makes.
     if look := os.environ.get("ONSTAGE_LOOK"):
         runpy.run_path(look)["look"](hyperparameters, reader)
-    return Result(metrics, constant, answer, run.export_dir, request, response)
+    return Result(metrics, constant, answer, run.export_dir, request, response, checkpoints.history, reader, network)
 
 
 def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
