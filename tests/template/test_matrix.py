@@ -34,16 +34,16 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "files", "model", "targets",
+            "__init__", "columns", "data", "encoding", "export", "files", "model", "values",
             "notes", "reader", "reporting", "rows", "run", "scan", "training",
-            "explaining", "layers", "loop", "networks", "store", "texts",
+            "explaining", "layers", "loop", "store",
         )
     ),
 }  # fmt: skip
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 4100
+MOST_FILES, MOST_LINES = 42, 4100
 
 
 def files_of(project: Path) -> set[str]:

@@ -13,15 +13,13 @@ import keras
 import tensorflow as tf
 
 from trainer import model
-from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
-from trainer.loop import Loop
-from trainer.networks import build
+from trainer.loop import Loop, build
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Reporter, refuse_used
+from trainer.reporting import Callbacks, Checkpoints, Reporter, refuse_used
 from trainer.run import Run
 
 
