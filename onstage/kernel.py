@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,8 +149,12 @@ def _load(*, forget: bool = False) -> tuple[Project, ModuleType]:
     sys.dont_write_bytecode = True
     try:
         with quiet_import():
+            is_new = "tensorflow" not in sys.modules
             import keras
 
+            if is_new:
+                # Where there is a prompt, TensorFlow tells more than a script's.
+                logging.getLogger("tensorflow").setLevel(logging.WARNING)
             if forget:
                 keras.utils.clear_session()
             model: ModuleType = importlib.import_module("trainer.run").load_model()

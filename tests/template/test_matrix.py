@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 STRUCTURAL = ("platform", "problem", "environment", "accelerator")
-CYCLED = ("sagemaker_sdk", "ci", "license")
+CYCLED = ("sagemaker_sdk", "notebooks", "ci", "license")
 COMBINATIONS = [
     dict(zip(STRUCTURAL, choices, strict=True))
     | {question: QUESTIONS[question][number // 6 % len(QUESTIONS[question])] for question in CYCLED}
@@ -43,7 +43,7 @@ ALWAYS = {
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 42, 4100
+MOST_FILES, MOST_LINES = 45, 4100
 
 
 def files_of(project: Path) -> set[str]:
@@ -56,6 +56,12 @@ def texts_of(project: Path) -> dict[str, str]:
     """The project's files that are text, all but the wheel, with what they hold."""
     names = sorted(name for name in files_of(project) if not name.endswith(".whl"))
     return {name: (project / name).read_text(encoding="utf-8") for name in names}
+
+
+def notebooks_of(platform: str) -> list[str]:
+    """The notebooks of a project by its platform."""
+    clouds = {"sagemaker": "02_sagemaker", "vertex": "03_vertex_ai"}
+    return ["01_explore_and_train", *(name for one, name in clouds.items() if platform in ("both", one))]
 
 
 def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
@@ -72,6 +78,8 @@ def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
         files |= VERTEX
     if answers["environment"] == "conda":
         files |= {"environment.yml"}
+    if answers.get("notebooks", "yes") == "yes":
+        files |= {f"notebooks/{name}.ipynb" for name in notebooks_of(answers["platform"])}
     ci = {"github": {".github/workflows/ci.yml", ".github/workflows/train.yml"}, "gitlab": {".gitlab-ci.yml"}}
     return files | ci.get(answers["ci"], set())
 
