@@ -188,7 +188,7 @@ def start() -> None:
 def test(arguments: Sequence[str]) -> None:
     """Install this folder's `onstage` and what the tests need, and run them; `--long` is ours, all else pytest's."""
     make_environment(ENVIRONMENT)
-    words = ["-r", TOOLS, "-r", TEST_TOOLS, "-e", ".[sagemaker,vertex,notebook]"]
+    words = ["-r", TOOLS, "-r", TEST_TOOLS, "-e", ".[sagemaker,vertex]"]
     install(ENVIRONMENT, words, [TOOLS, TEST_TOOLS, *PACKAGE])
     # Of several -m the last one counts: this one chooses all, pyproject.toml's all but the long ones.
     chosen = ["-m", ""] if "--long" in arguments else []

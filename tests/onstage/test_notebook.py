@@ -26,8 +26,8 @@ class Desk:
         self.git_settings = folder / "gitconfig"
         self.git_settings.write_text("[user]\nname = Iris\nemail = iris@example.org\n[init]\ndefaultBranch = main\n")
         self.environment = {
-            "JUPYTER_DATA_DIR": str(self.data), "GIT_CONFIG_GLOBAL": str(self.git_settings), "GIT_CONFIG_NOSYSTEM": "1",
-            "XDG_CONFIG_HOME": str(folder / "config"),
+            "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / ".config"), "JUPYTER_DATA_DIR": str(self.data),
+            "GIT_CONFIG_GLOBAL": str(self.git_settings), "GIT_CONFIG_NOSYSTEM": "1",
         }  # fmt: skip
 
     @property
@@ -174,12 +174,13 @@ def test_without_a_repository_it_makes_the_kernel_and_says_what_is_missing(desk:
     ended = desk.say()
     assert ended.code == 0
     assert (
-        f"\ngit: left out: {desk.project} is in no git repository; after git init, the same command again keeps outputs "
-        "out of commits\n"
+        f"\ngit: left out: {desk.project} is in no git repository; after git init, the same command again keeps "
+        "outputs out of commits\n"
     ) in ended.out
     assert desk.kernel.is_dir()
     desk.git("init")
-    assert {desk.states()[driver] for driver in DRIVERS} == {"made"}
+    states = desk.states()
+    assert {states[driver] for driver in DRIVERS} == {"made"}
 
 
 def test_without_git_it_makes_the_kernel_and_says_so(cloned: Desk) -> None:
@@ -205,7 +206,7 @@ def test_another_filter_is_left_alone_and_said(cloned: Desk) -> None:
     assert (
         "git filter nbstripout: left alone: notebooks have filter=lfs already (git check-attr -a notebooks/any.ipynb)"
     ) in ended.out
-    assert "filter" not in cloned.git("config", "--local", "--list").removeprefix(before)
+    assert "filter.nbstripout" not in cloned.git("config", "--local", "--list")
     assert cloned.git("check-attr", "filter", "diff", "--", "notebooks/01.ipynb").splitlines() == [
         "notebooks/01.ipynb: filter: lfs", "notebooks/01.ipynb: diff: jupyternotebook",
     ]  # fmt: skip
@@ -230,7 +231,8 @@ def test_a_filter_of_an_environment_that_is_gone_is_set_anew(cloned: Desk) -> No
     cloned.say()
     gone = f'"{cloned.project}/gone/bin/python" -m nbstripout --keep-id'
     cloned.git("config", "--local", "filter.nbstripout.clean", gone)
-    assert [cloned.states()[driver] for driver in DRIVERS] == ["changed", "there already", "there already"]
+    states = cloned.states()
+    assert [states[driver] for driver in DRIVERS] == ["changed", "there already", "there already"]
     here = f'"{sys.executable}" -m nbstripout --keep-id'
     assert cloned.git("config", "--get", "filter.nbstripout.clean") == f"{here}\n"
     other = f'"{sys.executable}" -B -m nbstripout --keep-id'
@@ -264,7 +266,7 @@ def test_two_projects_of_a_repository_share_what_git_runs(desk: Desk, tmp_path: 
     desk.project = first
     desk.say("--remove")
     assert "nbstripout" not in desk.git("config", "--local", "--list")
-    assert not (root / ".git" / "info" / "attributes").read_text().strip().startswith("*.ipynb")
+    assert not (root / ".git" / "info" / "attributes").exists()
 
 
 def test_another_kernel_of_the_name_is_left_alone_and_ends_it(cloned: Desk) -> None:
@@ -275,8 +277,8 @@ def test_another_kernel_of_the_name_is_left_alone_and_ends_it(cloned: Desk) -> N
     ended = cloned.say()
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
-        f"error: {cloned.kernel} is a kernel of the same name, which runs /bin/sh: it is left alone. jupyter kernelspec "
-        "remove iris_demo removes it; another name for the project's folder gives another kernel\n"
+        f"error: {cloned.kernel} is a kernel of the same name, which runs /bin/sh: it is left alone. jupyter "
+        "kernelspec remove iris_demo removes it; another name for the project's folder gives another kernel\n"
     )
     assert cloned.states("--remove")["kernel iris_demo"] == "left alone"
     assert cloned.written() == before

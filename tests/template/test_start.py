@@ -140,7 +140,7 @@ def test_the_tests_are_run_with_the_working_tree_and_installed_once_until_the_pa
         return list(noted)
 
     first = commands("-k", "answers")
-    assert [words[-2:] for words in first] == [("-e", ".[sagemaker,vertex,notebook]"), ("-k", "answers")]
+    assert [words[-2:] for words in first] == [("-e", ".[sagemaker,vertex]"), ("-k", "answers")]
     assert {str(start.TOOLS), str(start.TEST_TOOLS)} < set(first[0])
     assert commands("-k", "answers") == [(python, "-m", "pytest", "-k", "answers")]
     assert commands("-x", "--long") == [(python, "-m", "pytest", "-m", "", "-x")]
