@@ -10,7 +10,8 @@ import nbformat
 import pytest
 
 from tests.onstage import small
-from tests.onstage.commands import Ended, onstage
+from tests.onstage.commands import Ended
+from tests.onstage.words import speaker
 
 DRIVERS = ("git filter nbstripout", "git diff jupyternotebook", "git merge jupyternotebook")
 CODE = "sum([1, 2])"
@@ -19,38 +20,39 @@ CODE = "sum([1, 2])"
 class Desk:
     """A project named `iris demo`, a home without settings of git or Jupyter, and the command in between."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
         self.project = small.write(folder / "repository" / "iris demo")
         self.notebook = write_notebook(self.project / "notebooks" / "01.ipynb")
         self.data = folder / "jupyter"
         self.git_settings = folder / "gitconfig"
         self.git_settings.write_text("[user]\nname = Iris\nemail = iris@example.org\n[init]\ndefaultBranch = main\n")
-        self.environment = {
-            "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / ".config"), "JUPYTER_DATA_DIR": str(self.data),
-            "GIT_CONFIG_GLOBAL": str(self.git_settings), "GIT_CONFIG_NOSYSTEM": "1",
+        variables = {
+            "HOME": folder, "XDG_CONFIG_HOME": folder / ".config", "JUPYTER_DATA_DIR": self.data,
+            "GIT_CONFIG_GLOBAL": self.git_settings, "GIT_CONFIG_NOSYSTEM": "1",
         }  # fmt: skip
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
 
     @property
     def kernel(self) -> Path:
         return self.data / "kernels" / "iris_demo"
 
-    def say(self, *words: str, **environment: str) -> Ended:
+    def say(self, *words: str) -> Ended:
         """Run `onstage notebook --user` with these words."""
-        return onstage("notebook", "--user", *words, cwd=self.project, environment={**self.environment, **environment})
+        return speaker(self.project, self.monkeypatch, self.capsys)("notebook", "--user", *words)
 
-    def states(self, *words: str, **environment: str) -> dict[str, str]:
+    def states(self, *words: str) -> dict[str, str]:
         """What it says has become of each thing."""
-        ended = self.say(*words, **environment)
+        ended = self.say(*words)
         assert (ended.code, ended.err) == (0, "")
         pairs = [line.split(": ", 2)[:2] for line in ended.out.splitlines() if line.count(": ") > 1]
         return dict(pairs)
 
     def git(self, *words: str, folder: Path | None = None) -> str:
         """What git prints, with this home."""
-        return subprocess.run(
-            ["git", *words], cwd=folder or self.project, env={**os.environ, **self.environment},
-            capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
+        done = subprocess.run(["git", *words], cwd=folder or self.project, capture_output=True, text=True, check=True)
+        return done.stdout
 
     def written(self) -> dict[Path, bytes]:
         """All files, of git and Jupyter too."""
@@ -76,8 +78,8 @@ def write_notebook(file: Path, code: str = CODE, *, kernel: str = "") -> Path:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    return Desk(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -183,8 +185,9 @@ def test_without_a_repository_it_makes_the_kernel_and_says_what_is_missing(desk:
     assert {states[driver] for driver in DRIVERS} == {"made"}
 
 
-def test_without_git_it_makes_the_kernel_and_says_so(cloned: Desk) -> None:
-    ended = cloned.say(PATH="")
+def test_without_git_it_makes_the_kernel_and_says_so(cloned: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    ended = cloned.say()
     assert ended.code == 0
     assert "\ngit: left out: it is not installed; with it, the same command again keeps outputs out of" in ended.out
     assert cloned.kernel.is_dir()
@@ -218,7 +221,7 @@ def test_another_filter_is_left_alone_and_said(cloned: Desk) -> None:
 def test_a_filter_that_nbstripout_itself_has_set_is_left_alone(cloned: Desk, scope: str) -> None:
     words = [] if scope == "--local" else ["--global"]
     install = [sys.executable, "-m", "nbstripout", "--install", *words]
-    subprocess.run(install, cwd=cloned.project, env={**os.environ, **cloned.environment}, check=True)
+    subprocess.run(install, cwd=cloned.project, check=True)
     before = cloned.git("config", scope, "--get-regexp", "^filter")
     states = cloned.states()
     assert states["git filter nbstripout"] == "there already"
@@ -242,7 +245,7 @@ def test_a_filter_of_an_environment_that_is_gone_is_set_anew(cloned: Desk) -> No
 
 
 @pytest.mark.parametrize("name", ["mono", 'a [new] "one"*'])
-def test_in_a_wider_repository_only_the_projects_notebooks_are_filtered(desk: Desk, name: str, tmp_path: Path) -> None:
+def test_in_a_wider_repository_only_the_projects_notebooks_are_filtered(desk: Desk, name: str) -> None:
     root = desk.project.parent
     desk.project = small.write(root / name / "project")
     desk.notebook = write_notebook(desk.project / "notebooks" / "01.ipynb")
@@ -254,7 +257,7 @@ def test_in_a_wider_repository_only_the_projects_notebooks_are_filtered(desk: De
     assert said[2::3] == ["nbstripout"] * 2 + ["unspecified"] * 3
 
 
-def test_two_projects_of_a_repository_share_what_git_runs(desk: Desk, tmp_path: Path) -> None:
+def test_two_projects_of_a_repository_share_what_git_runs(desk: Desk) -> None:
     root = desk.project.parent
     desk.git("init", folder=root)
     desk.say()
@@ -314,8 +317,7 @@ def test_by_default_the_kernel_is_the_environments(cloned: Desk, tmp_path: Path)
 
     def say() -> list[str]:
         words = [python, "-m", "onstage", "notebook"]
-        variables = {**os.environ, **cloned.environment}
-        done = subprocess.run(words, cwd=cloned.project, env=variables, capture_output=True, text=True, check=True)
+        done = subprocess.run(words, cwd=cloned.project, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 
     said = say()
