@@ -152,16 +152,20 @@ class Cloud:
     def tune(
         self,
         *,
-        trials: int = 10,
+        trials: int | None = None,
         parallel: int = 2,
         strategy: str = "",
+        early_stopping: str = "",
         wait: bool = True,
         dry_run: bool = False,
         folder: str | Path | None = None,
         **hyperparameters: Any,
     ) -> Outcome:
         """Search in the cloud, which costs as many trainings: the job as of `train`."""
-        options = _option(trials=trials, parallel=parallel, strategy=strategy, no_wait=not wait, dry_run=dry_run)
+        options = _option(
+            trials=trials, parallel=parallel, strategy=strategy, early_stopping=early_stopping, no_wait=not wait,
+            dry_run=dry_run,
+        )  # fmt: skip
         return self._job("tune", *options, *_flags(hyperparameters), folder=folder)
 
     def status(self, name: str = "", *, folder: str | Path | None = None) -> Outcome:

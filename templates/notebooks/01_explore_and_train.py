@@ -130,12 +130,9 @@ def groups(values: pd.Series) -> pd.Series:
     frequent = list(values.value_counts().index[:8])
     ordered = [one for one in values.cat.categories if one in frequent] if hasattr(values, "cat") else sorted(frequent)
     texts = {value: f"{value:g}" if isinstance(value, float) else str(value)[:18] for value in ordered}
-    names = [
-        "missing" if is_missing else texts.get(value, "others") for value, is_missing in zip(values, values.isna())
-    ]
-    return pd.Series(
-        pd.Categorical(names, [*dict.fromkeys(texts.values()), "others", "missing"])
-    ).cat.remove_unused_categories()
+    names = ["missing" if pd.isna(value) else texts.get(value, "others") for value in values]
+    found = pd.Categorical(names, [*dict.fromkeys(texts.values()), "others", "missing"])
+    return pd.Series(found).cat.remove_unused_categories()
 
 
 def is_number(name: str) -> bool:
