@@ -3,7 +3,7 @@
 What no platform has a part in is `project.NAME`; what compares two platforms is `both.NAME`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from onstage.errors import StartError
@@ -42,6 +42,10 @@ _ELSEWHERE = {
 _SENT = {
     "request": "the cloud's own model of a request, and its rules, take the job, the model and the endpoint",
 }
+# Of a tuning job that is sent.
+_SEARCHED = {
+    "search": "the tuning service searches model.py's ranges as they are meant (warnings: what it cannot express)"
+}
 _BUILT = {"package": "the source distribution builds, installs in an empty place, and leaves nothing out"}
 _JOB = {
     "train": "the job ends well, run as the cloud runs it",
@@ -62,18 +66,25 @@ _REPLAYED = {
     "replay": "the objective of the endpoint's answers to rows of the evaluation data is that of the checkpoint",
     "probes": "rows that the data does not have are answered with numbers (warnings: values beyond the data's)",
 }
+# Only with `onstage rehearse --tune`.
+_TRIALS = {
+    "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
+    "objective and a model of its own"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
         **_FIRST,
         **_ELSEWHERE,
         **_SENT,
+        **_SEARCHED,
         **_JOB,
         **_HOME,
         "archive": "model.tar.gz holds the model only: no checkpoint, no path of this machine, no Python code",
         **_ENDPOINT,
         **_ALONE,
         **_REPLAYED,
+        **_TRIALS,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -81,6 +92,7 @@ _NAMES = {
         **_PACKAGE,
         **_ELSEWHERE,
         **_SENT,
+        **_SEARCHED,
         **_BUILT,
         **_JOB,
         **_HOME,
@@ -88,6 +100,7 @@ _NAMES = {
         **_ENDPOINT,
         **_ALONE,
         **_REPLAYED,
+        **_TRIALS,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -103,18 +116,23 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
     "sagemaker.flags"
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
-_NOT_OF_BODY = _ONLY_ALONE | frozenset(
-    f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED)
+OF_TUNING = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_SEARCHED, *_TRIALS))
+_NOT_OF_BODY = (
+    _ONLY_ALONE
+    | OF_TUNING
+    | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
 # What others need of a check, by names of the same platform.
 _NEEDS = {
     **dict.fromkeys(("code", "names", "requirements", "imports", "resolution", "request"), ("images",)),
     "package": ("request",),
+    "search": ("request",),
     "train": ("request", "package"),
     "metrics": ("train",),
     "model": ("train",),
     "network": ("train",),
+    "tuning": ("train", "search"),
     "archive": ("model",),
     "artifact": ("model",),
     "operations": ("model",),
@@ -143,10 +161,10 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str]) -> list[str]:
-    """What `onstage rehearse` does for these platforms when nothing fails."""
+def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False) -> list[str]:
+    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails."""
     places = {"project", *platforms}
-    left_out = _ONLY_OF_BODY
+    left_out = _ONLY_OF_BODY if with_trials else _ONLY_OF_BODY | OF_TUNING
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE
@@ -156,6 +174,14 @@ def of_rehearsal(platforms: Iterable[str]) -> list[str]:
 def of_body(platform: str) -> list[str]:
     """What `onstage body` does for a request of this platform."""
     return [one for one in CHECKS if one.split(".")[0] in ("project", platform) and one not in _NOT_OF_BODY]
+
+
+def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) -> tuple[list[str], bool]:
+    """What is selected, and whether it is of tuning: who asks for trials selects them, and the other way round."""
+    chosen = list(select)
+    if tune and chosen and not any(one.endswith(".tuning") for one in chosen):
+        chosen += [f"{one}.tuning" for one in platforms]
+    return chosen, tune or bool(OF_TUNING & {*chosen})
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

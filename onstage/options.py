@@ -23,7 +23,11 @@ class Command(TyperCommand):
     """A command with the shared options."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "params": [*(options.get("params") or ()), *_shared()]})
+        own = options.get("params") or ()
+        for parameter in own:
+            # Help is markup, in which [default: ...] would be a style.
+            parameter.help = parameter.help and parameter.help.replace("[default: ", r"\[default: ")
+        super().__init__(*args, **{**options, "params": [*own, *_shared()]})
 
 
 class Group(TyperGroup):

@@ -1,12 +1,14 @@
 """What the commands need of a cloud. `onstage.<name>.client.platform.connect(settings)` makes the one called <name>."""
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from onstage.errors import UserError
+from onstage.errors import StartError, UserError
 from onstage.project import Project
 from onstage.settings import Settings
 
@@ -94,11 +96,14 @@ class State:
 
 @dataclass(frozen=True)
 class Search:
-    """How a tuning job searches: trials in all, at a time, and the cloud's name of a strategy (empty: its default)."""
+    """How a tuning job searches: trials in all (None: the cloud's default), at a time, and names of `--strategy` and
+    `--early-stopping` (empty: the cloud's default).
+    """
 
-    trials: int
+    trials: int | None
     parallel: int
     strategy: str
+    stopping: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,18 @@ class Trial:
     seconds: float | None = None
     model: str | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search looks for: the best of `metric` by `goal`, "maximize" or "minimize".
+
+    `fixed` are the hyperparameters that every trial has, as the request has them.
+    """
+
+    metric: str
+    goal: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -217,6 +234,12 @@ class Platform(Protocol):
     def find(self, name: str, kind: str = "") -> State:
         """A job or, with kind "endpoint", an endpoint. Raises NotFoundError and UnreachableError."""
 
+    def asked(self, tuning: State) -> Asked:
+        """What a tuning job looks for. Raises NotFoundError and UnreachableError."""
+
+    def trials(self, tuning: State) -> list[Trial]:
+        """All trials of a tuning job so far. Raises NotFoundError and UnreachableError."""
+
     def running(self) -> list[State]:
         """The project's endpoints and unfinished jobs: what costs money now."""
 
@@ -249,6 +272,30 @@ class Platform(Protocol):
 
     def setup_result(self) -> dict[str, str]:
         """The lines of settings.toml that what setup created is called by."""
+
+
+def ranked(trials: Iterable[Trial], goal: str) -> list[Trial]:
+    """The trials with the best first; after those that succeeded with a number of the objective come the others."""
+
+    def place(trial: Trial) -> tuple[bool, float]:
+        if trial.state != "succeeded" or trial.value is None or not math.isfinite(trial.value):
+            return True, 0.0
+        return False, -trial.value if goal == "maximize" else trial.value
+
+    return sorted(trials, key=place)
+
+
+def chosen(option: str, word: str, known: Mapping[str, str], title: str) -> str:
+    """What a word of an option such as --strategy stands for: one of `known`, or a value of it, in any case.
+
+    Raises StartError for another word, with the known ones.
+    """
+    for name, value in known.items():
+        if word.lower() in (name, value.lower()):
+            return value
+    near = get_close_matches(word.lower(), known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise StartError(f"{option} {word}: {meant}{title} has {', '.join(known)}")
 
 
 def connect(name: str, settings: Settings) -> Platform:

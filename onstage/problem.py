@@ -1,7 +1,9 @@
 """What is wrong in a request body, and where."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 Path = tuple["str | int | Key", ...]
 
@@ -39,3 +41,10 @@ def written(path: Path) -> str:
         else:
             text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".") or "the request"
+
+
+def twice(names: Iterable[Any], path: Path, what: str) -> Iterator[Problem]:
+    """A problem for each name that is there more than once."""
+    for name, count in Counter(names).items():
+        if count > 1 and name is not None:
+            yield Problem(written(path), f"the {what} {name!r} is there {count} times", "rename or remove one")

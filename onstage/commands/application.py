@@ -21,6 +21,13 @@ OfJob = Annotated[str | None, typer.Option("--job", help="The job that trained i
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="[default: the last one made]")]
 _FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _TITLES = {"sagemaker": "Amazon SageMaker", "vertex": "Google Vertex AI"}
+# What the requests' spaces know, which would have to be imported for every command.
+_TRIALS = {"sagemaker": "10; with grid all combinations", "vertex": "10"}
+_STRATEGIES = {"sagemaker": "bayesian, random, grid or hyperband", "vertex": "bayesian, random or grid"}
+_STOPPINGS = {
+    "sagemaker": "Of trials that fall behind: auto or off",
+    "vertex": "Of trials that fall behind: median, decay-curve or off",
+}
 
 
 def make(platform: str) -> typer.Typer:
@@ -67,21 +74,29 @@ def make(platform: str) -> typer.Typer:
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "train --epochs 40", "train --dry-run > body.json"))
     def train(context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False) -> None:
         """Train in the cloud. Other flags are hyperparameters, as of train.py; after --, any are."""
-        _submit(platform, context.args, None, dry_run=dry_run, wait=not no_wait)
+        submit(platform, context.args, None, dry_run=dry_run, wait=not no_wait)
 
     @app.command(context_settings=_FLAGS, epilog=_example(platform, "tune --trials 20 --parallel 4 --epochs 40"))
     def tune(
         context: typer.Context,
-        trials: Annotated[int, typer.Option(min=1, help="Trainings in all.")] = 10,
+        trials: Annotated[
+            int | None, typer.Option(min=1, help=f"Trainings in all. [default: {_TRIALS[platform]}]")
+        ] = None,
         parallel: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 2,
-        strategy: Annotated[str, typer.Option(help="The cloud's name of a strategy. [default: Bayesian]")] = "",
+        strategy: Annotated[
+            str, typer.Option(metavar="NAME", help=f"{_STRATEGIES[platform]}. [default: bayesian]")
+        ] = "",
+        stopping: Annotated[
+            str,
+            typer.Option("--early-stopping", metavar="NAME", help=f"{_STOPPINGS[platform]}. [default: off]"),
+        ] = "",
         dry_run: DryRun = False,
         no_wait: NoWait = False,
     ) -> None:
-        """Search hyperparameters in the cloud: those that are tunable in model.py. Other flags fix the rest."""
+        """Search hyperparameters in the cloud: those that are tunable in model.py, but for what other flags fix."""
         from onstage.platform import Search
 
-        _submit(platform, context.args, Search(trials, parallel, strategy), dry_run=dry_run, wait=not no_wait)
+        submit(platform, context.args, Search(trials, parallel, strategy, stopping), dry_run=dry_run, wait=not no_wait)
 
     @app.command(epilog=_example(platform, "status", "status JOB"))
     def status(job: Job = None) -> None:
@@ -167,7 +182,8 @@ def _connect_with_settings(platform: str) -> "tuple[Platform, Settings]":
     return connect(platform, settings), settings
 
 
-def _submit(platform: str, argv: Sequence[str], search: "Search | None", *, dry_run: bool, wait: bool) -> None:
+def submit(platform: str, argv: Sequence[str], search: "Search | None", *, dry_run: bool, wait: bool) -> None:
+    """Send a training job with the flags `argv`, or with `search` a tuning job."""
     import importlib
 
     from onstage import installation

@@ -12,13 +12,17 @@ from onstage import outcome, progress
 from onstage.commands import show, state
 from onstage.commands.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Part, Plan, Platform
+from onstage.platform import NotFoundError, Part, Plan, Platform, State
 from onstage.serving.answers import difference, read_request, rows
 
 
 def deploy(platform: Platform, job_name: str | None, endpoint: str | None, *, dry_run: bool) -> None:
-    """Make an endpoint of a job's model and try it. What was made is removed again when a later step fails."""
-    job = latest(platform, job_name, "training", "tuning")
+    """Make an endpoint of a job's model and try it."""
+    deploy_model(platform, latest(platform, job_name, "training", "tuning"), endpoint, dry_run=dry_run)
+
+
+def deploy_model(platform: Platform, job: State, endpoint: str | None, *, dry_run: bool) -> None:
+    """`deploy` of a job that is known. What was made is removed again when a later step fails."""
     if job.state != "succeeded":
         raise UserError(f"the job {job.name} has no model to serve: it is {job.detail or job.state}")
     with show.report(dry_run, platform.ignore) as report:

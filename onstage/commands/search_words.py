@@ -1,4 +1,4 @@
-"""The words of `onstage` about trainings on this machine: the search, and the page of one."""
+"""The words of `onstage` about trainings here: a search, the best trial of all searches, and the page of one."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -63,3 +63,29 @@ def add(app: Application) -> None:
         file = training_page.find(installation.open_project().runs, folder)
         print(path_for_people(file), flush=True)
         webbrowser.open(file.resolve().as_uri())
+
+    @app.command(epilog="Examples:\n\nonstage best\n\nonstage best vertex --deploy\n\nonstage best --train sagemaker")
+    def best(
+        place: Annotated[
+            Literal["local", "sagemaker", "vertex"] | None,
+            typer.Argument(metavar="PLACE", help="local, sagemaker or vertex. [default: all, by their last searches]"),
+        ] = None,
+        train: Annotated[
+            Literal["local", "sagemaker", "vertex"] | None,
+            typer.Option("--train", metavar="PLACE", help="Train with the best trial's flags, here or in a cloud."),
+        ] = None,
+        deploy: Annotated[
+            bool, typer.Option("--deploy", help="Serve the best trial's model: in its cloud, or here as onstage serve.")
+        ] = False,
+        kind: Annotated[
+            Literal["text", "json"], typer.Option("--format", metavar="KIND", help="What to print: text or json.")
+        ] = "text",
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what --train or --deploy would do.")] = False,
+    ) -> None:
+        """The best trial of the searches here and in the clouds, and its flags."""
+        from onstage import installation
+
+        project = installation.open_project()
+        from onstage.commands import best as command
+
+        command.best(project, place or "", train=train or "", deploy=deploy, as_json=kind == "json", dry_run=dry_run)

@@ -24,6 +24,12 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def aside(text: str) -> None:
+    """A message for people that must not get into what standard output is piped to."""
+    with progress.aside():
+        print(text, file=sys.stderr, flush=True)
+
+
 def requests(plan: "Plan") -> None:
     """The exact bodies on standard output, each as JSON; what they are on standard error."""
     for step in plan.steps:

@@ -50,6 +50,11 @@ class Rehearsal(Protocol):
     def check(self, report: Report, settings: Settings, argv: Sequence[str]) -> tuple[ModelPage, dict[str, Any]] | None:
         """The static checks; model.py and the job's request body, or None when one failed."""
 
+    def check_tuning(
+        self, report: Report, settings: Settings, page: ModelPage, hyperparameters: dict[str, Any], argv: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """The request body of a tuning job, what the flags `argv` say fixed; None when its check failed."""
+
     def run(
         self,
         report: Report,
@@ -59,22 +64,38 @@ class Rehearsal(Protocol):
         stack: ExitStack,
         *,
         is_alone: bool,
+        trials: Mapping[str, Any] | None,
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped.
 
         `is_alone`: no other platform's job is there to be compared with, and so a second one of this one's is.
+        `trials`: a tuning job, of which some trials are run when the job has gone well.
         """
 
 
-def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings, argv: Sequence[str]) -> None:
-    """Check for every platform what is cheap; if nothing fails, run and compare what they make of it."""
+def rehearse(
+    report: Report,
+    rehearsals: Sequence[Rehearsal],
+    settings: Settings,
+    argv: Sequence[str],
+    *,
+    with_trials: bool = False,
+) -> None:
+    """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
+
+    `with_trials`: of a tuning job, too.
+    """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
     for one in rehearsals:
         full = one.filled(settings)
         found = one.check(report, full, argv)
+        tuning = None
+        if found and with_trials and report.project:
+            tuning = one.check_tuning(report, full, *report.project, argv)
         if found and one in wanted:
-            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1))
+            trials = tuning if report.wants(one.PLATFORM, "tuning") else None
+            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1, trials=trials))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
@@ -82,12 +103,15 @@ def rehearse(report: Report, rehearsals: Sequence[Rehearsal], settings: Settings
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
-    trained = {check.platform for check in report.checks if check.name == "train"}
+    done = {check.id for check in report.checks}
     for platform in [one.PLATFORM for one in wanted]:
-        if report.passed and report.wants(platform, "train") and platform not in trained:
-            report.run(platform, "train", lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
+        for name in ("train", "tuning") if with_trials else ("train",):
+            if report.passed and report.wants(platform, name) and f"{platform}.{name}" not in done:
+                report.run(platform, name, lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:
-        report.not_seen += unseen.settings_of(report, settings, argv, is_trained=bool(trained))
+        report.not_seen += unseen.settings_of(
+            report, settings, argv, is_trained=any(one.endswith(".train") for one in done)
+        )
 
 
 def _replayed(

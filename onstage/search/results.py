@@ -4,7 +4,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from onstage.platform import Trial
+from onstage.platform import Asked, Trial
 from onstage.project import Project
 from onstage.search import journal
 
@@ -27,10 +27,11 @@ def local(project: Project) -> list[Trial]:
     return [as_trial(one, file.parent) for file in files for one in journal.read(file).get_trials()]
 
 
-def fixed_of(project: Project, name: str) -> list[str]:
-    """The flags that were given to the search of a trial that `local` calls so."""
-    then = journal.definition_of(journal.read(folder_of(project, name.partition("/")[0]) / journal.FILE))
-    return [f"--{field.replace('_', '-')}={then.fixed[field]}" for field in then.given]
+def asked(project: Project, name: str) -> Asked:
+    """What the search of that name looks for; `fixed` are the flags that it was given, as texts."""
+    then = journal.definition_of(journal.read(folder_of(project, name) / journal.FILE))
+    goal, _, metric = then.objective.partition(" ")
+    return Asked(metric, goal, {field: then.fixed[field] for field in then.given})
 
 
 def as_trial(found: FrozenTrial, folder: Path) -> Trial:

@@ -121,16 +121,19 @@ def drawn(frame: pd.DataFrame) -> pd.DataFrame:
     return some
 
 
-def short(values: pd.Series) -> pd.Series:
-    """Texts for an axis: the most frequent ones, cut where they are long."""
-    frequent = values.value_counts().index[:8]
-    names = values.map(lambda value: str(value)[:18] if value in frequent else "others").astype(object)
-    return names.where(values.notna(), "missing").astype(str)
+def groups(values: pd.Series) -> pd.Series:
+    """The values of a column in few groups, in its order: the most frequent ones, the others, and the missing ones."""
+    frequent = list(values.value_counts().index[:8])
+    ordered = [one for one in values.cat.categories if one in frequent] if hasattr(values, "cat") else sorted(frequent)
+    texts = {value: f"{value:g}" if isinstance(value, float) else str(value)[:18] for value in ordered}
+    names = ["missing" if pd.isna(value) else texts.get(value, "others") for value in values]
+    found = pd.Categorical(names, [*dict.fromkeys(texts.values()), "others", "missing"])
+    return pd.Series(found).cat.remove_unused_categories()
 
 
 def is_number(name: str) -> bool:
     """Whether a column is drawn along an axis."""
-    return train[name].dtype.kind in "fiuM"
+    return train[name].dtype.kind in "fiuM" and train[name].nunique() > 8
 
 
 some = drawn(train)
@@ -152,13 +155,13 @@ for axes, name in zip(grid.flat, pictured, strict=False):
         )  # fmt: skip
         axes.set_ylabel("density of each label")
     elif is_label:
-        shares = pd.crosstab(short(some[name]), some[target], normalize="index")
+        shares = pd.crosstab(groups(some[name]), some[target], normalize="index")
         shares.plot.barh(stacked=True, color=palette, ax=axes, legend=axes is grid.flat[0], width=0.8)
         axes.set(xlabel=f"share of {target}", ylabel="", xlim=(0, 1), title=name)
     elif is_number(name):
         sns.scatterplot(some, x=name, y=target, color=COLOURS[0], alpha=0.5, s=14, linewidth=0, ax=axes)
     else:
-        sns.boxplot(x=some[target], y=short(some[name]), color=COLOURS[4], fliersize=2, ax=axes)
+        sns.boxplot(x=some[target], y=groups(some[name]), color=COLOURS[4], fliersize=2, ax=axes)
         axes.set(ylabel="", title=name)
 for axes in grid.flat[len(pictured) :]:
     axes.set_visible(False)
@@ -170,7 +173,7 @@ plt.show()
 # The four numbers that say most about the target, two by two. Labels have a colour and a mark of their own. Cost: nothing.
 
 # %%
-pair = [name for name in ranked if train[name].dtype.kind in "fiu" and train[name].nunique() > 2][:4]
+pair = [name for name in ranked if is_number(name) and train[name].dtype.kind != "M"][:4]
 few = some.head(600)
 if len(pair) > 1 and is_label:
     marks = dict(zip(palette, ["o", "s", "D", "^", "v", "P", "X"], strict=False))
@@ -184,7 +187,7 @@ elif len(pair) > 1:
         diag_kws={"color": COLOURS[0], "bins": 20},
     )  # fmt: skip
 else:
-    print("fewer than two features are numbers with more than two values")
+    print("fewer than two features are numbers with more than eight values")
 plt.show()
 
 # %% [markdown]

@@ -1,36 +1,26 @@
 """SageMaker that really works: the rehearsal's agent runs its training jobs, and a model server is its endpoints."""
 
+import contextlib
 import json
 import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from onstage.errors import UserError
 from onstage.rehearsal.archives import entries, pack, unpack
 from onstage.rehearsal.store import LocalStore
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.requests import validate
-from onstage.sagemaker.requests.trials import trials
 from onstage.serving.process import ServingProcess
+from tests.emulators import sagemaker_tuning
+from tests.emulators.sagemaker_tuning import ACCOUNT, REGION, Job
 
-ACCOUNT = "123456789012"
-REGION = "us-east-1"
 Answer = tuple[int, dict[str, str], bytes]
-
-
-@dataclass
-class Job:
-    """A training, tuning or transform job, or an endpoint. `facts` is what describing it says."""
-
-    kind: str
-    facts: dict[str, Any]
-    stopped: threading.Event = field(default_factory=threading.Event)
-    server: Any = None
 
 
 class SageMaker:
@@ -114,6 +104,11 @@ class SageMaker:
     def _ListHyperParameterTuningJobs(self, body: dict[str, Any]) -> Any:  # noqa: N802
         return self._list("HyperParameterTuningJob", "HyperParameterTuningJobSummaries", body)
 
+    def _ListTrainingJobsForHyperParameterTuningJob(self, body: dict[str, Any]) -> Any:  # noqa: N802
+        return sagemaker_tuning.summaries(
+            self.jobs["HyperParameterTuningJob", body["HyperParameterTuningJobName"]], body
+        )
+
     def _ListTransformJobs(self, body: dict[str, Any]) -> Any:  # noqa: N802
         return self._list("TransformJob", "TransformJobSummaries", body)
 
@@ -133,14 +128,26 @@ class SageMaker:
         name = body[f"{kind}Name"]
         if (kind, name) in self.jobs:
             return refusal("ResourceInUse", f"{kind} names must be unique within an AWS account and region")
+        job = self._make(kind, body)
+
+        def work() -> None:
+            try:
+                run(job)
+            except Exception as error:  # noqa: BLE001 - a defect of the fake has to be seen, and nobody waits for it
+                job.facts |= {f"{kind}Status": "Failed", "FailureReason": f"the fake failed: {error!r}"}
+
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return {f"{kind}Arn": job.facts[f"{kind}Arn"]}
+
+    def _make(self, kind: str, body: dict[str, Any]) -> Job:
+        name = body[f"{kind}Name"]
         status = "Creating" if kind == "Endpoint" else "InProgress"
         facts = {**body, f"{kind}Status": status, f"{kind}Arn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}",
                  "CreationTime": time.time(), "LastModifiedTime": time.time()}  # fmt: skip
         job = self.jobs[kind, name] = Job(kind, facts)
-        thread = threading.Thread(target=run, args=[job], daemon=True)
-        self._threads.append(thread)
-        thread.start()
-        return {f"{kind}Arn": facts[f"{kind}Arn"]}
+        return job
 
     def _describe(self, kind: str, body: dict[str, Any]) -> Any:
         job = self.jobs.get((kind, body[f"{kind}Name"]))
@@ -179,8 +186,11 @@ class SageMaker:
         return True
 
     def _train(self, job: Job) -> None:
-        if self._ends_early(job):
-            return
+        if not self._ends_early(job):
+            self._run(job, self.model)
+
+    def _run(self, job: Job, model: Path | None, stopped: threading.Event | None = None) -> None:
+        """Train to the end, or until `stopped`; or leave this model."""
         name, body = job.facts["TrainingJobName"], job.facts
         log = _Log(self.client("logs"), "/aws/sagemaker/TrainingJobs", f"{name}/algo-1-1700000000")
         folder = self.folder / name
@@ -190,12 +200,20 @@ class SageMaker:
         self._fetch(bucket, "", folder / "store" / bucket)
         body["SecondaryStatus"] = "Training"
         output = store.path(body["OutputDataConfig"]["S3OutputPath"]) / name
-        if self.model:
-            pack(entries([self.model])[0], output / "output" / "model.tar.gz")
-            metrics, ended = {}, ("", "Completed", "Completed")
+        metrics: dict[str, list[float]] = {}
+        if model:
+            pack(entries([model])[0], output / "output" / "model.tar.gz")
+            ended = ("", "Completed", "Completed")
         else:
-            result = run_training_job(body, store, folder / "job", time_limit=120, grace=1, on_line=log.add)
-            metrics, ended = result.metrics, (result.failure_reason or "", result.secondary_status, result.status)
+            how: dict[str, Any] = {"time_limit": 120, "grace": 1, "on_line": log.add, "background": stopped}
+            try:
+                result = run_training_job(body, store, folder / "job", **how)
+            except UserError:
+                if not (stopped and stopped.is_set()):
+                    raise
+                ended = ("", "Stopped", "Stopped")
+            else:
+                metrics, ended = result.metrics, (result.failure_reason or "", result.secondary_status, result.status)
         body["SecondaryStatus"] = "Uploading"
         for file in output.rglob("*.tar.gz"):
             key = file.relative_to(folder / "store" / bucket).as_posix()
@@ -214,23 +232,8 @@ class SageMaker:
         shutil.rmtree(folder)
 
     def _tune(self, job: Job) -> None:
-        body = job.facts
-        sent = {key: value for key, value in body.items() if not key.startswith("HyperParameterTuningJobS")}
-        trial = trials(sent)[0]
-        assert validate.problems("CreateTrainingJob", trial, REGION) == []
-        config = body["HyperParameterTuningJobConfig"]
-        objective = {"MetricName": config["HyperParameterTuningJobObjective"]["MetricName"], "Value": 0.75}
-        body.update({
-            "TrainingJobStatusCounters": {"Completed": config["ResourceLimits"]["MaxNumberOfTrainingJobs"]},
-            "BestTrainingJob": {
-                "TrainingJobName": trial["TrainingJobName"],
-                "TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:x",
-                "TunedHyperParameters": {"hidden_units": trial["HyperParameters"]["hidden_units"]},
-                "CreationTime": time.time(), "TrainingJobStatus": "Completed",
-                "FinalHyperParameterTuningJobObjectiveMetric": objective,
-            },
-            "HyperParameterTuningJobStatus": "Completed",
-        })  # fmt: skip
+        if not self._ends_early(job):
+            sagemaker_tuning.search(job, self._make, lambda trial: self._run(trial, None, trial.stopped))
 
     def _serve(self, job: Job) -> None:
         status, reason = self.endpoints_end
@@ -297,7 +300,8 @@ class _Log:
 
     def __init__(self, client: Any, group: str, stream: str) -> None:
         self._client, self._names = client, {"logGroupName": group, "logStreamName": stream}
-        if not client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+        # Another job may have been faster.
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_group(logGroupName=group)
         client.create_log_stream(**self._names)
         self._lines: list[str] = []

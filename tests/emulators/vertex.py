@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -43,7 +43,7 @@ class _Job:
     asked: int = 0
     thread: threading.Thread | None = None
     error: str = ""
-    cancelled: bool = False
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def seen(self) -> Body:
         """The job as a GET shows it: the next step, or what became of the thread that executes it."""
@@ -53,7 +53,7 @@ class _Job:
             state = "JOB_STATE_RUNNING"
         if self.thread and not self.thread.is_alive():
             state = "JOB_STATE_FAILED" if self.error else "JOB_STATE_SUCCEEDED"
-        if self.cancelled:
+        if self.cancelled.is_set():
             state = "JOB_STATE_CANCELLED"
         said = {"code": 3, "message": self.error}
         # 2026-01-01T00:00:00Z
@@ -156,9 +156,9 @@ class VertexServer(ThreadingHTTPServer):
         found = [job.seen() for key, job in list(self.jobs.items()) if key.startswith(f"{name}/")]
         found += [self.resources[key] for key in self.resources if re.fullmatch(re.escape(name) + "/[^/@]+", key)]
         found += [one for key, one in self.operations.items() if key.startswith(f"{name}/")]
-        for field, value in re.findall(r'(display_name|state)="([^"]*)"', wanted)[:1] if wanted else ():
-            key = {"display_name": "displayName"}.get(field, field)
-            values = re.findall(rf'{field}="([^"]*)"', wanted)
+        for member, value in re.findall(r'(display_name|state)="([^"]*)"', wanted)[:1] if wanted else ():
+            key = {"display_name": "displayName"}.get(member, member)
+            values = re.findall(rf'{member}="([^"]*)"', wanted)
             found = [one for one in found if one.get(key) in values]
             assert value in values
         # Pages of two: a client that reads one only misses the others.
@@ -217,7 +217,7 @@ class VertexServer(ThreadingHTTPServer):
         return self._done(f"{endpoint}/operations/{number}", "UndeployModelResponse", {})
 
     def _cancel(self, job: str, body: Body, number: str) -> Body:
-        self.jobs[job].cancelled = True
+        self.jobs[job].cancelled.set()
         return {}
 
     def _predict(self, endpoint: str, body: Body, host: str) -> Body:
@@ -236,7 +236,10 @@ class VertexServer(ThreadingHTTPServer):
         job = self.jobs[name] = _Job({**body, "name": name})
 
         def execute() -> None:
-            job.error = self.execute(job.body)
+            try:
+                job.error = self.execute(job.body)
+            except Exception as error:  # noqa: BLE001 - a defect of the fake has to be seen, and nobody waits for it
+                job.error = f"the fake failed: {error!r}"
 
         if self.execute:
             job.thread = threading.Thread(target=execute, daemon=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.onstage.commands import onstage
+from tests.onstage.guide import assert_has
 
 MODEL = "src/trainer/model.py"
 
@@ -81,6 +82,8 @@ def rehearse(mistake: Mistake, project: Path, platform: str = "sagemaker") -> tu
     assert not report["passed"]
     found = [check for check in report["checks"] if check["status"] == "failed"]
     text = "\n".join(f"{check['detail']}\n{check['cloud']}\n{check['fix']}" for check in found)
+    for check in found:
+        assert_has(check)
     for words in mistake.said:
         assert words in text, ended.out
     for line in text.splitlines():

@@ -89,8 +89,9 @@ def test_a_command_without_a_word_shows_help() -> None:
     [
         (["--help"], "as a cloud would: no account, no network, no Docker"),
         (["rehearse", "--help"], "onstage rehearse sagemaker --epochs 1"),
+        (["vertex", "deploy", "--help"], "A job's name. [default: the last one sent]"),
     ],
 )
-def test_help_says_what_a_rehearsal_needs_and_how_it_is_asked_for(words: list[str], said: str) -> None:
+def test_help_says_what_a_command_needs_and_how_it_is_asked_for(words: list[str], said: str) -> None:
     answer = asked(*words)
     assert (answer.exit_code, said in re.sub(r"\s+", " ", answer.output)) == (0, True), answer.output

@@ -101,6 +101,54 @@ def test_what_cannot_be_done_is_said_before_anything_runs(copy: Path, words: lis
     assert refusal(forked("rehearse", *words, folder=copy)) == said
 
 
+def test_trials_are_of_a_rehearsal_only_when_they_are_asked_for() -> None:
+    usual, tuned = (set(catalogue.of_rehearsal(["vertex"], with_trials=tune)) for tune in (False, True))
+    assert tuned - usual == {"vertex.search", "vertex.tuning"}
+    assert not catalogue.OF_TUNING & {*catalogue.of_body("vertex")}
+
+
+@pytest.mark.parametrize(
+    ("words", "tune", "chosen", "tunes"),
+    [
+        ([], False, [], False),
+        ([], True, [], True),
+        (["project"], False, ["project"], False),
+        (["project"], True, ["project", "sagemaker.tuning", "vertex.tuning"], True),
+        (["vertex.tuning"], False, ["vertex.tuning"], True),
+        (["vertex.tuning"], True, ["vertex.tuning"], True),
+        (["vertex.search"], False, ["vertex.search"], True),
+    ],
+)
+def test_who_selects_a_check_of_tuning_asks_for_it_and_the_other_way_round(
+    words: list[str], tune: bool, chosen: list[str], tunes: bool
+) -> None:
+    assert catalogue.with_tuning(words, ["sagemaker", "vertex"], tune=tune) == (chosen, tunes)
+
+
+FIXED = ("--batch-size", "8", "--learning-rate", "0.1", "--hidden-units", "4", "--hidden-layers", "1", "--dropout")
+
+
+@pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
+def test_a_search_space_is_checked_before_anything_trains(copy: Path, platform: str) -> None:
+    report, done = rehearse(copy, platform, "--select", f"{platform}.search", *FIXED[:-1])
+    assert statuses(report)[f"{platform}.search"] == "passed", done.stderr
+    assert f"{platform}.train" not in statuses(report)
+    report, _ = rehearse(copy, platform, "--tune", *FIXED, "0.1")
+    (found,) = (check for check in report["checks"] if check["status"] == "failed")
+    assert found["id"] == f"{platform}.search"
+    assert found["detail"].startswith("nothing to search: flags say the values of all that is tunable(): batch_size, ")
+    assert f"{platform}.train" not in statuses(report)
+
+
+@pytest.mark.long
+def test_an_ignored_search_without_anything_to_search_leaves_no_trial_unsaid(copy: Path) -> None:
+    words = ("sagemaker", "--select", "sagemaker.tuning", "--ignore", "sagemaker.search", *FIXED, "0.1")
+    report, _ = rehearse(copy, *words)
+    (found,) = (check for check in report["checks"] if check["status"] == "failed")
+    assert found["id"] == "sagemaker.tuning"
+    assert found["detail"].startswith("an ignored check found what the job cannot do without")
+
+
 def test_an_ignored_check_is_printed_as_that(copy: Path) -> None:
     UNDEFINED(copy)
     report, done = rehearse(copy, "--select", "vertex.code", "--ignore", "vertex.code")

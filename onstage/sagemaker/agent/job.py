@@ -33,6 +33,7 @@ from onstage.serving.process import ServedModel, ServingProcess
 
 PLATFORM = "sagemaker"
 UNHEALTHY = "The primary container for production variant AllTraffic did not pass the ping health check."
+REASON = "FailureReason: AlgorithmError: "
 # What SageMaker's container reads in an archive.
 _EXPECTED = rf"(.+/)?[0-9]+/{model_checks.SAVED_MODEL}|code/.+"
 
@@ -67,8 +68,8 @@ def rehearse_job(
         results.append(
             run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line, told=told)
         )
-        places = {rf"{re.escape(str((folder / 'job').resolve()))}/algo-\d+/opt/ml": "/opt/ml"}
-        return model_checks.at_home(_check_end(results[0], body, terms, report), results[0].log, terms, report, places)
+        end = check_end(results[0], body, terms, report)
+        return model_checks.at_home(end, results[0].log, terms, report, places(folder / "job"))
 
     # The server imports TensorFlow while the job trains.
     server = stack.enter_context(ServingProcess(PLATFORM))
@@ -98,7 +99,13 @@ def rehearse_job(
     return Served(PLATFORM, server, url, versions[max(versions)], example["request"], checkpoints)
 
 
-def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report: Report) -> list[Finding] | str:
+def places(folder: Path) -> dict[str, str]:
+    """Folders of this machine, by regular expressions, and what they are in a container of a job below `folder`."""
+    return {rf"{re.escape(str(folder.resolve()))}/algo-\d+/opt/ml": "/opt/ml"}
+
+
+def check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report: Report) -> list[Finding] | str:
+    """Whether a job ended well; what failed begins with REASON."""
     if result.status == "Completed":
         if terms.of_project and not result.model_files and not any(result.metrics.values()):
             return [model_checks.ended_itself(report, "the job is Completed all the same, without a model")]
@@ -109,16 +116,16 @@ def _check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report:
     tail = model_checks.log_end(result.log)
     if result.status == "Stopped":
         return [_out_of_time(result, body, tail, terms)]
-    headline = (result.failure_reason or "").removeprefix("AlgorithmError: ").strip().partition("\n")[0]
+    headline = (result.failure_reason or "").removeprefix("AlgorithmError: ").strip().partition("\n")[0].strip()
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
-    if headline.endswith(":") and said:
+    if re.fullmatch(r"\w+:", headline) and said:
         # The toolkit names the kind of failure only: the script's last line says more.
         headline = f"{headline} {pip_words.reason(result.log) or said[-1]}"
     # A message of the trainer's own says it all; a stack trace needs its last lines.
     is_message = any(line == f"error: {headline}" for line in said)
     return [
         Finding(
-            f"FailureReason: AlgorithmError: {headline}",
+            f"{REASON}{headline}",
             model_checks.missing_module(result.log, terms) or terms.again,
             "" if is_message else tail,
         )

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onstage import source
+from onstage import source, space
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
@@ -23,7 +24,8 @@ from onstage.sagemaker.agent import toolkit
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
-from onstage.sagemaker.requests import bodies, images, rules, validate
+from onstage.sagemaker.agent.tuning import rehearse_trials
+from onstage.sagemaker.requests import bodies, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sections import SageMaker
 from onstage.settings import Settings
@@ -55,30 +57,62 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
-    metrics = list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
-    now = datetime.now(timezone.utc)
+    metrics = _metrics(page)
+    now, given = datetime.now(timezone.utc), space.given(page.hyperparameters, argv)
 
-    def check_request() -> list[Finding]:
+    def check_request() -> list[Finding] | str:
+        said = ""
         if tuning is None:
             operation, name = "CreateTrainingJob", job_name(settings.name, now)
             found["body"] = bodies.training_job(cloud, settings.name, name, hyperparameters, metrics)
         else:
             operation, name = "CreateHyperParameterTuningJob", job_name(settings.name, now, LONGEST_TUNING_NAME)
             values = page.hyperparameters(**hyperparameters)
-            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, metrics, **tuning)
+            found["body"] = bodies.tuning_job(
+                cloud, settings.name, name, values, page.objective, metrics, fixed=given, **tuning
+            )
+            said = searched(space.of(page.hyperparameters, given), page.hyperparameters, given)
         body = found["body"]
         hosting = _hosting_findings(cloud, settings.name)
         return [
             *_findings(operation, body, cloud.region),
             *hosting,
             *request_findings(operation, [], rules.doubts(body)),
-        ]
+        ] or said
+
+    def check_search() -> list[Finding]:
+        strategy = (tuning or {}).get("strategy", "")
+        return search_findings(spaces.notes(space.of(page.hyperparameters, given), strategy))
 
     if has_images:
-        report.run(PLATFORM, "request", check_request)
+        if report.run(PLATFORM, "request", check_request) and tuning is not None:
+            report.run(PLATFORM, "search", check_search)
         report.run(PLATFORM, "flags", lambda: _check_flags(found.get("body", {})))
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
+
+
+def check_tuning(
+    report: Report, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
+) -> dict[str, Any] | None:
+    """The body of the tuning job with these hyperparameters, what the flags `argv` say fixed; None when a check of it
+    failed, or is not wanted.
+    """
+    cloud, given = settings.cloud(SageMaker), space.given(page.hyperparameters, argv)
+    made: list[dict[str, Any]] = []
+
+    def check_search() -> list[Finding] | str:
+        name = job_name(settings.name, datetime.now(timezone.utc), LONGEST_TUNING_NAME)
+        values, ranges = page.hyperparameters(**hyperparameters), space.of(page.hyperparameters, given)
+        body = bodies.tuning_job(cloud, settings.name, name, values, page.objective, _metrics(page), fixed=given)
+        made.append(body)
+        return [
+            *_findings("CreateHyperParameterTuningJob", body, cloud.region),
+            *_check_flags(body),
+            *search_findings(spaces.notes(ranges)),
+        ] or searched(ranges, page.hyperparameters, given)
+
+    return made[0] if report.run(PLATFORM, "search", check_search) and made else None
 
 
 def run(
@@ -89,15 +123,19 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends."""
+    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends, and of `trials`, the body of a
+    tuning job, those that tell most.
+    """
     server = server_of(settings)
     report.not_seen += not_seen(body, server)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
     archive.write_bytes(source.archive(settings.project.source))
-    mounts = {places.source(body["TrainingJobName"]): archive, **_channels(places, report, folder)}
+    names = [body["TrainingJobName"], *([trials["HyperParameterTuningJobName"]] if trials else [])]
+    mounts = {**{places.source(name): archive for name in names}, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
     terms, twin = Terms.of(settings, PLATFORM), None
     if is_alone and report.wants(PLATFORM, "seed"):
@@ -108,9 +146,17 @@ def run(
             lambda line, enough: again(on_line=line, background=enough),
         )
         stack.callback(twin.stop)
-    return rehearse_job(
+    served = rehearse_job(
         report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project)
     )
+    if trials:
+        rehearse_trials(report, trials, store, folder / "trials", terms)
+    return served
+
+
+def _metrics(page: ModelPage) -> list[str]:
+    """What a job's log is to say."""
+    return list(dict.fromkeys([page.objective.metric, "loss", "val_loss"]))
 
 
 def server_of(settings: Settings) -> Server:

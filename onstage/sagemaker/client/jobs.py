@@ -9,7 +9,8 @@ from onstage.errors import UserError
 from onstage.platform import NotFoundError, Plan, Request, State, Step
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
-from onstage.sagemaker.requests import bodies, images
+from onstage.sagemaker.client.states import STATES
+from onstage.sagemaker.requests import bodies, images, values
 from onstage.sagemaker.requests.locations import name_prefix
 from onstage.sections import SageMaker
 from onstage.settings import Settings
@@ -20,10 +21,6 @@ _KINDS = {
     "tuning": ("HyperParameterTuningJob", "hyper-tuning-jobs"),
     "batch": ("TransformJob", "transform-jobs"),
 }
-_STATES = {
-    "Starting": "waiting", "Pending": "waiting", "InProgress": "running", "Stopping": "running", "Deleting": "running",
-    "Completed": "succeeded", "Failed": "failed", "Stopped": "stopped", "DeleteFailed": "failed",
-}  # fmt: skip
 _LOG_GROUPS = {"training": "TrainingJobs", "batch": "TransformJobs", "endpoint": "Endpoints"}
 
 
@@ -81,7 +78,7 @@ class Jobs:
         if kind == "tuning":
             detail, metrics, model = self._trials(found, status)
         waits = status == "InProgress" and secondary in ("Starting", "Pending", "LaunchingMLInstances")
-        state = "waiting" if waits else _STATES[status]
+        state = "waiting" if waits else STATES[status]
         return State(
             kind,
             name,
@@ -105,7 +102,8 @@ class Jobs:
         if not best:
             return detail, {}, None
         objective = best.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
-        tuned = " ".join(f"{key}={value}" for key, value in (best.get("TunedHyperParameters") or {}).items())
+        told = values.searched(found, best.get("TunedHyperParameters") or {})
+        tuned = " ".join(f"{key}={value}" for key, value in told.items())
         detail += f", best: {best['TrainingJobName']} {tuned}"
         metrics = {objective["MetricName"]: objective["Value"]} if objective else {}
         return detail, metrics, bodies.places_of(self._cloud, self._slug).model(best["TrainingJobName"])

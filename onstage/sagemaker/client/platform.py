@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from onstage import source
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Log, Part, Plan, Search, State
-from onstage.sagemaker.client import accounts, endpoints, jobs
+from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
+from onstage.sagemaker.client import accounts, endpoints, jobs, searches
 from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
-from onstage.sagemaker.requests import bodies
+from onstage.sagemaker.requests import bodies, spaces
 from onstage.sections import Rehearsal, SageMaker
 from onstage.settings import Settings
 
@@ -63,6 +63,12 @@ class SageMakerPlatform:
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
 
+    def asked(self, tuning: State) -> Asked:
+        return searches.asked(self._clients, tuning.name)
+
+    def trials(self, tuning: State) -> list[Trial]:
+        return searches.trials(self._clients, tuning.name)
+
     def running(self) -> list[State]:
         return [*self._endpoints.running(), *self._jobs.running()]
 
@@ -103,5 +109,11 @@ def connect(settings: Settings) -> SageMakerPlatform:
 
 
 def _tuning(search: Search) -> dict[str, Any]:
-    strategy = {"strategy": search.strategy} if search.strategy else {}
-    return {"max_jobs": search.trials, "parallel": search.parallel, **strategy}
+    """The options of `bodies.tuning_job`. Raises StartError for a strategy that SageMaker does not have."""
+    title = SageMakerPlatform.title
+    return {
+        "max_jobs": search.trials,
+        "parallel": search.parallel,
+        "strategy": chosen("--strategy", search.strategy or "bayesian", spaces.STRATEGIES, title),
+        "early_stopping": chosen("--early-stopping", search.stopping or "off", spaces.STOPPINGS, title),
+    }

@@ -8,11 +8,12 @@ import dataclasses
 import hashlib
 import json
 import re
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from onstage import space
 from onstage.errors import UserError
+from onstage.sagemaker.requests import spaces, values
 from onstage.sagemaker.requests.images import accelerator_of, image_uri
 from onstage.sagemaker.requests.locations import Locations
 from onstage.sections import SageMaker
@@ -61,38 +62,35 @@ def tuning_job(
     metrics: Sequence[str],
     *,
     source_job: str | None = None,
-    max_jobs: int = 10,
+    fixed: Collection[str] = (),
+    max_jobs: int | None = None,
     parallel: int = 2,
     strategy: str = "Bayesian",
+    early_stopping: str = "Off",
 ) -> Body:
     """The body of CreateHyperParameterTuningJob.
 
     `hyperparameters` is an instance of model.py's dataclass: what `tunable` gave a search space becomes a range, the
-    rest stays as it is. `objective` is model.py's OBJECTIVE. Raises UserError if nothing is tunable.
+    rest, and what `fixed` names, stays as it is. `objective` is model.py's OBJECTIVE. `max_jobs` None: 10, for Grid as
+    many as there are combinations. Raises UserError if nothing is tunable, and for what the strategy cannot search.
     """
-    fixed = dataclasses.asdict(hyperparameters)
-    types = typing.get_type_hints(type(hyperparameters))
-    ranges: dict[str, list[Body]] = {}
-    for item in dataclasses.fields(hyperparameters):
-        if "search" in item.metadata:
-            fixed.pop(item.name)
-            kind, described = _range(item.name, item.metadata["search"], types[item.name])
-            ranges.setdefault(kind, []).append(described)
-    if not ranges:
-        raise UserError("model.py: no hyperparameter is tunable(): nothing to search")
+    ranges = space.of(type(hyperparameters), fixed)
+    rest = {name: value for name, value in dataclasses.asdict(hyperparameters).items() if name not in ranges.names}
     places = places_of(settings, slug)
+    config = spaces.strategy_config(ranges, strategy, rest)
     # No CheckpointConfig: a checkpoint belongs to one set of hyperparameters, and all trials would share the folder.
     return {
         "HyperParameterTuningJobName": name,
         "HyperParameterTuningJobConfig": {
             "Strategy": strategy,
+            **_given(StrategyConfig=config),
             "HyperParameterTuningJobObjective": {"Type": objective.goal.capitalize(), "MetricName": objective.metric},
-            "ResourceLimits": {"MaxNumberOfTrainingJobs": max_jobs, "MaxParallelTrainingJobs": parallel},
-            "ParameterRanges": ranges,
-            "TrainingJobEarlyStoppingType": "Off",
+            "ResourceLimits": spaces.limits(ranges, strategy, max_jobs, parallel),
+            "ParameterRanges": spaces.parameters(ranges, strategy),
+            "TrainingJobEarlyStoppingType": early_stopping,
         },
         "TrainingJobDefinition": {
-            "StaticHyperParameters": {**encoded(fixed), **_toolkit(places.source(source_job or name))},
+            "StaticHyperParameters": {**encoded(rest), **_toolkit(places.source(source_job or name))},
             "AlgorithmSpecification": _algorithm(settings, [objective.metric, *metrics]),
             **_resources(settings, places),
         },
@@ -184,20 +182,13 @@ def encoded(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
 
     Raises UserError for NaN and infinities, which JSON does not have.
     """
-    return {name: _encoded(name, value) for name, value in hyperparameters.items()}
+    return {name: values.written(name, value) for name, value in hyperparameters.items()}
 
 
 def metric_definitions(metrics: Sequence[str]) -> list[Body]:
     """How SageMaker reads metrics from the log, whose epoch line is `epoch=3 loss=0.41 val_loss=0.38`."""
     # The blank before the name keeps `loss` from matching in `val_loss`; one group is all that the service allows.
     return [{"Name": name, "Regex": rf"\s{re.escape(name)}=([0-9.eE+-]+)"} for name in dict.fromkeys(metrics)]
-
-
-def _encoded(name: str, value: Any) -> str:
-    try:
-        return json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"the hyperparameter {name} cannot be {value!r}: {error}") from error
 
 
 def _toolkit(source: str) -> dict[str, str]:
@@ -245,19 +236,6 @@ def _channel(name: str, uri: str) -> Body:
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     data = {"S3DataSource": source}
     return {"ChannelName": name, "DataSource": data}
-
-
-def _range(name: str, search: Mapping[str, Any], kind: Any) -> tuple[str, Body]:
-    if "values" in search:
-        return "CategoricalParameterRanges", {"Name": name, "Values": [_encoded(name, one) for one in search["values"]]}
-    whole = int in (kind, *typing.get_args(kind))
-    low, high = (int(search[end]) if whole else float(search[end]) for end in ("low", "high"))
-    return "IntegerParameterRanges" if whole else "ContinuousParameterRanges", {
-        "Name": name,
-        "MinValue": str(low),
-        "MaxValue": str(high),
-        "ScalingType": "Logarithmic" if search["scale"] == "log" else "Linear",
-    }
 
 
 def _network(settings: SageMaker) -> Body:

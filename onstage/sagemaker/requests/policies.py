@@ -53,7 +53,7 @@ def person_policy(settings: Settings, account: str) -> Policy:
         _allow("Objects", objects, f"{bucket}/*"),
         _allow("Jobs", [*jobs, *parts, "sagemaker:InvokeEndpoint", "sagemaker:AddTags"],
                [f"{service}:{kind}/{names}" for kind in kinds.values()]),
-        _allow("Lists", lists, "*"),
+        _allow("Lists", [*lists, "sagemaker:ListTrainingJobsForHyperParameterTuningJob"], "*"),
         _allow("Role", ["iam:PassRole"], cloud.role or "ROLE", {"StringEquals": passed}),
         _allow("Logs", ["logs:DescribeLogStreams", "logs:GetLogEvents"],
                f"{arn}:logs:{cloud.region}:{account}:log-group:/aws/sagemaker/*"),

@@ -4,12 +4,12 @@ API pages are those of the SageMaker API reference.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.problem import Path, Problem, written
+from onstage.problem import Path, Problem, twice, written
+from onstage.sagemaker.requests import search_rules
 from onstage.sagemaker.requests.images import accelerator_of, known_image
 from onstage.sagemaker.requests.regions import foreign
 
@@ -95,12 +95,12 @@ def _metrics(definitions: Sequence[Body], path: Path) -> Iterator[Problem]:
         if groups != 1:
             fix = "put (...) around the number, and nothing else; (?:...) groups without capturing"
             yield Problem(where, f"{regex!r} has {groups} groups; the service reads the value from exactly one", fix)
-    yield from _twice([one.get("Name") for one in definitions], path, "metric")
+    yield from twice([one.get("Name") for one in definitions], path, "metric")
 
 
 def _channels(channels: Sequence[Body], path: Path) -> Iterator[Problem]:
     names = [channel.get("ChannelName", "") for channel in channels]
-    yield from _twice(names, path, "channel")
+    yield from twice(names, path, "channel")
     for number, name in enumerate(names):
         # The API also takes dots and dashes; the start script of the SDK's ModelTrainer then dies in `export`.
         if re.fullmatch(r"[A-Za-z0-9._-]+", name) and not re.fullmatch(r"[A-Za-z0-9_]+", name):
@@ -152,6 +152,7 @@ def _tuning_job(body: Body) -> Iterator[Problem]:
     if most is not None and parallel is not None and parallel > most:
         where = "HyperParameterTuningJobConfig.ResourceLimits.MaxParallelTrainingJobs"
         yield Problem(where, f"is {parallel}, more than MaxNumberOfTrainingJobs ({most})", f"write {most} or less")
+    yield from search_rules.strategy(config, one or {})
     definitions: list[tuple[Path, Body]] = [
         (("TrainingJobDefinitions", number), it) for number, it in enumerate(several or ())
     ]
@@ -160,7 +161,7 @@ def _tuning_job(body: Body) -> Iterator[Problem]:
         own = "HyperParameterRanges" in definition
         ranges = definition.get("HyperParameterRanges") if own else config.get("ParameterRanges")
         place = (*path, "HyperParameterRanges") if own else ("HyperParameterTuningJobConfig", "ParameterRanges")
-        yield from _ranges(ranges or {}, place, definition, config.get("Strategy", ""))
+        yield from search_rules.ranges(ranges or {}, place, definition, config)
         objective = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective") or {}
         metrics = (definition.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or ()
         names = [metric.get("Name") for metric in metrics]
@@ -172,39 +173,9 @@ def _tuning_job(body: Body) -> Iterator[Problem]:
             )
 
 
-def _ranges(ranges: Body, path: Path, definition: Body, strategy: str) -> Iterator[Problem]:
-    # Sources: ParameterRanges, HyperParameterTuningJobConfig (Strategy), and the guide "Define Hyperparameter Ranges".
-    numeric = ("IntegerParameterRanges", "ContinuousParameterRanges")
-    every = [one.get("Name") for kind in (*numeric, "CategoricalParameterRanges") for one in ranges.get(kind) or ()]
-    yield from _twice(every, path, "range")
-    for name in sorted(set(filter(None, every)) & set(definition.get("StaticHyperParameters") or ())):
-        yield Problem(written(path), f"{name!r} is also in StaticHyperParameters", "leave it in one of them")
-    for kind in numeric:
-        if strategy == "Grid" and ranges.get(kind):
-            yield Problem(written((*path, kind)), "Grid searches categorical values only", "choose Bayesian or Random")
-        for number, one in enumerate(ranges.get(kind) or ()):
-            where = (*path, kind, number)
-            try:
-                low, high = float(one.get("MinValue", 0)), float(one.get("MaxValue", 1))
-            except ValueError as error:
-                yield Problem(
-                    written(where), f"MinValue and MaxValue must be numbers: {error}", "write numbers, as texts"
-                )
-                continue
-            if low >= high:
-                yield Problem(
-                    written((*where, "MaxValue")),
-                    f"{high:g} is not more than MinValue, {low:g}",
-                    _mend_range(low, high),
-                )
-            if one.get("ScalingType") == "Logarithmic" and low <= 0:
-                message = f"{low:g} is not above 0, which a logarithmic scale needs"
-                yield Problem(written((*where, "MinValue")), message, 'choose a larger low, or scale="linear"')
-
-
 def _endpoint_config(body: Body) -> Iterator[Problem]:
     variants = body.get("ProductionVariants") or ()
-    yield from _twice([variant.get("VariantName") for variant in variants], ("ProductionVariants",), "variant")
+    yield from twice([variant.get("VariantName") for variant in variants], ("ProductionVariants",), "variant")
     for number, variant in enumerate(variants):
         path: Path = ("ProductionVariants", number)
         instances = [name for name in ("InstanceType", "InitialInstanceCount", "InstancePools") if name in variant]
@@ -242,7 +213,7 @@ def _transform_job(body: Body) -> Iterator[Problem]:
 
 def _tags(body: Body) -> Iterator[Problem]:
     keys = [tag.get("Key", "") for tag in body.get("Tags") or ()]
-    yield from _twice(keys, ("Tags",), "tag")
+    yield from twice(keys, ("Tags",), "tag")
     # Source: Tag, Key.
     for number, key in enumerate(keys):
         if key.lower().startswith("aws:"):
@@ -265,12 +236,6 @@ def _misfit(path: Path, image: str, instance_type: str | None) -> Iterator[Probl
         yield Problem(written(path), message, f"choose the {needed.upper()} image, or another instance type")
 
 
-def _twice(names: Sequence[Any], path: Path, what: str) -> Iterator[Problem]:
-    for name, count in Counter(names).items():
-        if count > 1 and name is not None:
-            yield Problem(written(path), f"the {what} {name!r} is there {count} times", "rename or remove one")
-
-
 _RULES: dict[str, tuple[Callable[[Body], Iterator[Problem]], ...]] = {
     "CreateTrainingJob": (_training_job,),
     "CreateHyperParameterTuningJob": (_tuning_job,),
@@ -278,9 +243,3 @@ _RULES: dict[str, tuple[Callable[[Body], Iterator[Problem]], ...]] = {
     "CreateModel": (_model,),
     "CreateTransformJob": (_transform_job,),
 }
-
-
-def _mend_range(low: float, high: float) -> str:
-    if low > high:
-        return "swap them"
-    return f"one value is no range: leave the range out and give {low:g} alone, or a higher MaxValue"

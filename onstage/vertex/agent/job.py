@@ -67,8 +67,8 @@ def rehearse_job(
         run = partial(run_custom_job, task.body, store, folder, trial=task.trial, time_limit=terms.time_limit, grace=2)
         told = network_checks.asked(folder.parent, code) if code and report.wants(PLATFORM, "network") else None
         results.append(run(on_line=partial(report.line, PLATFORM), told=told))
-        end = _check_end(results[0], task, store, terms, report)
-        return model_checks.at_home(end, results[0].log, terms, report, _places(folder.resolve(), store))
+        end = check_end(results[0], task, store, terms, report)
+        return model_checks.at_home(end, results[0].log, terms, report, places(folder.resolve(), store))
 
     server, before = None, model_files(store.root)
     if terms.of_project:
@@ -132,7 +132,8 @@ def _name(task: Task) -> str:
     return next((match[1] for match in told if match), "model")
 
 
-def _check_end(result: JobResult, task: Task, store: LocalStore, terms: Terms, report: Report) -> list[Finding] | str:
+def check_end(result: JobResult, task: Task, store: LocalStore, terms: Terms, report: Report) -> list[Finding] | str:
+    """Whether a job ended well; what failed begins with the replica's name."""
     if result.state == "JOB_STATE_SUCCEEDED":
         has_metrics = any(f"{name}=" in result.log for name in task.metrics)
         if terms.of_project and not result.model_files and not has_metrics and not result.stray_places:
@@ -202,8 +203,8 @@ def _check_metrics(result: JobResult, task: Task, store: LocalStore, terms: Term
     return [unreported, *(answer if isinstance(answer, list) else ())]
 
 
-def _places(folder: Path, store: LocalStore) -> dict[str, str]:
-    """Folders of this machine, by regular expressions, and what they are in a container."""
+def places(folder: Path, store: LocalStore) -> dict[str, str]:
+    """Folders of this machine, by regular expressions, and what they are in a container of a job below `folder`."""
     job, buckets = re.escape(str(folder)), re.escape(str(store.root.resolve()))
     return {
         rf"{job}/environments/[^/\s]+/lib/python3\.\d+/site-packages": "site-packages",

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from onstage import space
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
+from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
@@ -28,7 +30,8 @@ from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.agent.task import Task
-from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex.agent.tuning import rehearse_trials
+from onstage.vertex.requests import bodies, images, spaces, validate
 from onstage.vertex.requests.locations import job_name
 
 
@@ -59,21 +62,51 @@ def check(
     page, hyperparameters = project_checks.check_model(report, settings, argv)
     if page is None:
         return None
-    name = job_name(settings.name, datetime.now(timezone.utc))
+    name, given = job_name(settings.name, datetime.now(timezone.utc)), space.given(page.hyperparameters, argv)
 
-    def check_request() -> list[Finding]:
+    def check_request() -> list[Finding] | str:
+        said = ""
         if tuning is None:
             kind = "CustomJob"
             found["body"] = bodies.custom_job(cloud, settings.name, name, hyperparameters)
         else:
             kind, values = "HyperparameterTuningJob", page.hyperparameters(**hyperparameters)
-            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, **tuning)
-        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name)
+            found["body"] = bodies.tuning_job(cloud, settings.name, name, values, page.objective, fixed=given, **tuning)
+            said = searched(space.of(page.hyperparameters, given), page.hyperparameters, given)
+        return _findings(kind, found["body"], cloud) + _hosting_findings(cloud, name) or said
 
-    if has_images:
-        report.run(PLATFORM, "request", check_request)
+    def check_search() -> list[Finding]:
+        ranges = space.of(page.hyperparameters, given)
+        return search_findings(
+            spaces.notes(ranges, (tuning or {}).get("algorithm", ""), found["body"]["maxTrialCount"])
+        )
+
+    if has_images and report.run(PLATFORM, "request", check_request) and tuning is not None:
+        report.run(PLATFORM, "search", check_search)
     project_checks.check_resolution(report, PLATFORM, code, found.get("image"))
     return (page, found["body"]) if report.passed and "body" in found else None
+
+
+def check_tuning(
+    report: Report, settings: Settings, page: ModelPage, hyperparameters: Mapping[str, Any], argv: Sequence[str]
+) -> dict[str, Any] | None:
+    """The tuning job with these hyperparameters, what the flags `argv` say fixed; None when a check of it failed, or is
+    not wanted.
+    """
+    cloud, given = settings.cloud(Vertex), space.given(page.hyperparameters, argv)
+    made: list[dict[str, Any]] = []
+
+    def check_search() -> list[Finding] | str:
+        name = job_name(settings.name, datetime.now(timezone.utc))
+        values, ranges = page.hyperparameters(**hyperparameters), space.of(page.hyperparameters, given)
+        body = bodies.tuning_job(cloud, settings.name, name, values, page.objective, fixed=given)
+        made.append(body)
+        return [
+            *_findings("HyperparameterTuningJob", body, cloud),
+            *search_findings(spaces.notes(ranges)),
+        ] or searched(ranges, page.hyperparameters, given)
+
+    return made[0] if report.run(PLATFORM, "search", check_search) and made else None
 
 
 def run(
@@ -84,8 +117,11 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends."""
+    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends, and of
+    `trials`, a tuning job, those that tell most.
+    """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     report.not_seen += not_seen(body, server_of(settings))
     image = image_of(images.known_image(bodies.training_image(cloud)))
@@ -101,7 +137,9 @@ def run(
     if not (report.run(PLATFORM, "package", check_package) and built):
         return None
     store = LocalStore(folder / "store")
-    _upload(store, settings, report, body["displayName"], built[0])
+    for job in (body, trials):
+        if job:
+            _upload(store, settings, report, job["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
     terms, twin = Terms.of(settings, PLATFORM), None
@@ -110,7 +148,10 @@ def run(
         again = partial(run_custom_job, other, store, folder / "again", time_limit=terms.time_limit, grace=2)
         twin = Twin(task.patterns, lambda line, enough: again(on_line=line, background=enough))
         stack.callback(twin.stop)
-    return rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
+    served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
+    if trials:
+        rehearse_trials(report, trials, task, store, folder / "trials", terms)
+    return served
 
 
 def _elsewhere(body: Mapping[str, Any]) -> dict[str, Any]:

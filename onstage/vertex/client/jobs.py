@@ -1,6 +1,5 @@
 """Vertex AI's custom, tuning and batch prediction jobs: sent, found, stopped."""
 
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -8,11 +7,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from onstage.platform import NotFoundError, Plan, Request, State, Step, UnreachableError
+from onstage.platform import NotFoundError, Plan, Request, State, Step, UnreachableError, ranked
 from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent.package import build_sdist
+from onstage.vertex.client import searches
 from onstage.vertex.client.session import Client
+from onstage.vertex.client.times import moment
 from onstage.vertex.requests import bodies
 
 Body = dict[str, Any]
@@ -76,6 +77,13 @@ class Jobs:
             return found
         return None
 
+    def tuning(self, name: str) -> Body:
+        """The tuning job of that name. Raises NotFoundError."""
+        found = self.resource("tuning", name)
+        if found is None:
+            raise NotFoundError(f"Vertex AI has no tuning job {name!r} in {self._client.region}")
+        return found
+
     def stop(self, state: State) -> None:
         """End a job."""
         found = self.resource(state.kind, state.name)
@@ -113,10 +121,11 @@ class Jobs:
     def _state(self, kind: str, name: str, found: Body) -> State:
         status = found.get("state", "JOB_STATE_UNSPECIFIED")
         state = _STATES.get(status, "waiting")
-        detail, place = status, _output(found.get("jobSpec"))
+        detail, place = status, searches.output(found.get("jobSpec"))
+        model = f"{place}/model" if place else ""
         metrics: dict[str, float] = {}
         if kind == "tuning":
-            detail, metrics, place = _trials(found, status)
+            detail, metrics, model = _tuned(found, status)
         if kind == "batch" and found.get("completionStats"):
             stats = found["completionStats"]
             detail += f", {stats.get('successfulCount', 0)} rows answered, {stats.get('failedCount', 0)} not"
@@ -129,7 +138,7 @@ class Jobs:
             _cost(self._cloud) if state in ("waiting", "running") else "",
             _seconds(found),
             metrics,
-            f"{place}/model" if place and state == "succeeded" else None,
+            model if model and state == "succeeded" else None,
             address(found["name"], KINDS[kind][2]),
         )
 
@@ -155,40 +164,22 @@ def _cost(cloud: Vertex) -> str:
     return f"{what} by the second, for at most {cloud.timeout} s"
 
 
-def _output(spec: Body | None) -> str:
-    return ((spec or {}).get("baseOutputDirectory") or {}).get("outputUriPrefix", "").rstrip("/")
-
-
-def _trials(found: Body, status: str) -> tuple[str, dict[str, float], str]:
-    """How far a tuning job is, the best metric, and the output of the best trial."""
-    trials = found.get("trials") or []
-    done = [one for one in trials if one.get("state") == "SUCCEEDED" and one.get("finalMeasurement")]
-    failed = sum(one.get("state") == "INFEASIBLE" for one in trials)
+def _tuned(found: Body, status: str) -> tuple[str, dict[str, float], str]:
+    """How far a tuning job is, the best metric, and the model of the best trial."""
+    asked, trials = searches.asked(found), searches.trials(found)
+    done = [one for one in trials if one.state == "succeeded" and one.value is not None]
+    failed = sum(one.state == "failed" for one in trials)
     detail = f"{status}, {len(done)} of {found.get('maxTrialCount', '?')} trials done"
     detail += f", {failed} failed" if failed else ""
-    if not done:
+    best = next(iter(ranked(trials, asked.goal)), None)
+    if best is None or best.value is None:
         return detail, {}, ""
-    metric = found["studySpec"]["metrics"][0]
-    sign = -1 if metric.get("goal") == "MINIMIZE" else 1
-
-    def value(trial: Body) -> float:
-        measured = trial["finalMeasurement"].get("metrics") or ()
-        return next((float(one["value"]) for one in measured if one["metricId"] == metric["metricId"]), -sign * 1e300)
-
-    best = max(done, key=lambda trial: sign * value(trial))
-    tuned = " ".join(f"{one['parameterId']}={one['value']}" for one in best.get("parameters") or ())
-    base = _output(found.get("trialJobSpec"))
-    detail += f", best: trial {best['id']} {tuned}".rstrip()
-    return detail, {metric["metricId"]: value(best)}, f"{base}/{best['id']}" if base else ""
+    tuned = " ".join(f"{name}={value}" for name, value in best.hyperparameters.items())
+    detail += f", best: trial {best.name.rpartition('/')[2]} {tuned}".rstrip()
+    return detail, {asked.metric: best.value}, best.model or ""
 
 
 def _seconds(found: Body) -> float | None:
-    begun = _time(found.get("startTime") or found.get("createTime"))
-    ended = _time(found.get("endTime")) or datetime.now(timezone.utc)
+    begun = moment(found.get("startTime") or found.get("createTime"))
+    ended = moment(found.get("endTime")) or datetime.now(timezone.utc)
     return (ended - begun).total_seconds() if begun else None
-
-
-def _time(text: str | None) -> datetime | None:
-    """A time of Google's, whose fractions may have nine digits."""
-    found = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text or "")
-    return datetime.fromisoformat(f"{found[0]}+00:00") if found else None

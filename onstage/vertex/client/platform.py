@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Log, Part, Plan, Search, State
+from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
 from onstage.sections import Rehearsal, Vertex
 from onstage.settings import Settings
-from onstage.vertex.client import accounts, endpoints, jobs, logs
+from onstage.vertex.client import accounts, endpoints, jobs, logs, searches
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import Setup, written
 from onstage.vertex.client.storage import GoogleBucket
-from onstage.vertex.requests import bodies
+from onstage.vertex.requests import bodies, spaces
 
 if TYPE_CHECKING:
     from onstage.report import Report
@@ -65,6 +65,12 @@ class VertexPlatform:
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
 
+    def asked(self, tuning: State) -> Asked:
+        return searches.asked(self._jobs.tuning(tuning.name))
+
+    def trials(self, tuning: State) -> list[Trial]:
+        return searches.trials(self._jobs.tuning(tuning.name))
+
     def running(self) -> list[State]:
         return [*self._endpoints.running(), *self._jobs.running()]
 
@@ -108,5 +114,11 @@ def connect(settings: Settings) -> VertexPlatform:
 
 
 def _tuning(search: Search) -> dict[str, Any]:
-    strategy = {"algorithm": search.strategy} if search.strategy else {}
-    return {"max_trials": search.trials, "parallel": search.parallel, **strategy}
+    """The options of `bodies.tuning_job`. Raises StartError for a strategy that Vertex AI does not have."""
+    title = VertexPlatform.title
+    return {
+        "max_trials": search.trials,
+        "parallel": search.parallel,
+        "algorithm": chosen("--strategy", search.strategy or "bayesian", spaces.STRATEGIES, title),
+        "early_stopping": chosen("--early-stopping", search.stopping or "off", spaces.STOPPINGS, title),
+    }

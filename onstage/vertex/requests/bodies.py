@@ -5,14 +5,14 @@ Members that settings.toml leaves empty are left out.
 """
 
 import dataclasses
-import math
 import shlex
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from onstage import space
 from onstage.errors import UserError
 from onstage.sections import Vertex
+from onstage.vertex.requests import spaces, values
 from onstage.vertex.requests.images import image_uri
 from onstage.vertex.requests.locations import Locations, mounted
 
@@ -52,32 +52,33 @@ def tuning_job(
     objective: Any,
     *,
     source_job: str | None = None,
-    max_trials: int = 10,
+    fixed: Collection[str] = (),
+    max_trials: int | None = None,
     parallel: int = 2,
     algorithm: str = "",
+    early_stopping: str = "",
 ) -> Body:
     """The HyperparameterTuningJob. `algorithm` is GRID_SEARCH, RANDOM_SEARCH, or empty for Bayesian optimisation.
 
     `hyperparameters` is an instance of model.py's dataclass: what `tunable` gave a search space becomes a parameter,
-    the rest stays as it is. `objective` is model.py's OBJECTIVE. Raises UserError if nothing is tunable.
+    the rest, and what `fixed` names, stays as it is. `objective` is model.py's OBJECTIVE. `early_stopping` is a member
+    of StudySpec such as medianAutomatedStoppingSpec. Raises UserError if nothing is tunable, and for what a grid cannot
+    try.
     """
-    fixed = dataclasses.asdict(hyperparameters)
-    types = typing.get_type_hints(type(hyperparameters))
-    searched = [item for item in dataclasses.fields(hyperparameters) if "search" in item.metadata]
-    if not searched:
-        raise UserError("model.py: no hyperparameter is tunable(): nothing to search")
-    for item in searched:
-        del fixed[item.name]
+    ranges = space.of(type(hyperparameters), fixed)
+    rest = {name: value for name, value in dataclasses.asdict(hyperparameters).items() if name not in ranges.names}
     return {
         "displayName": name,
         "studySpec": {
             "metrics": [{"metricId": objective.metric, "goal": objective.goal.upper()}],
-            "parameters": [_parameter(item.name, item.metadata["search"], types[item.name]) for item in searched],
+            "parameters": spaces.parameters(ranges, algorithm),
             **_given(algorithm=algorithm),
+            # It has members for odd cases only, and counts by being there.
+            **({early_stopping: {}} if early_stopping else {}),
         },
-        "maxTrialCount": max_trials,
+        "maxTrialCount": max_trials or spaces.DEFAULT_TRIALS,
         "parallelTrialCount": parallel,
-        "trialJobSpec": _job_spec(settings, slug, name, flags(fixed), source_job or name),
+        "trialJobSpec": _job_spec(settings, slug, name, flags(rest), source_job or name),
         **_labels_and_key(settings),
     }
 
@@ -170,7 +171,7 @@ def flags(hyperparameters: Mapping[str, Any]) -> list[str]:
     An optional text can be None but not "", "null" or "None", which mean it on every platform.
     Raises UserError for NaN, infinities, and what is no bool, int, float, str or None.
     """
-    return [f"--{name.replace('_', '-')}={_encoded(name, value)}" for name, value in hyperparameters.items()]
+    return [f"--{name.replace('_', '-')}={values.written(name, value)}" for name, value in hyperparameters.items()]
 
 
 def _job_spec(settings: Vertex, slug: str, name: str, arguments: Sequence[str], source_job: str) -> Body:
@@ -229,34 +230,6 @@ def _serving_container(settings: Vertex) -> Body:
         "predictRoute": f"/v1/models/{SERVED_NAME}:predict",
         "healthRoute": f"/v1/models/{SERVED_NAME}",
     }
-
-
-def _parameter(name: str, search: Mapping[str, Any], kind: Any) -> Body:
-    """The search space of one hyperparameter; the service passes its choice on as `--name=value`."""
-    values = search.get("values")
-    if values is not None and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
-        numbers = {"values": sorted(float(one) for one in values)}
-        return {"parameterId": name, "discreteValueSpec": numbers}
-    if values is not None:
-        texts = {"values": [_encoded(name, one) for one in values]}
-        return {"parameterId": name, "categoricalValueSpec": texts}
-    whole = int in (kind, *typing.get_args(kind))
-    low, high = (int(search[end]) if whole else float(search[end]) for end in ("low", "high"))
-    return {
-        "parameterId": name,
-        "integerValueSpec" if whole else "doubleValueSpec": {"minValue": low, "maxValue": high},
-        "scaleType": "UNIT_LOG_SCALE" if search["scale"] == "log" else "UNIT_LINEAR_SCALE",
-    }
-
-
-def _encoded(name: str, value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
-        return str(value)
-    raise UserError(f"the hyperparameter {name} cannot be {value!r}")
 
 
 def _endpoint_machine(settings: Vertex) -> Body:

@@ -17,7 +17,8 @@ PROJECT_PERMISSIONS = (
     "aiplatform.batchPredictionJobs.create", "aiplatform.customJobs.cancel", "aiplatform.customJobs.create",
     "aiplatform.customJobs.list", "aiplatform.endpoints.create", "aiplatform.endpoints.delete",
     "aiplatform.endpoints.deploy", "aiplatform.endpoints.predict", "aiplatform.endpoints.undeploy",
-    "aiplatform.hyperparameterTuningJobs.create", "aiplatform.models.delete", "aiplatform.models.upload",
+    "aiplatform.hyperparameterTuningJobs.create", "aiplatform.hyperparameterTuningJobs.get",
+    "aiplatform.hyperparameterTuningJobs.list", "aiplatform.models.delete", "aiplatform.models.upload",
     "logging.logEntries.list",
 )  # fmt: skip
 BUCKET_PERMISSIONS = (

@@ -5,12 +5,12 @@ https://cloud.google.com/vertex-ai/docs/reference/rest
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
-from onstage.problem import Path, Problem, written
+from onstage.problem import Path, Problem, twice, written
+from onstage.vertex.requests import search_rules
 from onstage.vertex.requests.images import Image, availability_problem, known_image, machine_problem
 from onstage.vertex.requests.names import unfit
 from onstage.vertex.requests.regions import foreign
@@ -117,7 +117,7 @@ def _arguments(task: Body, path: Path) -> Iterator[Problem]:
     if len(variables) > MOST_VARIABLES:
         message = f"has {len(variables)} variables; {MOST_VARIABLES} are allowed"
         yield Problem(written((*path, "env")), message, "remove some")
-    yield from _twice([one.get("name") for one in variables], (*path, "env"), "variable")
+    yield from twice([one.get("name") for one in variables], (*path, "env"), "variable")
     for number, one in enumerate(variables):
         # Source: EnvVar, name: a valid C identifier.
         if not re.fullmatch(r"[A-Za-z_]\w*", one.get("name", "A"), re.ASCII):
@@ -167,36 +167,7 @@ def _tuning_job(body: Body, today: date) -> Iterator[Problem]:
             yield Problem(name, f"is {count}; it must be 1 or more", "write 1 or more")
     if parallel > most >= 1:
         yield Problem("parallelTrialCount", f"is {parallel}, more than maxTrialCount ({most})", f"write {most} or less")
-    study = body.get("studySpec") or {}
-    parameters = study.get("parameters") or ()
-    yield from _twice([one.get("parameterId") for one in parameters], ("studySpec", "parameters"), "parameter")
-    for number, one in enumerate(parameters):
-        where: Path = ("studySpec", "parameters", number)
-        kinds = [name for name in one if name.endswith("ValueSpec")]
-        if not kinds:
-            yield Problem(written(where), "has no values: doubleValueSpec, integerValueSpec ...", "give one of them")
-            continue
-        if study.get("algorithm") == "GRID_SEARCH" and kinds[0] == "doubleValueSpec":
-            fix = "use discrete values, or RANDOM_SEARCH"
-            yield Problem(written((*where, "doubleValueSpec")), "GRID_SEARCH takes no real numbers", fix)
-        yield from _range(one, kinds[0], where)
-
-
-def _range(parameter: Body, kind: str, path: Path) -> Iterator[Problem]:
-    spec, where = parameter[kind], (*path, kind)
-    if "values" in spec:
-        values = spec["values"]
-        if kind == "discreteValueSpec" and list(values) != sorted(set(values)):
-            yield Problem(written((*where, "values")), "must increase", "sort the values")
-        return
-    low, high = float(spec.get("minValue", 0)), float(spec.get("maxValue", 0))
-    if low >= high:
-        yield Problem(
-            written((*where, "maxValue")), f"{high:g} is not more than minValue, {low:g}", _mend_range(low, high)
-        )
-    if parameter.get("scaleType") in ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE") and low <= 0:
-        message = f"{low:g} is not above 0, which a logarithmic scale needs"
-        yield Problem(written((*where, "minValue")), message, 'choose a larger low, or scale="linear"')
+    yield from search_rules.study(body.get("studySpec") or {})
 
 
 def _upload_model(body: Body, today: date) -> Iterator[Problem]:
@@ -250,12 +221,6 @@ def _batch_prediction_job(body: Body, today: date) -> Iterator[Problem]:
         yield Problem("inputConfig.instancesFormat", f"{given!r} does not exist", f"choose from {', '.join(formats)}")
 
 
-def _twice(names: Sequence[Any], path: Path, what: str) -> Iterator[Problem]:
-    for name, count in Counter(names).items():
-        if count > 1 and name is not None:
-            yield Problem(written(path), f"the {what} {name!r} is there {count} times", "rename or remove one")
-
-
 RULES: dict[str, tuple[Callable[[Body, date], Iterator[Problem]], ...]] = {
     "CustomJob": (_custom_job,),
     "HyperparameterTuningJob": (_tuning_job,),
@@ -264,9 +229,3 @@ RULES: dict[str, tuple[Callable[[Body, date], Iterator[Problem]], ...]] = {
     "DeployModelRequest": (_deploy_model,),
     "BatchPredictionJob": (_batch_prediction_job,),
 }
-
-
-def _mend_range(low: float, high: float) -> str:
-    if low > high:
-        return "swap them"
-    return f"one value is no range: leave the range out and give {low:g} alone, or a higher maxValue"

@@ -115,14 +115,52 @@ def test_ctrl_c_while_a_job_is_sent_says_whether_it_may_run(desk: Desk) -> None:
 
 
 def test_hyperparameters_are_searched(desk: Desk) -> None:
-    said = desk.run("tune", "--trials", "3", "--epochs", "1")
-    name = re.search(r"tuning job (\S+) is sent; it costs 3 trainings", said)[1]
+    said = desk.run("tune", "--trials", "2", "--epochs", "1")
+    name = re.search(r"tuning job (\S+) is sent; it costs 2 trainings", said)[1]
     assert len(name) <= 32
-    assert "Completed, 3 of 3 trials done, best: " in said
-    assert f"jobs/{name}-001/output/model.tar.gz" in said
-    assert "val_accuracy=0.75" in desk.run("status", name)
+    assert "Completed, 2 of 2 trials done, best: " in said
+    place, value = re.search(rf"jobs/({name}-00\d-\w+)/output/model.tar.gz", said)[1], r"val_accuracy=(0\.\d+|1)\b"
+    assert f"iris_classifier/jobs/{place}/output/model.tar.gz" in desk.objects()
+    log = "".join(
+        event["message"] + "\n"
+        for event in desk.aws.client("logs").get_log_events(
+            logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=f"{place}/algo-1-1700000000", startFromHead=True
+        )["events"]
+    )  # fmt: skip
+    # What the service has read from the log is what the trainer says there.
+    assert re.search(value, desk.run("status", name))[0] == re.findall(r"(?m)^epoch=1 .*(val_accuracy=\S+)", log)[0]
     body = next(body for operation, body in desk.aws.bodies if operation == "CreateHyperParameterTuningJob")
     assert body["TrainingJobDefinition"]["StaticHyperParameters"]["epochs"] == "1"
+
+
+def test_a_flag_takes_its_field_out_of_the_search_and_that_is_said(desk: Desk) -> None:
+    ended = desk.ask("tune", "--learning-rate", "0.02", "--dropout=0.1", "--dry-run")
+    assert "searched: batch_size, hidden_units, hidden_layers; not learning_rate, dropout: flags say their" in ended.err
+    assert re.search(r"sagemaker\.search +\S+ s +passed\n", ended.err)
+    body = json.loads(ended.out)
+    ranges = body["HyperParameterTuningJobConfig"]["ParameterRanges"].values()
+    assert {one["Name"] for each in ranges for one in each} == {"batch_size", "hidden_units", "hidden_layers"}
+    static = body["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert (static["learning_rate"], static["dropout"]) == ("0.02", "0.1")
+
+
+def test_what_sagemaker_cannot_express_is_said_before_the_search_and_what_it_cannot_search_is_refused(
+    desk: Desk,
+) -> None:
+    page = desk.folder / "src" / "trainer" / "model.py"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("low=4, high=64, scale", "low=8, high=64, step=8, scale"), encoding="utf-8")
+    said = desk.ask("tune", "--dry-run").err
+    assert "model.py: hidden_units: SageMaker has no steps: the 8 values are sent as a list of categories" in said
+    assert "PASSED, " in said
+    fixed = ("--learning-rate", "0.01", "--dry-run")
+    assert "model.py: dropout: Grid tries every value" in desk.run("tune", "--strategy", "grid", *fixed, code=1)
+    body = json.loads(desk.ask("tune", "--strategy", "grid", "--dropout", "0.1", *fixed).out)
+    config = body["HyperParameterTuningJobConfig"]
+    assert config["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 4 * 8 * 3
+    assert "--strategy bayse: did you mean bayesian? Amazon SageMaker has" in desk.run(
+        "tune", "--strategy", "bayse", code=2
+    )
 
 
 def test_without_hyperparameters_that_are_known_nothing_is_sent(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from onstage.rehearsal.store import LocalStore
 from onstage.serving.archive import find_versions
 from onstage.serving.process import ServingProcess
 from onstage.vertex.agent.agent import run_custom_job
+from tests.emulators import vertex_tuning
 from tests.emulators.gcs import StorageServer
 from tests.emulators.google import PROJECT, SERVICES, GoogleServer
 from tests.emulators.vertex import Predict, VertexServer
@@ -77,7 +78,11 @@ class FakeGoogle:
             body = {key: value for key, value in job.items() if key != "name"}
             done = run_custom_job(body, LocalStore(self.storage.objects.root), self.folder / number, on_line=log)
             return done.error or ""
-        return self._batch(job) if "inputConfig" in job else ""
+        if "studySpec" in job:
+            stopped = self.vertex.jobs[job["name"]].cancelled
+            store = LocalStore(self.storage.objects.root)
+            return vertex_tuning.search(job, store, self.folder / number, log, stopped)
+        return self._batch(job)
 
     def _batch(self, job: Body) -> str:
         predict = self._serve(self.vertex.resources[job["model"]])

@@ -1,6 +1,7 @@
 """`onstage vertex train`, `tune`, `status`, `logs`, `stop`: what is sent is done, what fails is explained."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -34,31 +35,48 @@ def test_a_job_that_is_sent_leaves_a_trained_model_and_shows_its_log(trained: tu
     assert "--epochs=2" in sent["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
 
 
-def test_a_tuning_job_shows_its_best_trial(desk: Desk) -> None:
-    def tune(job: Body, log: Callable[[str], None]) -> str:
-        log("trial log")
-        job["trials"] = [
-            {
-                "id": str(number),
-                "state": "SUCCEEDED",
-                "parameters": [{"parameterId": "learning_rate", "value": number / 10}],
-                "finalMeasurement": {"metrics": [{"metricId": job["studySpec"]["metrics"][0]["metricId"], "value": v}]},
-            }
-            for number, v in ((1, 0.5), (2, 0.9), (3, 0.7))
-        ]
-        return ""
-
-    desk.google.job = tune
-    said = desk.run("tune", "--trials", "3", "--parallel", "3", "--strategy", "RANDOM_SEARCH", "--epochs", "1")
-    assert desk.google.vertex.created("hyperparameterTuningJobs")[-1]["studySpec"]["algorithm"] == "RANDOM_SEARCH"
-    maximize = (
-        desk.google.vertex.created("hyperparameterTuningJobs")[-1]["studySpec"]["metrics"][0]["goal"] != "MINIMIZE"
+def test_hyperparameters_are_searched(desk: Desk) -> None:
+    said = desk.run("tune", "--trials", "2", "--parallel", "2", "--strategy", "random", "--epochs", "1")
+    body = desk.google.vertex.created("hyperparameterTuningJobs")[-1]
+    assert body["studySpec"]["algorithm"] == "RANDOM_SEARCH"
+    number = re.search(r"2 of 2 trials done, best: trial (\d) batch_size=(?:8|64) learning_rate=", said)[1]
+    assert f"iris_classifier/jobs/{body['displayName']}/{number}/model/1/saved_model.pb" in desk.objects()
+    values = re.findall(r"(?m)^epoch=1 .*val_accuracy=(\S+)", said)
+    assert float(re.search(r"val_accuracy=(\S+)", desk.run("status"))[1]) == pytest.approx(
+        max(map(float, values)), 1e-4
     )
-    best = 2 if maximize else 1
-    assert f"3 of 3 trials done, best: trial {best} learning_rate=" in said
-    assert "trial log" in said
-    assert f"/{best}/model" in desk.run("status")
-    assert "'GRID' does not exist" in desk.run("tune", "--strategy", "GRID", code=1)
+    assert f"/{number}/model" in desk.run("status")
+
+
+def test_a_flag_takes_its_field_out_of_the_search_and_that_is_said(desk: Desk) -> None:
+    ended = desk.ask("tune", "--learning-rate", "0.02", "--early-stopping", "median", "--dry-run")
+    assert "searched: batch_size, hidden_units, hidden_layers, dropout; not learning_rate: a flag says its" in ended.err
+    assert re.search(r"vertex\.search +\S+ s +passed\n", ended.err)
+    study = json.loads(ended.out)["studySpec"]
+    assert [one["parameterId"] for one in study["parameters"]] == [
+        "batch_size",
+        "hidden_units",
+        "hidden_layers",
+        "dropout",
+    ]
+    assert study["medianAutomatedStoppingSpec"] == {}
+
+
+def test_what_vertex_ai_cannot_express_is_said_before_the_search_and_what_it_cannot_search_is_refused(
+    desk: Desk,
+) -> None:
+    page = desk.folder / "src" / "trainer" / "model.py"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("low=0.0, high=0.5", 'low=0.0, high=0.5, scale="reverse_log"'), encoding="utf-8")
+    said = desk.ask("tune", "--dry-run").err
+    assert "model.py: dropout: Vertex AI's reverse log scale needs a range above 0" in said
+    assert "PASSED, " in said
+    fixed = ("--learning-rate", "0.01", "--dry-run")
+    assert "model.py: dropout: GRID_SEARCH takes no real" in desk.run("tune", "--strategy", "grid", *fixed, code=1)
+    said = desk.ask("tune", "--strategy", "grid", "--dropout", "0.1", *fixed).said
+    assert "10 of 732 combinations are tried; --trials 732 tries all" in said
+    said = desk.run("tune", "--strategy", "hyperband", code=2)
+    assert "--strategy hyperband: Google Vertex AI has bayesian, random, grid" in said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ strictly."""
 import json
 import os
 import subprocess
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,24 @@ tuning = aiplatform.HyperparameterTuningJob(
     metric_spec={"val_loss": "minimize"},
     parameter_spec={
         "learning_rate": search.DoubleParameterSpec(min=1e-4, max=1, scale="log"),
-        "units": search.IntegerParameterSpec(min=4, max=64, scale="linear"),
-        "batch_size": search.DiscreteParameterSpec(values=[8, 16, 32], scale=None),
-        "activation": search.CategoricalParameterSpec(values=["relu", "it's"]),
+        "units": search.IntegerParameterSpec(
+            min=4, max=64, scale="linear",
+            conditional_parameter_spec={
+                "depth": search.DiscreteParameterSpec(values=[8, 16, 24], scale="log", parent_values=[4, 5])
+            },
+        ),
+        "batch_size": search.DiscreteParameterSpec(
+            values=[8, 16, 32], scale=None,
+            conditional_parameter_spec={
+                "shuffled": search.CategoricalParameterSpec(values=["false", "true"], parent_values=[8, 16])
+            },
+        ),
+        "activation": search.CategoricalParameterSpec(
+            values=["relu", "it's"],
+            conditional_parameter_spec={
+                "slope": search.DoubleParameterSpec(min=0.5, max=0.9, scale="reverse_log", parent_values=["relu"])
+            },
+        ),
     },
     max_trial_count=6,
     parallel_trial_count=3,
@@ -171,6 +187,15 @@ DIFFERENCES = {
 }
 
 
+@dataclass(frozen=True)
+class Conditional(Hyperparameters):
+    """What counts only where a parent of each kind has a value."""
+
+    slope: float = run.tunable(0.5, low=0.5, high=0.9, scale="reverse_log", when={"activation": "relu"})
+    depth: int = run.tunable(8, low=8, high=24, step=8, scale="log", when={"units": [5, 4]})
+    shuffled: bool = run.tunable(False, when={"batch_size": [8, 16]})
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
     return aiplatform()
@@ -180,7 +205,7 @@ def ours(settings: dict[str, Any]) -> list[tuple[str, Any]]:
     """Our bodies for what `SDK` asks, each with its kind."""
     vertex = Vertex(**settings)
     base = f"gs://{vertex.bucket}/iris"
-    hyperparameters, objective = Hyperparameters(), run.Objective("val_loss", "minimize")
+    hyperparameters, objective = Conditional(), run.Objective("val_loss", "minimize")
     return [
         ("CustomJob", bodies.custom_job(vertex, "iris", "job-1", {"epochs": 2, "rate": 0.5})),
         (
@@ -272,8 +297,13 @@ print(json.dumps(bodies, default=str))
 
 def test_a_job_as_the_sdk_shows_it_with_numbers_of_enumerations_and_empty_pools_is_a_request(python: Path) -> None:
     cloud = Vertex(**FULL)
-    options = {"max_trials": 4, "parallel": 2, "algorithm": "RANDOM_SEARCH"}
-    tuning = bodies.tuning_job(cloud, "iris", "t", Hyperparameters(), run.Objective("val_loss", "minimize"), **options)
+    options = {
+        "max_trials": 4,
+        "parallel": 2,
+        "algorithm": "RANDOM_SEARCH",
+        "early_stopping": "medianAutomatedStoppingSpec",
+    }
+    tuning = bodies.tuning_job(cloud, "iris", "t", Conditional(), run.Objective("val_loss", "minimize"), **options)
     sent = [
         ("CustomJob", bodies.custom_job(cloud, "iris", "job-1", {"epochs": 2})),
         ("HyperparameterTuningJob", tuning),
