@@ -15,6 +15,7 @@ CONTEXT, CLONE, DATA_FILE = json.loads(
 SAGEMAKER = bool(CONTEXT["__sagemaker"])
 VERTEX = bool(CONTEXT["__vertex"])
 CLASSIFICATION = CONTEXT["problem"] == "classification"
+NOTEBOOKS = CONTEXT["notebooks"] == "yes"
 
 # Path in the project, or a pattern: whether the answers ask for it.
 WANTED = {
@@ -22,6 +23,9 @@ WANTED = {
     "src/trainer/task.py": VERTEX,
     "setup.py": VERTEX,
     "MANIFEST.in": VERTEX,
+    "notebooks/01_explore_and_train.ipynb": NOTEBOOKS,
+    "notebooks/02_sagemaker.ipynb": NOTEBOOKS and SAGEMAKER,
+    "notebooks/03_vertex_ai.ipynb": NOTEBOOKS and VERTEX,
     "environment.yml": CONTEXT["environment"] == "conda",
     # The example's rows are not to be trained on together with the user's own.
     "data/*/iris.csv": CLASSIFICATION and not DATA_FILE,

@@ -7,6 +7,7 @@ in this one. What the command prints is printed here as it comes.
 import html
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from onstage.errors import UserError
 
 # Seconds in which a command that was interrupted may clear up.
 _PATIENCE = 60.0
+# The line of an epoch, in the log of either cloud.
+_EPOCH, _METRIC = re.compile(r"\bepoch=\d+( \S+=\S+)+"), re.compile(r"(\S+)=(\S+)")
 
 
 class CallError(UserError):
@@ -172,6 +175,12 @@ class Cloud:
     def logs(self, name: str = "", *, folder: str | Path | None = None) -> list[str]:
         """The lines of a job's log so far; printed, too."""
         return self._call("logs", *_words(name), folder=folder)[0]
+
+    def history(self, name: str = "", *, folder: str | Path | None = None) -> list[dict[str, float]]:
+        """The metrics of each epoch that a job's log has so far, with its `epoch`: for a data frame, and to draw."""
+        lines = self._call("logs", *_words(name), folder=folder, silent=True)[0]
+        found = (_EPOCH.search(line) for line in lines)
+        return [{key: float(value) for key, value in _METRIC.findall(one[0])} for one in found if one]
 
     def stop(self, name: str = "", *, folder: str | Path | None = None) -> None:
         """End a job."""

@@ -241,8 +241,8 @@ def _placed(reader: Any, training: bool, batch_size: int) -> Iterator[tuple[list
 
 def _guilty(network: Any, reader: Any, features: Any, target: Any, weight: Any) -> str | None:
     """What first answers with a value that is not finite, in words, if the output or the loss is not."""
-    targets = importlib.import_module("trainer.targets")
-    is_finite = importlib.import_module("trainer.networks").is_finite
+    values = importlib.import_module("trainer.values")
+    is_finite = importlib.import_module("trainer.loop").is_finite
     found = [f"the input {name!r}" for name, value in features.items() if not is_finite(value)]
     watched = list(network._flatten_layers(include_self=False))
     watched += [one for function in [network, *watched] for one in getattr(function, "operations", ())]
@@ -263,5 +263,5 @@ def _guilty(network: Any, reader: Any, features: Any, target: Any, weight: Any) 
             vars(one).pop("call", None)
     if not is_finite(output):
         return found[0] if found else "the output"
-    target = getattr(reader, "units", targets.Units()).standardise(targets.like(target, output))
+    target = getattr(reader, "units", values.Units()).standardise(values.like(target, output))
     return None if is_finite(network.compute_loss(features, target, output, weight)) else "the loss"

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "src"))
@@ -46,8 +47,11 @@ def make_run(argv: Sequence[str]) -> Run:
     )
 
 
-def run(argv: Sequence[str]) -> None:
-    """Train; print the metrics of the last epoch, a request that both clouds' endpoints would take, and its answer."""
+def run(argv: Sequence[str]) -> Any:
+    """Train; print the metrics of the last epoch, a request that both clouds' endpoints would take, and its answer.
+
+    Returns the trainer's Result.
+    """
     with quiet_import():
         load_model()
         from trainer.reporting import number
@@ -70,6 +74,7 @@ def run(argv: Sequence[str]) -> None:
         print(f"without the columns, {result.constant_answer} for every row: {constant}")
     print(write_page(request_file.parent, job, result, load_model().OBJECTIVE))
     print(f"again: python {path_for_people(ROOT / 'predict.py')} {path_for_people(request_file)}")
+    return result
 
 
 def show(request: dict, response: dict) -> None:

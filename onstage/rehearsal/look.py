@@ -29,9 +29,9 @@ def look(hyperparameters: Any, reader: Any) -> None:
         said = json.loads(place.read_text(encoding="utf-8"))
         # To make them again would take half of the time.
         inputs = reader.inputs()
-        networks = sys.modules["trainer.networks"]
-        steps = networks.steps_of(hyperparameters, reader)
-        build = lambda model: networks.call(model.build_model, hyperparameters, dict(inputs), steps=steps)
+        loop = sys.modules["trainer.loop"]
+        steps = loop.steps_of(hyperparameters, reader)
+        build = lambda model: loop.call(model.build_model, hyperparameters, dict(inputs), steps=steps)
         job = _described(sys.modules["trainer.model"], hyperparameters, build)
         reads: list[tuple[str, int, str]] = []
         with _at_home(Path(said["root"]), said["variables"], reads):

@@ -251,7 +251,7 @@ def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, comma
     (project / "src" / "trainer" / "model.py").write_text(PAGE.partition("```python\n")[2].partition("```")[0])
     with (project / "src" / "requirements.txt").open("a") as file:
         file.write("tensorboard==2.21.*\n")
-    script = "import trainer.checkpoints, train; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
+    script = "import trainer.reporting, train; trainer.reporting.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
     python = [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}"]
     killed = subprocess.Popen(
         [*python, "--job-dir", str(tmp_path / "killed")], cwd=project, stdout=subprocess.PIPE, text=True

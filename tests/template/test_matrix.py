@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 STRUCTURAL = ("platform", "problem", "environment", "accelerator")
-CYCLED = ("sagemaker_sdk", "ci", "license")
+CYCLED = ("sagemaker_sdk", "notebooks", "ci", "license")
 COMBINATIONS = [
     dict(zip(STRUCTURAL, choices, strict=True))
     | {question: QUESTIONS[question][number // 6 % len(QUESTIONS[question])] for question in CYCLED}
@@ -34,9 +34,9 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "checkpoints", "columns", "data", "encoding", "export", "files", "model", "targets",
+            "__init__", "columns", "data", "encoding", "export", "files", "model", "values",
             "notes", "reader", "reporting", "rows", "run", "scan", "training",
-            "explaining", "layers", "loop", "networks", "store", "texts",
+            "explaining", "layers", "loop", "store",
         )
     ),
 }  # fmt: skip
@@ -58,6 +58,12 @@ def texts_of(project: Path) -> dict[str, str]:
     return {name: (project / name).read_text(encoding="utf-8") for name in names}
 
 
+def notebooks_of(platform: str) -> list[str]:
+    """The notebooks of a project by its platform."""
+    clouds = {"sagemaker": "02_sagemaker", "vertex": "03_vertex_ai"}
+    return ["01_explore_and_train", *(name for one, name in clouds.items() if platform in ("both", one))]
+
+
 def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
     """What a project of these answers has, with the one wheel that its requirements name."""
     data = "iris" if answers["problem"] == "classification" else "penguins"
@@ -72,6 +78,8 @@ def expected_files(project: Path, answers: dict[str, str]) -> set[str]:
         files |= VERTEX
     if answers["environment"] == "conda":
         files |= {"environment.yml"}
+    if answers.get("notebooks", "yes") == "yes":
+        files |= {f"notebooks/{name}.ipynb" for name in notebooks_of(answers["platform"])}
     ci = {"github": {".github/workflows/ci.yml", ".github/workflows/train.yml"}, "gitlab": {".gitlab-ci.yml"}}
     return files | ci.get(answers["ci"], set())
 

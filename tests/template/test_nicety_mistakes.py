@@ -99,7 +99,7 @@ def test_values_are_named_by_the_labels_of_their_own_target_and_not_of_threshold
     import tensorflow as tf
 
     from trainer.columns import Classes, Numeric, Table
-    from trainer.targets import named
+    from trainer.values import named
 
     class Reader:
         table = Table([Numeric("x"), Classes("kind_sub", ["a b", "c"]), Classes("kind", ["d", "e"])])

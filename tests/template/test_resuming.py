@@ -68,7 +68,7 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
 
 def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """SIGKILL between two epochs, then the same training again: the weights equal those of one left alone."""
-    script = "import trainer.checkpoints, train, sys; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
+    script = "import trainer.reporting, train, sys; trainer.reporting.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
     arguments = ["--epochs", "25", "--dropout", "0.2", "--job-dir", tmp_path / "killed"]
     killed = subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}", *arguments],

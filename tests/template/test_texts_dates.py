@@ -120,7 +120,7 @@ def test_a_date_is_year_month_weekday_and_days(form: str, project: Path) -> None
     import tensorflow as tf
 
     from trainer.columns import Date
-    from trainer.texts import date_numbers
+    from trainer.values import date_numbers
 
     texts = [day.strftime(form) for day in DAYS]
     meant = [datetime.strptime(text, form) for text in texts]
@@ -134,7 +134,7 @@ def test_every_day_of_nine_years_is_a_date_and_no_other(project: Path) -> None:
     import tensorflow as tf
 
     from trainer.columns import Date
-    from trainer.texts import date_numbers
+    from trainer.values import date_numbers
 
     texts = [f"{year}-{month:02}-{day:02}" for year in range(1896, 1905) for month in range(14) for day in range(33)]
     column = Date("d")

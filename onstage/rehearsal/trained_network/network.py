@@ -26,7 +26,7 @@ class Network:
     def __init__(self, told: dict[str, Any]) -> None:
         run, data, columns = (importlib.import_module(f"trainer.{name}") for name in ("run", "data", "columns"))
         self._model = run.load_model()
-        build = importlib.import_module("trainer.networks").build
+        build = importlib.import_module("trainer.loop").build
         hyperparameters = self._model.Hyperparameters(**told["hyperparameters"])
         # As the training itself does, in its order.
         keras.utils.set_random_seed(hyperparameters.seed + 1)
@@ -42,8 +42,8 @@ class Network:
         self._parts = rows.read(self.reader, is_table, hyperparameters.batch_size, told["rows"])
         self._is_table = is_table
         # Of a target that the network has standardised; answers and metrics are in its own units.
-        self._targets = importlib.import_module("trainer.targets")
-        self._units = getattr(self.reader, "units", self._targets.Units())
+        self._values = importlib.import_module("trainer.values")
+        self._units = getattr(self.reader, "units", self._values.Units())
         self._run = {**told["run"], "hyperparameters": hyperparameters}
         self._run |= {"train_data": told["train"], "eval_data": told["eval"]}
         self._restored = ""
@@ -85,7 +85,7 @@ class Network:
         if checkpoint == self._restored:
             return
         run = importlib.import_module("trainer.run").Run(**self._run, checkpoint_dir=checkpoint)
-        checkpoints = importlib.import_module("trainer.checkpoints").Checkpoints(
+        checkpoints = importlib.import_module("trainer.reporting").Checkpoints(
             run, self.network, getattr(self.reader, "order", "")
         )
         if not checkpoints.restore():
@@ -100,7 +100,7 @@ class Network:
         told = {"training": False} if "training" in inspect.signature(self.network.compute_loss).parameters else {}
         for part, output in zip(parts, outputs, strict=True):
             features, target, weight = part.batch
-            target = self._targets.like(target, output)
+            target = self._values.like(target, output)
             if self.network.losses:
                 # Those of an activity are the last call's.
                 self.network(features, training=False)
@@ -109,7 +109,7 @@ class Network:
             total, count = total + float(loss) * len(part.rows), count + len(part.rows)
             results = self.network.compute_metrics(features, target, output, weight)
         tensors = {name: tf.convert_to_tensor(one) for name, one in results.items()}
-        results = self._targets.named(tensors, self.reader, self.network)
+        results = self._values.named(tensors, self.reader, self.network)
         return {f"val_{name}": float(value) for name, value in {**results, "loss": total / count}.items()}
 
     def _by_answers(

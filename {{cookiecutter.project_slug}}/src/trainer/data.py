@@ -16,7 +16,7 @@ from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.reader import EXAMPLES, Reader  # noqa: F401 - where model.py may look for it
 from trainer.scan import BadRowError, FirstPass, Scan
 from trainer.store import Store, kept_place
-from trainer.targets import Tensors, Units
+from trainer.values import Tensors, Units
 
 SHUFFLE_BUFFER = 10_000
 PARALLEL_FILES = 16

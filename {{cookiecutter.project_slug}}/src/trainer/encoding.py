@@ -14,8 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.columns import Categorical, Classes, Column, Date, Hashed, Identity, Table, Text
-from trainer.targets import Targets, Tensors
-from trainer.texts import DATE_NUMBERS, FIRST_WORD, Vocabulary, date_numbers, hashed, words_of
+from trainer.values import (
+    DATE_NUMBERS,
+    FIRST_WORD,
+    Targets,
+    Tensors,
+    Vocabulary,
+    date_numbers,
+    hashed,
+    words_of,
+)
 
 Predict = Callable[[Tensors], Any]
 Signatures = dict[str, tuple[Callable, list]]

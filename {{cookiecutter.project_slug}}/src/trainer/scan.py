@@ -13,7 +13,7 @@ from trainer.columns import Classes, Table, Target
 from trainer.encoding import FLOAT_LIMIT, Encoder, together
 from trainer.notes import EXAMPLES, Seen
 from trainer.store import Store
-from trainer.texts import WordCounts
+from trainer.values import WordCounts
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10
 MOST_UNKNOWN = 10_000

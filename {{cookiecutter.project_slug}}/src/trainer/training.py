@@ -7,21 +7,19 @@ import os
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from trainer import model
-from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
-from trainer.loop import Loop
-from trainer.networks import build
+from trainer.loop import Loop, build
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Reporter, refuse_used
+from trainer.reporting import Callbacks, Checkpoints, Reporter, refuse_used
 from trainer.run import Run
 
 
@@ -45,6 +43,15 @@ class Result:
     network: keras.Model
 
 
+class Beginning(NamedTuple):
+    """What a training begins with; `jit`: whether `build_model` asked for XLA."""
+
+    reader: Reader
+    strategy: tf.distribute.Strategy
+    network: keras.Model
+    jit: bool
+
+
 def train(run: Run) -> Result:
     """Train the model of `model.py`, resuming from a checkpoint if there is one, and export it.
 
@@ -54,7 +61,13 @@ def train(run: Run) -> Result:
         return _train(run)
 
 
-def _train(run: Run) -> Result:
+def begin(run: Run) -> Beginning:
+    """Look at the data, and build the network with which a training begins. Raises UserError."""
+    with explaining_model(others=False):
+        return _begin(run)
+
+
+def _begin(run: Run) -> Beginning:
     hyperparameters = run.hyperparameters
     _check(hyperparameters)
     # Not 0: under a global seed of 0, tf.data compares the seed of an epoch, a tensor, with a number and fails.
@@ -66,9 +79,14 @@ def _train(run: Run) -> Result:
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
     if isinstance(reader, CsvReader) and (said := reader.units.said(reader.table)):
         print(f"loss, val_loss: of {', '.join(said)}; metrics and answers are in its own units", flush=True)
-
     with strategy.scope():
-        network, jit = build(model, hyperparameters, reader)
+        return Beginning(reader, strategy, *build(model, hyperparameters, reader))
+
+
+def _train(run: Run) -> Result:
+    hyperparameters = run.hyperparameters
+    reader, strategy, network, jit = _begin(run)
+    with strategy.scope():
         loop = Loop(network, reader, strategy, hyperparameters, jit=jit)
     refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
     _check_objective(loop.metric_names)
