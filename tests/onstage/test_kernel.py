@@ -164,10 +164,7 @@ def test_shards_give_the_same_frame(seen: dict[str, str]) -> None:
 
 
 def test_a_row_that_does_not_fit_is_named_with_file_and_line(seen: dict[str, str]) -> None:
-    assert (
-        seen["a bad row"]
-        == "error: rows.csv, row 7, column 'area (m2)': 'x' is not a number; texts are Categorical('area (m2)', [...]) or Hashed"
-    )
+    assert seen["a bad row"].startswith("error: rows.csv, row 7, column 'area (m2)': 'x' is not a number")
 
 
 def test_a_second_training_in_one_kernel_is_the_first_one_again(seen: dict[str, str]) -> None:
