@@ -230,7 +230,10 @@ for name, rows, colour, mark in (
 ):
     some_rows = rows[np.random.default_rng(0).permutation(len(rows))[:MOST_POINTS]]
     axes.scatter(*some_rows.T, c=colour, marker=mark, s=22, alpha=0.7, label=f"{name}, {len(some_rows):,} rows")
-axes.set(xlabel=f"first direction, {parts[0]:.0%} of the variance", ylabel=f"second direction, {parts[1]:.0%}")
+axes.set(
+    xlabel=f"first direction, {100 * parts[0]:.0f} % of the variance",
+    ylabel=f"second direction, {100 * parts[1]:.0f} %",
+)
 axes.legend()
 plt.show()
 
@@ -304,7 +307,7 @@ asked = evaluation[evaluation[target].notna()].head(2_000)
 truth, answers = asked[target], model.predict(asked)[target]
 if is_label:
     right = (answers.astype(str) == truth.astype(str)).to_numpy()
-    print(f"{right.sum():,} of {len(right):,} are right ({right.mean():.1%})")
+    print(f"{right.sum():,} of {len(right):,} are right ({100 * right.mean():.1f} %)")
     names = [str(label) for label in train[target].value_counts().index[:25]]
     names = [str(label) for label in train[target].cat.categories if str(label) in names]
     counts = pd.crosstab(truth.astype(str), answers.astype(str)).reindex(index=names, columns=names, fill_value=0)
