@@ -63,7 +63,7 @@ display(summary.style.format(precision=4, thousands=",", na_rep=""))
 # ## Which columns say something about the target
 #
 # The largest correlation of a column, or of one of its values, with the target, or with one of its labels: 0 is nothing, 1 is
-# all. It sees straight lines, and one column at a time. Pictures below take the first columns of this list.
+# all. It sees straight lines, and one column at a time. Pictures below take the first columns of this list. Cost: nothing.
 
 # %%
 MOST_VALUES = 20
@@ -253,7 +253,7 @@ display(metrics.style.format(precision=4, na_rep=""))
 # ## Learning curves
 #
 # `val_` is of the evaluation data. A dashed line is what one answer for every row reaches: a model that is no better has learned
-# nothing.
+# nothing. Cost: nothing.
 
 # %%
 history = pd.DataFrame(result.history, index=pd.RangeIndex(1, len(result.history) + 1, name="epoch"))

@@ -52,7 +52,8 @@ local = kernel.fit(**HYPERPARAMETERS)
 rehearsal = rehearse("sagemaker")
 
 # %%
-rehearsal
+# What would fail there ends the notebook here, before anything costs.
+assert rehearsal, rehearsal.failures
 
 # %% [markdown]
 # ## Upload the data
@@ -111,7 +112,7 @@ plt.show()
 search = sagemaker.tune(trials=TRIALS, parallel=AT_A_TIME, **HYPERPARAMETERS)
 
 # %%
-sagemaker.best()
+found = sagemaker.best()
 
 # %% [markdown]
 # ## Deploy
@@ -149,4 +150,4 @@ with pd.option_context("display.max_colwidth", None):
 sagemaker.delete(endpoint["name"])
 
 # %%
-sagemaker.status()
+left = sagemaker.status()

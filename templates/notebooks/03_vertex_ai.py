@@ -52,7 +52,8 @@ local = kernel.fit(**HYPERPARAMETERS)
 rehearsal = rehearse("vertex")
 
 # %%
-rehearsal
+# What would fail there ends the notebook here, before anything costs.
+assert rehearsal, rehearsal.failures
 
 # %% [markdown]
 # ## Upload the data
@@ -110,7 +111,7 @@ plt.show()
 search = vertex.tune(trials=TRIALS, parallel=AT_A_TIME, **HYPERPARAMETERS)
 
 # %%
-vertex.best()
+found = vertex.best()
 
 # %% [markdown]
 # ## Deploy
@@ -148,4 +149,4 @@ with pd.option_context("display.max_colwidth", None):
 vertex.delete(endpoint["name"])
 
 # %%
-vertex.status()
+left = vertex.status()
