@@ -103,7 +103,7 @@ def _python(folder: Path) -> str:
     """What the kernel in this folder runs; empty where there is none that can be read."""
     try:
         return str(json.loads((folder / "kernel.json").read_text(encoding="utf-8"))["argv"][0])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{folder / 'kernel.json'} cannot be read ({error}): mend it, or remove {folder}") from error

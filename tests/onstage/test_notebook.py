@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,7 +133,7 @@ def test_what_it_made_it_removes_and_nothing_else(cloned: Desk) -> None:
     assert set(cloned.states("--remove").values()) == {"left alone"}
 
 
-def test_commits_have_no_outputs_and_no_kernel_and_the_file_keeps_both(cloned: Desk) -> None:
+def test_commits_and_diffs_have_no_outputs_and_no_kernel_and_the_file_keeps_both(cloned: Desk) -> None:
     cloned.say()
     cloned.git("add", ".")
     cloned.git("commit", "--message", "one")
@@ -143,16 +144,10 @@ def test_commits_have_no_outputs_and_no_kernel_and_the_file_keeps_both(cloned: D
     assert '"three"' in cloned.notebook.read_text()
     write_notebook(cloned.notebook, kernel="iris_demo")
     assert cloned.git("diff") == ""
-
-
-def test_a_diff_shows_cells(cloned: Desk) -> None:
-    cloned.say()
-    cloned.git("add", ".")
-    cloned.git("commit", "--message", "one")
-    write_notebook(cloned.notebook, "sum([1, 3])")
-    shown = cloned.git("-c", "color.ui=never", "diff")
-    assert "modified /cells/1/source:" in shown
-    assert "-  sum([1, 2])" in shown.replace("\x1b[31m", "") and "three" not in shown
+    write_notebook(cloned.notebook, "sum([1, 3])", kernel="iris_demo")
+    shown = re.sub(r"\x1b\[\d*m", "", cloned.git("diff"))
+    assert "## modified /cells/1/source:\n-  sum([1, 2])\n+  sum([1, 3])\n" in shown
+    assert "three" not in shown and "kernelspec" not in shown
 
 
 def test_a_merge_goes_by_cells(cloned: Desk) -> None:
@@ -289,6 +284,16 @@ def test_another_kernel_of_the_name_is_left_alone_and_ends_it(cloned: Desk) -> N
     assert cloned.states()["kernel iris_demo"] == "changed"
     kernel.write_text("{")
     assert cloned.say().err.startswith(f"error: {kernel} cannot be read (")
+
+
+def test_a_place_that_cannot_be_written_to_is_named(cloned: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = cloned.notebook.parent / "file"
+    place.touch()
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(place))
+    before = cloned.written()
+    ended = cloned.say()
+    assert (ended.code, ended.err) == (1, f"error: {place / 'kernels' / 'iris_demo'}: Not a directory\n")
+    assert cloned.written() == before
 
 
 def test_a_notebook_with_somebodys_kernel_or_none_that_can_be_read_is_left_alone(cloned: Desk) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import Bake
+from tests.notebooks import execute
 from tests.onstage.processes import until
 
 NOTEBOOK = Path("notebooks", "01_explore_and_train.ipynb")
+KERNEL = "iris_classifier"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Many minutes of a busy machine: nothing here depends on how long it takes.
 PATIENCE = 300
@@ -46,18 +47,13 @@ def variables(home: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def executed(bake: Bake, tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> Path:
     """A project whose first notebook was run, with three epochs, after `onstage notebook`."""
-    project = tmp_path_factory.mktemp("executed") / "iris_classifier"
+    project = tmp_path_factory.mktemp("executed") / KERNEL
     shutil.copytree(bake(), project)
     words = [sys.executable, "-m", "onstage", "notebook", "--user"]
     subprocess.run(words, cwd=project, env=variables, check=True, capture_output=True)
-    content = nbformat.read(project / NOTEBOOK, as_version=4)
-    parameters = next(cell for cell in content.cells if "parameters" in cell.metadata.get("tags", []))
-    parameters.source += '\nHYPERPARAMETERS = {"epochs": 3}'
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("HOME", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
-            patch.setenv(name, variables[name])
-        NotebookClient(content, timeout=PATIENCE, resources={"metadata": {"path": project / "notebooks"}}).execute()
-    nbformat.write(content, project / NOTEBOOK)
+    places = {name: value for name, value in variables.items() if name.startswith("JUPYTER_")}
+    parameters = 'HYPERPARAMETERS = {"epochs": 3}\nROWS = 200'
+    nbformat.write(execute(project, NOTEBOOK.stem, parameters, places, KERNEL).notebook, project / NOTEBOOK)
     return project
 
 
@@ -121,7 +117,7 @@ def test_the_first_notebook_opens_with_the_projects_kernel_and_shows_its_picture
 ) -> None:
     write_settings(home, "apputils-extension/themes", {"theme": THEMES[theme]})
     page.goto(address)
-    expect(page.locator(".jp-Toolbar-kernelName")).to_have_text("iris_classifier", timeout=PATIENCE * 1000)
+    expect(page.locator(".jp-Toolbar-kernelName")).to_have_text(KERNEL, timeout=PATIENCE * 1000)
     expect(page.locator(f"body[data-jp-theme-name='{THEMES[theme]}']")).to_have_count(1)
 
     content = nbformat.read(executed / NOTEBOOK, as_version=4)
