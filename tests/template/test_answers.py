@@ -131,7 +131,7 @@ def test_a_bad_slug_at_the_prompt_stops_there(render: Render, tmp_path: Path) ->
 
 def test_the_answers_typed_at_the_prompt_make_the_project(render: Render, tmp_path: Path) -> None:
     typed = ["Churn", "", "Who leaves", "Ada", "ada@example.com", "3", "2", "", "2", "1"]
-    typed += ["", "europe-west4", "", "3", "2"]
+    typed += ["", "europe-west4", "", "", "3", "2"]
     done = render(stdin="\n".join(typed) + "\n", no_input=False)
     assert done.exit_code == 0, done.output
     project = tmp_path / "out" / "churn"
