@@ -17,6 +17,7 @@ _NOT_SAID = re.compile(
     r"^(compile|search|match|fullmatch|findall|finditer|sub|split|partition|rpartition|startswith|endswith|replace|"
     r"removeprefix|removesuffix|strip|get|getenv|doing|help|Option|Argument|call|run|Popen|getattr|setdefault)$"
 )
+# Regular expressions, addresses, programs, lists of names.
 _CODE = re.compile(
     r"\\[.sSdDwWb(]|\(\?|\.\*|[|$]|^https?:|^arn:|^# |^\s*import |\[line|\[[A-Z][a-z]\]|^\w+( [A-Z]\w+)+$"
 )

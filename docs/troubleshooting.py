@@ -103,10 +103,8 @@ def _section(section: Mapping[str, Any], found: Sequence[Message]) -> Iterator[s
 
 
 def _cell(one: Message, name: str) -> str:
-    if name == "text":
-        return _code(one.text).replace("|", r"\|")
-    texts = getattr(one, name)
-    return "<br>".join(_code(text) for text in texts).replace("|", r"\|")
+    texts = (one.text,) if name == "text" else getattr(one, name)
+    return "<br>".join(map(_code, texts)).replace("|", r"\|")
 
 
 def _code(text: str) -> str:

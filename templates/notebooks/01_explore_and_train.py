@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import display
+from matplotlib import dates
 from matplotlib import pyplot as plt
 
 from onstage import kernel
@@ -32,6 +33,16 @@ from onstage.pages import COLOURS
 # White pictures are read in a light and in a dark theme; people who see fewer colours tell these apart.
 sns.set_theme(style="whitegrid", palette=list(COLOURS))
 plt.rcParams.update({"figure.dpi": 100, "figure.facecolor": "white"})
+
+
+def few_ticks(axes: plt.Axes) -> None:
+    """Leave room between the labels of an axis."""
+    if isinstance(axes.xaxis.get_major_locator(), dates.AutoDateLocator):
+        axes.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=4))
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
+    else:
+        axes.locator_params(axis="x", nbins=4)
+
 
 # %% [markdown]
 # ## The tables
@@ -72,8 +83,9 @@ MOST_VALUES = 20
 def numbers_of(series: pd.Series) -> pd.DataFrame:
     """A column as numbers: itself, or 0 and 1 for each of its frequent values."""
     if isinstance(series.dtype, pd.CategoricalDtype) or series.dtype == object:
-        frequent = series.value_counts().index[:MOST_VALUES]
-        return pd.DataFrame({f"{series.name} = {value}": (series == value).astype(float) for value in frequent})
+        counts = series.value_counts()
+        frequent = counts[counts >= max(2, len(series) / 100)].index[:MOST_VALUES]
+        return pd.DataFrame({str(value): (series == value).astype(float) for value in frequent}, index=series.index)
     values = series.astype("int64") if series.dtype.kind == "M" else series
     values = values.astype(float).where(series.notna())
     return values.fillna(values.median()).to_frame()
@@ -163,6 +175,8 @@ for axes, name in zip(grid.flat, pictured, strict=False):
     else:
         sns.boxplot(x=some[target], y=groups(some[name]), color=COLOURS[4], fliersize=2, ax=axes)
         axes.set(ylabel="", title=name)
+for axes in grid.flat[: len(pictured)]:
+    few_ticks(axes)
 for axes in grid.flat[len(pictured) :]:
     axes.set_visible(False)
 plt.show()
@@ -193,19 +207,18 @@ plt.show()
 # %% [markdown]
 # ## Where the eval rows fall among the training rows
 #
-# All features as numbers, each with mean 0 and variance 1, seen from the side on which they differ most (their first two principal
+# The first thirty of these features as numbers, each with mean 0 and variance 1, seen from the side on which they differ most (their first two principal
 # components). Eval rows far from all training rows are rows that no training has seen. Below, how far the values of a feature in
 # eval are from those in train: the largest difference of the shares of rows up to a value (0: alike, 1: apart). Cost: nothing.
 
 # %%
-both = pd.concat([train[ranked[:100]], evaluation[ranked[:100]]], ignore_index=True)
+both = pd.concat([train[ranked[:30]], evaluation[ranked[:30]]], ignore_index=True)
 matrix = pd.concat([numbers_of(both[name]) for name in both], axis=1).to_numpy(float)
 matrix = matrix[:, matrix.std(axis=0) > 0]
 matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)
-_, sizes, directions = np.linalg.svd(matrix, full_matrices=False)
-places = matrix @ directions[:2].T
-places = np.column_stack([places, np.zeros(len(places))])[:, :2]
-parts = np.append(sizes**2 / (sizes**2).sum(), 0)
+_, sizes, directions = np.linalg.svd(matrix[:: 1 + len(matrix) // 5_000], full_matrices=False)
+places = np.hstack([matrix @ directions[:2].T, np.zeros((len(matrix), 2))])[:, :2]
+parts = [*(sizes**2 / (sizes**2).sum()), 0, 0]
 figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for name, rows, colour, mark in (
     ("train", places[: len(train)], "#999999", "o"),
@@ -213,7 +226,10 @@ for name, rows, colour, mark in (
 ):
     some_rows = rows[np.random.default_rng(0).permutation(len(rows))[:MOST_POINTS]]
     axes.scatter(*some_rows.T, c=colour, marker=mark, s=22, alpha=0.7, label=f"{name}, {len(some_rows):,} rows")
-axes.set(xlabel=f"first direction, {parts[0]:.0%} of the variance", ylabel=f"second direction, {parts[1]:.0%}")
+axes.set(
+    xlabel=f"first direction, {100 * parts[0]:.0f} % of the variance",
+    ylabel=f"second direction, {100 * parts[1]:.0f} %",
+)
 axes.legend()
 plt.show()
 
@@ -287,12 +303,14 @@ asked = evaluation[evaluation[target].notna()].head(2_000)
 truth, answers = asked[target], model.predict(asked)[target]
 if is_label:
     right = (answers.astype(str) == truth.astype(str)).to_numpy()
-    print(f"{right.sum():,} of {len(right):,} are right ({right.mean():.1%})")
+    print(f"{right.sum():,} of {len(right):,} are right ({100 * right.mean():.1f} %)")
     names = [str(label) for label in train[target].value_counts().index[:25]]
     names = [str(label) for label in train[target].cat.categories if str(label) in names]
     counts = pd.crosstab(truth.astype(str), answers.astype(str)).reindex(index=names, columns=names, fill_value=0)
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    figure, axes = plt.subplots(figsize=(0.6 * len(names) + 2.5, 0.55 * len(names) + 1.5), layout="constrained")
+    figure, axes = plt.subplots(
+        figsize=(max(5, 0.6 * len(names) + 2.5), max(3.8, 0.55 * len(names) + 1.5)), layout="constrained"
+    )
     sns.heatmap(
         shares,
         annot=counts,
@@ -316,6 +334,8 @@ else:
     middle.hist(errors, bins=min(40, max(5, len(errors) // 5)), color=COLOURS[0])
     middle.axvline(0, color="#666666", linestyle="--")
     middle.set(xlabel=f"answer less {target}, in its own units", ylabel="rows")
+    few_ticks(left)
+    few_ticks(middle)
 plt.show()
 
 # %% [markdown]
@@ -346,7 +366,8 @@ importance = pd.DataFrame(losses).T
 importance = importance.loc[importance.mean(axis=1).sort_values().index]
 figure, axes = plt.subplots(figsize=(7, 0.3 * len(importance) + 1.2), layout="constrained")
 means = importance.mean(axis=1)
-spread = [means - importance.min(axis=1), importance.max(axis=1) - means]
+# Rounding could make one of them less than nothing.
+spread = [(means - importance.min(axis=1)).clip(lower=0), (importance.max(axis=1) - means).clip(lower=0)]
 axes.barh(importance.index, means, xerr=spread, color=COLOURS[0], ecolor="#333333", capsize=3)
 axes.axvline(0, color="#666666")
 unit = "more wrong answers, in percentage points" if is_label else f"larger error (RMSE), in the units of {target}"

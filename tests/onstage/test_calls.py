@@ -23,7 +23,7 @@ def test_both_platforms_are_modules_with_the_commands_as_functions() -> None:
     for platform in (sagemaker, vertex):
         assert commands < set(dir(platform))
         assert all(callable(getattr(platform, name)) for name in commands)
-    assert commands | {"best"} == {name for name in vars(Cloud) if not name.startswith("_")}
+    assert commands | {"best", "history"} == {name for name in vars(Cloud) if not name.startswith("_")}
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         vertex.trian  # noqa: B018
 

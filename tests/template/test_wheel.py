@@ -50,7 +50,7 @@ def test_an_absolute_path_gives_the_same_wheel_and_nothing_is_written_beside_the
     assert fingerprint(wheel_of(project)) == expected
     assert list(written(repository)) == before
     version = wheel_of(project).name.split("-")[1]
-    assert f"\nonstage[sagemaker,vertex,tune]=={version}\n" in (project / "requirements.txt").read_text(
+    assert f"\nonstage[sagemaker,vertex,tune,notebook]=={version}\n" in (project / "requirements.txt").read_text(
         encoding="utf-8"
     )
 
@@ -201,17 +201,18 @@ def test_the_wheel_holds_every_source_and_records_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "extras"),
     [
-        ({}, "sagemaker,vertex"),
-        ({"sagemaker_sdk": "yes"}, "sagemaker,vertex,sdk"),
-        ({"platform": "sagemaker"}, "sagemaker"),
-        ({"platform": "vertex", "sagemaker_sdk": "yes"}, "vertex"),
+        ({}, "sagemaker,vertex,tune,notebook"),
+        ({"notebooks": "no"}, "sagemaker,vertex,tune"),
+        ({"sagemaker_sdk": "yes"}, "sagemaker,vertex,sdk,tune,notebook"),
+        ({"platform": "sagemaker"}, "sagemaker,tune,notebook"),
+        ({"platform": "vertex", "sagemaker_sdk": "yes"}, "vertex,tune,notebook"),
     ],
     ids=str,
 )
 def test_a_project_requires_the_extras_of_its_answers(answers: dict[str, str], extras: str, bake: Bake) -> None:
     lines = (bake(**answers) / "requirements.txt").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith("onstage")]
-    assert line.startswith(f"onstage[{extras},tune]==")
+    assert line.startswith(f"onstage[{extras}]==")
     assert lines[lines.index(line) - 1] == "--find-links wheels"
 
 

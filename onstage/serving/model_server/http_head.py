@@ -18,7 +18,7 @@ _ABSOLUTE = re.compile(rb"[A-Za-z]+://([A-Za-z0-9._~%!$&'()*+,;=\[\]:-]+)(.*)")
 # Of a name only these characters count; a header with another is not looked at.
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 _UNPRINTABLE = re.compile(rb"[\x00-\x20\x7f]")
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?!\.\.)[^\x00-\x20\x7f/\\:\[\]]+)(?::[0-9]*)?")
+_HOST = re.compile(r"(?:\[[0-9A-Za-z:.]+\]|[A-Za-z0-9!$%&'()*+,;=._~-]+)(?::[0-9]*)?")
 # Those of which a second one is refused.
 _SINGLE = frozenset({"host", "content-length", "transfer-encoding", "authorization", "expect"})
 _PHRASES = {405: "Not Allowed", 414: "Request-URI Too Large", 505: "HTTP Version Not Supported"}

@@ -5,6 +5,7 @@ Source: tensorflow_serving/util/json_tensor.cc, with rapidjson 1.1.0's PrettyWri
 
 import base64
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -68,6 +69,17 @@ def answer(outputs: dict[str, np.ndarray], by_row: bool) -> bytes:
         )
         text = _lines(list(objects), 1, "[]")
     return f'{{\n    "predictions": {text}\n}}'.encode("utf-8", "surrogateescape")
+
+
+def results(scores: np.ndarray, labels: np.ndarray | None = None) -> bytes:
+    """The answer to a classify request, rows of labelled scores, or to a regress request, one number a row."""
+    numbers = _decimals(scores.ravel())
+    if labels is None:
+        return f'{{\n    "results": [{", ".join(numbers)}]\n}}'.encode()
+    pairs = [f"[{_text(label, 0)}, {number}]" for label, number in zip(labels.ravel(), numbers, strict=True)]
+    size = scores.shape[1]
+    rows = [f"[{', '.join(pairs[index * size : (index + 1) * size])}]" for index in range(len(scores))]
+    return f'{{\n    "results": [{", ".join(rows)}\n    ]\n}}'.encode("utf-8", "surrogateescape")
 
 
 def _tokens(value: Any, level: int) -> Iterator[str]:
@@ -172,11 +184,11 @@ def _decimals(tensor: np.ndarray) -> list[str]:
     """Six digits or, where these are another number, all that tell a number from its neighbours."""
     values = tensor.tolist()
     texts = [f"{value:.6g}" for value in values]
-    most = 9 if tensor.dtype == np.float32 else 17
-    with np.errstate(over="ignore"):
-        same = (np.array(texts, np.float64).astype(tensor.dtype) == tensor).tolist()
-    for index, (text, exact) in enumerate(zip(texts, same, strict=True)):
-        written = text if exact else f"{values[index]:.{most}g}"
+    read = list(map(float, texts))
+    # An array of C floats rounds as a float32 does, and takes no time for a few values.
+    most, again = (17, read) if tensor.dtype == np.float64 else (9, array("f", read).tolist())
+    for index, (text, value) in enumerate(zip(texts, values, strict=True)):
+        written = text if again[index] == value else f"{value:.{most}g}"
         if written.lstrip("-").isdecimal():
             written += ".0"
         elif written.endswith(("nan", "inf")):

@@ -26,7 +26,6 @@ _LOST = (
     "tf.saved_model.save of an object that holds a Keras model loses its variables: export with "
     "keras.export.ExportArchive, as src/trainer/export.py does"
 )
-_METHODS = [f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")]
 
 
 class Model:
@@ -63,9 +62,6 @@ class Model:
         if not signature.inputs:
             refuse(f"Failed to get input map for signature: {document.get('signature_name') or 'DEFAULT'}")
         feeds = tensors(document, signature.dtypes)
-        method = signature.definition.method_name
-        if method not in _METHODS:
-            refuse(f"Expected prediction signature method_name to be one of {_METHODS}. Was: {method}", 500)
         outputs = signature.run(feeds)
         by_row = "instances" in document
         if by_row:

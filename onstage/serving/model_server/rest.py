@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from .http_server import Request, Response
-from .json_text import error, shown
+from .json_text import error
 from .predict_request import parse, parse_and_warn, signature_name
 from .refusal import RefusedError, log, refuse
 
@@ -67,22 +67,16 @@ class Rest:
     def _post(self, name: str, version: int | None, parts: Mapping[str, str], body: bytes) -> bytes:
         method = parts["method"].lower()
         document = parse_and_warn(body)
-        if method != "predict" and "examples" not in document:
-            # It says classify for regress, too.
-            refuse(
-                f"JSON Value: {shown(document)} When method is classify, key 'examples' is expected and was not found"
-            )
         chosen = signature_name(document)
-        _, model = self._model(name, version, parts)
         if method == "predict":
-            return model.predict(document)
+            return self._model(name, version, parts)[1].predict(document)
+        from .classify import classify, examples, regress
+
+        rows = examples(document)
+        _, model = self._model(name, version, parts)
         if chosen not in model.signatures:
             refuse(f"No signature was found with the name: {chosen}")
-        kind = {"classify": "classification", "regress": "regression"}[method]
-        return refuse(
-            f"Expected {kind} signature method_name to be tensorflow/serving/{method}. "
-            f"Was: {model.signatures[chosen].definition.method_name}"
-        )
+        return {"classify": classify, "regress": regress}[method](model.signatures[chosen], rows)
 
     def _model(self, name: str, version: int | None, parts: Mapping[str, str]) -> tuple[int, "Model"]:
         if "label" in parts:

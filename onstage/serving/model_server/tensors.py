@@ -113,7 +113,7 @@ def _walk(value: Any, level: int, shape: list[int], dtype: str) -> Iterator[Any]
 
 def _leaf(value: Any, dtype: str) -> Any:
     if isinstance(value, dict) and dtype == "string":
-        return _bytes(value)
+        return decoded(value)
     kind = "float" if dtype in _FLOATS else "int" if dtype in _INTS else dtype
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "float" and number:
@@ -127,10 +127,11 @@ def _leaf(value: Any, dtype: str) -> Any:
         return value.encode("utf-8", "surrogateescape")
     if kind not in ("float", "int", "bool", "string"):
         refuse(f"Conversion of JSON Value: {shown(value)} to type: {dtype}", 501)
-    return refuse(f"JSON Value: {shown(value)} Type: {_json_type(value)} is not of expected type: {dtype}")
+    return refuse(f"JSON Value: {shown(value)} Type: {json_type(value)} is not of expected type: {dtype}")
 
 
-def _bytes(value: dict[str, Any]) -> bytes:
+def decoded(value: dict[str, Any]) -> bytes:
+    """The bytes of a {"b64": ...}. Raises RefusedError."""
     if not is_b64(value):
         refuse(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
     # Blanks count for nothing; padding may be missing, or else has to be right, and a full stop is as good for it.
@@ -145,7 +146,8 @@ def _bytes(value: dict[str, Any]) -> bytes:
         return refuse("Unable to base64 decode")
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The kind of a JSON value, in rapidjson's words."""
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, dict):

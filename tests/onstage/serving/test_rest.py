@@ -43,17 +43,6 @@ def test_a_route_has_its_status(method: str, path: str, status: int, message: st
     assert response.status_code == 200 if status == 200 else answers(response, status, message), response.text
 
 
-def test_classify_and_regress_want_a_signature_of_theirs(client: httpx.Client) -> None:
-    for method, kind in (("classify", "classification"), ("regress", "regression")):
-        refused = client.post(f"/iris:{method}", json={"examples": [{"x": 1}]})
-        expected = (
-            f"Expected {kind} signature method_name to be tensorflow/serving/{method}. Was: tensorflow/serving/predict"
-        )
-        assert answers(refused, 400, expected)
-        refused = client.post(f"/iris:{method}", json={"signature_name": "x", "examples": [{"x": 1}]})
-        assert answers(refused, 400, "No signature was found with the name: x")
-
-
 def test_outside_of_v1_there_is_nothing(client: httpx.Client) -> None:
     response = client.get(client.base_url.copy_with(path="/ping"))
     assert (response.status_code, response.headers["Content-Type"]) == (404, "text/html")
