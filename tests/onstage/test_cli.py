@@ -234,7 +234,7 @@ def commands(place: Path) -> Iterator[tuple[Path, str]]:
                 *(line for line in lines if line.startswith("onstage ")),
             ]
         for text in texts:
-            for found in re.finditer(r"\bonstage [a-z{][^\n`]*", text):
+            for found in re.finditer(r"(?<!from )\bonstage [a-z{][^\n`]*", text):
                 yield file, found[0]
 
 
