@@ -18,10 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from onstage import flags, project, settings
-from onstage.calls import CallError
 from onstage.errors import StartError, UserError, is_user_error
 from onstage.project import Project
 from onstage.quiet import quiet_import
+from onstage.returned import CallError
 from onstage.source import find_data
 from onstage.tables import frames, sample
 

@@ -12,8 +12,9 @@ import pytest
 
 import onstage
 from onstage import sagemaker, vertex
-from onstage.calls import CallError, Cloud, Outcome
+from onstage.calls import Cloud
 from onstage.errors import UserError
+from onstage.returned import CallError, Outcome
 from tests.onstage.processes import until
 from tests.onstage.search.conftest import stub  # noqa: F401
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from onstage import sagemaker
-from onstage.calls import CallError
+from onstage.returned import CallError
 from tests.emulators.aws import FakeAws
 from tests.onstage.sagemaker.desk import BUCKET, Desk
 
