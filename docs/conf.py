@@ -22,6 +22,8 @@ maximum_signature_line_length = 80
 html_copy_source = False
 html_show_sphinx = html_show_copyright = False
 html_theme = "furo"
+# Others underline a module as if it were a link.
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {"top_of_page_buttons": []}

@@ -17,7 +17,10 @@ _NOT_SAID = re.compile(
     r"^(compile|search|match|fullmatch|findall|finditer|sub|split|partition|rpartition|startswith|endswith|replace|"
     r"removeprefix|removesuffix|strip|get|getenv|doing|help|Option|Argument|call|run|Popen|getattr|setdefault)$"
 )
-_CODE = re.compile(r"\\.|\(\?|\.\*|[|$]|^https?:|^arn:|^# |^import |\[line|\[[A-Z][a-z]\]|^\w+( [A-Z]\w+)+$")
+# Regular expressions, addresses, programs, lists of names.
+_CODE = re.compile(
+    r"\\[.sSdDwWb(]|\(\?|\.\*|[|$]|^https?:|^arn:|^# |^\s*import |\[line|\[[A-Z][a-z]\]|^\w+( [A-Z]\w+)+$"
+)
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,11 @@ class _Function:
 
     def __init__(self, module: _Module, name: str, body: list[ast.stmt]) -> None:
         self.name, self._module = name, module
-        self.nodes = [inner for node in body for inner in ast.walk(node)]
-        # By node: the lists of statements that it stands in.
+        # By node, in the order of the source: the lists of statements that it stands in.
         self._blocks: dict[ast.AST, tuple[int, ...]] = {}
-        self._note_blocks(body, ())
+        for node in body:
+            self._note(node, (id(body),))
+        self.nodes = list(self._blocks)
         self._local: dict[str, list[ast.expr]] = {}
         for node in self.nodes:
             if isinstance(node, ast.Assign):
@@ -106,18 +110,19 @@ class _Function:
             elif isinstance(node, ast.NamedExpr):
                 self._bind(node.target, node.value)
 
-    def _note_blocks(self, statements: list[ast.stmt], around: tuple[int, ...]) -> None:
-        blocks = (*around, id(statements))
-        for statement in statements:
-            for inner in ast.walk(statement):
-                self._blocks[inner] = blocks
-            for inner in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
-                for name in ("body", "orelse", "finalbody"):
-                    self._note_blocks(getattr(inner, name, []), blocks)
+    def _note(self, node: ast.AST, blocks: tuple[int, ...]) -> None:
+        self._blocks[node] = blocks
+        for _, value in ast.iter_fields(node):
+            inner = value if isinstance(value, list) else [value]
+            is_block = isinstance(value, list) and value and isinstance(value[0], ast.stmt)
+            for one in inner:
+                if isinstance(one, ast.AST):
+                    self._note(one, (*blocks, id(value)) if is_block else blocks)
 
     def _values(self, name: ast.Name) -> list[ast.expr]:
         """What a name may stand for where it is used: nothing from before the last value that it surely has."""
-        before = [one for one in self._local.get(name.id, ()) if one.lineno <= name.lineno]
+        values = self._local.get(name.id, ())
+        before = [one for one in values if one.lineno <= name.lineno and name not in ast.walk(one)]
         sure = [number for number, one in enumerate(before) if self._blocks[one][-1] in self._blocks[name]]
         return before[sure[-1] :] if sure else before
 

@@ -6,7 +6,7 @@ The messages come from the source, causes and what to do about them from trouble
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from docs.messages import HOLE, Message, fullest, messages, within
@@ -21,6 +21,7 @@ _HEAD = f"""\
 
 Search this page for words that you see; {HOLE} stands where a message has a name, a number or a text of your own.
 Messages stand by the checks that print them, with what to do next, and what the cloud would have said.
+Where a message says nothing about that, the words above its table do.
 [The report](report.md) says how to read a line, and how to ignore a check.
 
 `.venv/bin/python -m docs.troubleshooting` makes this page from the source: no message is missing."""
@@ -43,9 +44,7 @@ def sections(found: Iterable[Message], told: Mapping[str, Any]) -> list[tuple[Ma
     parts: list[list[Message]] = [[] for _ in told["section"]]
     used, lost = set(), set()
     for one in found:
-        chosen = [
-            place for place in (one.place, one.place.partition(":")[0]) if place in places or place in told["not_said"]
-        ]
+        chosen = [place for place in _places_of(one) if place in places or place in told["not_said"]]
         if chosen:
             used.add(chosen[0])
             if chosen[0] in places:
@@ -59,6 +58,12 @@ def sections(found: Iterable[Message], told: Mapping[str, Any]) -> list[tuple[Ma
         if names:
             raise SystemExit(f"docs/troubleshooting.toml: {what} {', '.join(sorted(names))}")
     return list(zip(told["section"], parts, strict=True))
+
+
+def _places_of(one: Message) -> list[str]:
+    """A message's function, its file, and the folders around it."""
+    file = PurePosixPath(one.place.partition(":")[0])
+    return [one.place, *(str(place) for place in (file, *file.parents))]
 
 
 def page() -> str:
@@ -98,10 +103,8 @@ def _section(section: Mapping[str, Any], found: Sequence[Message]) -> Iterator[s
 
 
 def _cell(one: Message, name: str) -> str:
-    if name == "text":
-        return _code(one.text).replace("|", r"\|")
-    texts = getattr(one, name)
-    return "<br>".join(_code(text) for text in texts).replace("|", r"\|")
+    texts = (one.text,) if name == "text" else getattr(one, name)
+    return "<br>".join(map(_code, texts)).replace("|", r"\|")
 
 
 def _code(text: str) -> str:

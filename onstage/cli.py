@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from onstage.commands import application, search_words, table_words
+from onstage.commands import application, notebook_words, search_words, table_words
 from onstage.errors import StartError, main
 from onstage.options import Application
 
@@ -192,6 +192,7 @@ def serve(
 
 table_words.add(app)
 search_words.add(app)
+notebook_words.add(app)
 
 
 @app.command(epilog="Examples:\n\nonstage settings\n\nonstage settings vertex")

@@ -15,13 +15,20 @@ _SECONDS = 300
 
 @dataclass(frozen=True)
 class Executed:
-    """What the cells of a notebook show: all text, and how many pictures."""
+    """A notebook with outputs, and what its cells show: all text, and how many pictures."""
 
+    notebook: Any
     text: str
     pictures: int
 
 
-def execute(project: Path, name: str, parameters: str, environment: Mapping[str, str] | None = None) -> Executed:
+def execute(
+    project: Path,
+    name: str,
+    parameters: str,
+    environment: Mapping[str, str] | None = None,
+    kernel: str = "python3",
+) -> Executed:
     """Run a notebook of the project, with other `parameters`, in its folder; an error of a cell is one of the test."""
     file = project / "notebooks" / f"{name}.ipynb"
     notebook = nbformat.read(file, as_version=4)
@@ -33,7 +40,7 @@ def execute(project: Path, name: str, parameters: str, environment: Mapping[str,
         for variable, value in (environment or {}).items():
             patch.setenv(variable, value)
         where = {"metadata": {"path": str(file.parent)}}
-        NotebookClient(notebook, timeout=_SECONDS, kernel_name="python3", resources=where).execute()
+        NotebookClient(notebook, timeout=_SECONDS, kernel_name=kernel, resources=where).execute()
     outputs: list[Any] = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     texts = (one.get("text") or one.get("data", {}).get("text/plain", "") for one in outputs)
-    return Executed("".join(texts), sum("image/png" in one.get("data", {}) for one in outputs))
+    return Executed(notebook, "".join(texts), sum("image/png" in one.get("data", {}) for one in outputs))

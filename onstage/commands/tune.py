@@ -177,6 +177,8 @@ def _quiet_optuna() -> Iterator[None]:
     optuna.logging.set_verbosity(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Of a picture whose trials have one value of a hyperparameter.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"optuna\.visualization")
         yield
 
 

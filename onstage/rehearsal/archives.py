@@ -1,44 +1,113 @@
 """The tar.gz archives that travel: code goes in, models come out."""
 
 import gzip
+import itertools
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onstage.errors import UserError
 
+# Beyond any model or code: an archive that holds more is a mistake, or would fill the disk.
+MOST_BYTES, MOST_MEMBERS, MOST_FOLDERS = 100 * 2**30, 200_000, 64
+
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar.gz. Raises UserError for one that cannot be read, or that holds links or names outside `folder`."""
+    """Unpack a tar.gz. Raises UserError for one that cannot be read to its end, or is too large, and changes nothing.
+
+    The same for names and links that lead out of `folder`; a link to what the archive holds itself is unpacked.
+    """
     try:
         with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            for member in members:
-                name = PurePosixPath(member.name)
-                if not (member.isfile() or member.isdir()) or name.is_absolute() or ".." in name.parts:
-                    raise UserError(
-                        f"{archive.name} holds {member.name!r}: it may hold only files and folders of its own"
-                    )
+            amount = _Amount(archive.name, folder)
+            members = []
+            for member in tar:
+                amount.add(member.name, member.size)
+                members.append(member)
+            _check_places(archive.name, members)
+            _check_end(archive.name, tar)
             # Python's own filter came with a security release of each version; what matters is checked above.
             options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, members, **options)
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(f"{archive.name} cannot be unpacked: {error}") from error
 
 
 def unpack_zip(archive: Path, folder: Path) -> None:
-    """Unpack a wheel. Raises UserError for one that cannot be read, or that holds names outside `folder`."""
+    """Unpack a wheel. Raises UserError for one that cannot be read, is too large, or holds names outside `folder`."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in opened.namelist():
-                if name.startswith("/") or ".." in PurePosixPath(name).parts:
-                    raise UserError(f"{archive.name} holds {name!r}: it may hold only files and folders of its own")
+            amount = _Amount(archive.name, folder)
+            for member in opened.infolist():
+                if member.filename.startswith("/") or ".." in PurePosixPath(member.filename).parts:
+                    raise _outside(archive.name, member.filename)
+                amount.add(member.filename, member.file_size)
             opened.extractall(folder)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise UserError(f"{archive.name} cannot be unpacked: {error}") from error
+
+
+class _Amount:
+    """What an archive holds so far, by what it says of its members before they are read."""
+
+    def __init__(self, archive: str, folder: Path) -> None:
+        self._archive = archive
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        self._room = shutil.disk_usage(there).free
+        self._bytes = self._members = 0
+
+    def add(self, name: str, size: int) -> None:
+        self._bytes += size
+        self._members += 1
+        if self._bytes > MOST_BYTES:
+            raise UserError(f"{self._archive} holds more than {MOST_BYTES / 2**30:.1f} GiB: it is not unpacked")
+        if self._bytes > self._room:
+            free = f"{self._room / 2**30:.1f} GiB that are free"
+            raise UserError(f"{self._archive} holds more than the {free}: make room to unpack it")
+        if self._members > MOST_MEMBERS:
+            raise UserError(f"{self._archive} holds more than {MOST_MEMBERS:,} files: it is not unpacked")
+        if len(PurePosixPath(name).parts) > MOST_FOLDERS:
+            raise UserError(f"{self._archive} holds {name[:80]!r}...: more than {MOST_FOLDERS} folders in each other")
+
+
+def _check_places(archive: str, members: Sequence[tarfile.TarInfo]) -> None:
+    links = {PurePosixPath(member.name) for member in members if member.issym()}
+    names = {PurePosixPath(member.name) for member in members}
+    for member in members:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or links.intersection(name.parents):
+            raise _outside(archive, member.name)
+        if member.islnk():
+            # A hard link names a member from the archive's root.
+            if PurePosixPath(member.linkname) not in names - links:
+                raise _outside(archive, f"{member.name} -> {member.linkname}")
+        elif member.issym():
+            if not _leads_inside(name.parent, PurePosixPath(member.linkname)):
+                raise _outside(archive, f"{member.name} -> {member.linkname}")
+        elif not (member.isfile() or member.isdir()):
+            raise _outside(archive, member.name)
+
+
+def _leads_inside(place: PurePosixPath, target: PurePosixPath) -> bool:
+    """Whether a link there stays inside; `..` counts only at the target's start, where no other link is before it."""
+    up = len(list(itertools.takewhile(lambda part: part == "..", target.parts)))
+    return not target.is_absolute() and ".." not in target.parts[up:] and up <= len(place.parts)
+
+
+def _check_end(archive: str, tar: tarfile.TarFile) -> None:
+    """Read what is after the last member: only then is the compressed file's checksum compared."""
+    assert tar.fileobj is not None, "it is open"
+    while rest := tar.fileobj.read(2**20):
+        if rest.strip(b"\0"):
+            raise UserError(f"{archive} holds something after its end: it is two archives, or a damaged one")
+
+
+def _outside(archive: str, name: str) -> UserError:
+    return UserError(f"{archive} holds {name!r}: it may hold only files and folders of its own")
 
 
 def entries(folders: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:

@@ -12,7 +12,7 @@ from onstage.rehearsal import amounts, sampled
 from onstage.rehearsal.metric_checks import Log
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
-from onstage.serving.export_checks import machine_paths, python_only_ops
+from onstage.serving.export_checks import file_ops, machine_paths, python_only_ops
 from onstage.serving.process import ServedModel
 
 LAST_LINES = 12
@@ -156,7 +156,7 @@ def check_readable(model: Path) -> None:
 
 
 def check_export(model: Path, places: Iterable[Path]) -> list[Finding]:
-    """Paths of this machine, and Python code, in the exports below `model`."""
+    """Paths of this machine, Python code, and what reads and writes files, in the exports below `model`."""
     findings = [
         Finding(f"the export holds a path of this machine: {place}", "make it a part of the model")
         for place in machine_paths(model, places)
@@ -168,6 +168,15 @@ def check_export(model: Path, places: Iterable[Path]) -> list[Finding]:
                     f"the model's graph holds Python code, which TensorFlow Serving has not: {', '.join(operations)}",
                     "replace tf.py_function and tf.numpy_function by TensorFlow operations",
                     "No OpKernel was registered to support Op 'EagerPyFunc'",
+                )
+            )
+        if operations := file_ops(base.parent):
+            findings.append(
+                Finding(
+                    f"the model reads or writes files of the machine that serves it: {', '.join(operations)}",
+                    "read files in the reader of the data, and give the model what is in them; where it is meant to, "
+                    "the endpoint's container has to have these files",
+                    warning=True,
                 )
             )
     return findings

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from onstage.serving.model_server.saved_model_file import python_only_ops
+from onstage.serving.model_server.saved_model_file import file_ops, python_only_ops
 
-__all__ = ["machine_paths", "python_only_ops"]
+__all__ = ["file_ops", "machine_paths", "python_only_ops"]
 
 
 def machine_paths(folder: Path, places: Iterable[Path]) -> list[str]:

@@ -7,7 +7,6 @@ there; it refuses a value that an attribute cannot have. What no signature reach
 """
 
 import functools
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from onstage.serving.model_server.saved_model_file import Graph, contents, fields, graphs, text
+from onstage.serving.model_server.saved_model_file import Graph, called_functions, contents, fields, graphs, text
 
 _TABLE = Path(__file__).with_name("operations.json")
 # TensorFlow's hints to the runtime: without them the answers are the same, as tried with gradients in a signature and
@@ -30,7 +29,6 @@ _CONTROL = re.compile(r"((Stateless)?(If|While|Case)|cond|while|then|else|branch
 # Fields of tensorflow/core/framework/{node_def,attr_value}.proto; an entry of a map is its key and its value.
 _NAME, _OP, _ATTRIBUTE, _KEY, _VALUE = 1, 2, 5, 1, 2
 _KINDS = {2: "s", 3: "i", 5: "b", 6: "type"}
-_LIST, _FUNCTION, _FUNCTION_IN_LIST = 1, 10, 9
 Version: TypeAlias = tuple[int, int]
 
 
@@ -102,7 +100,7 @@ def _reached(graph: Graph) -> Iterator[tuple[str, _Node]]:
             above = path.removesuffix(caller) if caller and node.name.startswith(f"{caller}/") else f"{path}/"
             here = f"{above}{node.name}".lstrip("/")
             yield here, node
-            called = [node.op, *(name for value in node.attributes.values() for name in _functions(value))]
+            called = [node.op, *(name for value in node.attributes.values() for name in called_functions(value))]
             # Popped, so that no function is visited twice, and recursion ends.
             waiting += [(here, node.name, functions.pop(name)) for name in called if name in functions]
 
@@ -112,13 +110,6 @@ def _node(content: memoryview) -> _Node:
         text(entry, _KEY): value for entry in contents(content, _ATTRIBUTE) for value in contents(entry, _VALUE)
     }
     return _Node(text(content, _NAME), text(content, _OP), attributes)
-
-
-def _functions(attribute: memoryview) -> Iterator[str]:
-    """The names of functions in an AttrValue, in lists, too."""
-    lists = (one for found in contents(attribute, _LIST) for one in contents(found, _FUNCTION_IN_LIST))
-    for function in itertools.chain(contents(attribute, _FUNCTION), lists):
-        yield text(function, _NAME)
 
 
 def _needs_of(path: str, node: _Node) -> Iterator[Need]:

@@ -3,7 +3,6 @@
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,21 +60,19 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
     ) -> None:
         self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._ports: dict[str, int] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="model-server-"))
-        self._log_file = self._folder / "log.txt"
+        # It has no name, so that nothing of it is left when both processes are killed.
+        self._log_file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `stop` closes it
         self._log = ""
+        self._log_lock = threading.Lock()
         flags = ["-I", "-B"] if sys.dont_write_bytecode else ["-I"]
-        stderr = None if show_log else self._log_file.open("ab")
         self._process = subprocess.Popen(
             [python, *flags, str(MAIN), platform, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=_environment(self._folder) | dict(environment or {}),
+            stderr=None if show_log else self._log_file,
+            env=_environment() | dict(environment or {}),
             encoding="utf-8",
         )
-        if stderr:
-            stderr.close()
         assert self._process.stdin and self._process.stdout, "both are pipes"
         self._commands, self._answers = self._process.stdin, self._process.stdout
         threading.Thread(target=self._read, daemon=True).start()
@@ -135,8 +132,10 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
 
     def log(self) -> str:
         """What the server has said so far: for each refused request, what would have been right."""
-        if self._log_file.exists():
-            self._log = self._log_file.read_text(encoding="utf-8", errors="replace")
+        with self._log_lock:
+            if not self._log_file.closed:
+                self._log_file.seek(0)
+                self._log = self._log_file.read().decode("utf-8", "replace")
         return self._log
 
     def wait(self) -> None:
@@ -153,7 +152,7 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
             self._process.kill()
             self._process.wait()
         self.log()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._log_file.close()
 
     def _read(self) -> None:
         for line in self._answers:
@@ -188,9 +187,9 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
         return "\n".join(self.log().splitlines()[-20:])
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # Without Keras, TensorFlow has to be told not to look for it. The GPU may still be the training's.
-    # TensorFlow's own old copy of Keras writes a settings file to KERAS_HOME, which would be the user's home.
-    own = {"TF_USE_LEGACY_KERAS": "1", "KERAS_HOME": str(folder), "CUDA_VISIBLE_DEVICES": "-1"}
+    # TensorFlow's own old copy of Keras writes a settings file to KERAS_HOME, or none where it cannot.
+    own = {"TF_USE_LEGACY_KERAS": "1", "KERAS_HOME": f"{os.devnull}/keras", "CUDA_VISIBLE_DEVICES": "-1"}
     return kept | own | {"TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -34,6 +34,8 @@ class SageMaker:
         self.jobs_end: tuple[str, str] = ("run", "")
         self.endpoints_end: tuple[str, str] = ("InService", "")
         self.answer: Callable[[bytes], bytes] | None = None
+        # Whether trials that run end when their search is stopped: they have what others leave of the processor then.
+        self.patient = False
         # What training jobs leave that are not to train.
         self.model: Path | None = None
         self.jobs: dict[tuple[str, str], Job] = {}
@@ -233,7 +235,8 @@ class SageMaker:
 
     def _tune(self, job: Job) -> None:
         if not self._ends_early(job):
-            sagemaker_tuning.search(job, self._make, lambda trial: self._run(trial, None, trial.stopped))
+            stopped = job.stopped if self.patient else None
+            sagemaker_tuning.search(job, self._make, lambda trial: self._run(trial, None, stopped))
 
     def _serve(self, job: Job) -> None:
         status, reason = self.endpoints_end

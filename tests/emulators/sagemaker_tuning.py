@@ -32,7 +32,7 @@ class Job:
 def search(job: Job, start: Callable[[str, dict[str, Any]], Job], train: Callable[[Job], None]) -> None:
     """Search as the body says, with trials from one end of every range to the other.
 
-    `start` makes the training job of that kind with a body; `train` runs it to its end, and ends it when it is stopped.
+    `start` makes the training job of that kind with a body; `train` runs it to its end.
     """
     facts = job.facts
     body = {key: facts[key] for key in validate.members("CreateHyperParameterTuningJob") if key in facts}
@@ -47,7 +47,6 @@ def search(job: Job, start: Callable[[str, dict[str, Any]], Job], train: Callabl
         trial["TrainingJobName"] = f"{name}-{number + 1:03d}-{secrets.token_hex(4)}"
         assert validate.problems("CreateTrainingJob", trial, REGION) == []
         made = start("TrainingJob", trial)
-        made.stopped = job.stopped
         job.trials.append(made)
         train(made)
         _count(job, config)

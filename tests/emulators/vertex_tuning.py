@@ -17,10 +17,13 @@ from onstage.vertex.requests.values import every_parameter
 Body = dict[str, Any]
 
 
-def search(job: Body, store: LocalStore, folder: Path, log: Callable[[str], None], stopped: threading.Event) -> str:
+def search(
+    job: Body, store: LocalStore, folder: Path, log: Callable[[str], None], stopped: threading.Event, *, patient: bool
+) -> str:
     """Search as the body says, with trials from one end of every range to the other; why it failed, or nothing.
 
-    What describing `job` says of its trials grows meanwhile. `stopped` ends it.
+    What describing `job` says of its trials grows meanwhile. No trial begins when it is `stopped`; `patient` ones,
+    which have what others leave of the processor, end then.
     """
     body = {key: value for key, value in job.items() if key in validate.members("HyperparameterTuningJob")}
     region, count = job["name"].split("/")[3], body["maxTrialCount"]
@@ -35,7 +38,8 @@ def search(job: Body, store: LocalStore, folder: Path, log: Callable[[str], None
         job["trials"].append(told)
         try:
             place = folder / str(number + 1)
-            done = run_custom_job(made, store, place, trial=told["id"], on_line=log, background=stopped)
+            background = stopped if patient else None
+            done = run_custom_job(made, store, place, trial=told["id"], on_line=log, background=background)
         except UserError:
             if not stopped.is_set():
                 raise

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from docs.messages import HOLE, words
+from docs.messages import HOLE, pieces, words
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
@@ -20,10 +20,12 @@ def entries(line: str) -> Iterator[str]:
 
 @functools.cache
 def known() -> list["re.Pattern[str]"]:
-    """What an entry with enough words finds."""
+    """What an entry finds: all of it, or a piece of some words between two values."""
     lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(("| `", "- `"))]
     texts = dict.fromkeys(text for line in lines for text in entries(line) if len(words(text)) > 1)
-    return [re.compile(".*?".join(map(re.escape, text.split(HOLE))), re.DOTALL) for text in texts]
+    whole = [".*?".join(map(re.escape, text.split(HOLE))) for text in texts]
+    parts = [re.escape(piece) for text in texts for piece in pieces(text) if len(words(piece)) > 4]
+    return [re.compile(one, re.DOTALL) for one in (*whole, *parts)]
 
 
 def assert_has(check: Mapping[str, str]) -> None:

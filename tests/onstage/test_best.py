@@ -298,6 +298,8 @@ def test_what_has_no_number_or_was_not_trained_to_the_end_is_never_the_best() ->
 
 
 def test_a_search_that_is_stopped_begins_no_more_trials(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.aws, "patient", True)
+    monkeypatch.setattr(desk.google, "patient", True)
     training = desk.folder / "src" / "trainer" / "training.py"
     training.write_text("import time\n\n\ndef train(run):\n    print('begun', flush=True)\n    time.sleep(600)\n")
     for platform in ("sagemaker", "vertex"):
@@ -309,6 +311,6 @@ def test_a_search_that_is_stopped_begins_no_more_trials(desk: Desk, monkeypatch:
         trials = partial(connected.trials, tuning)
         until(lambda trials=trials: len(trials()) == 2)
         connected.stop(tuning)
+        until(lambda tuning=tuning, ask=connected.find: ask(tuning.name, "tuning").state == "stopped")
         until(lambda trials=trials: "running" not in {one.state for one in trials()})
-        assert connected.find(tuning.name, "tuning").state == "stopped"
         assert [one.value for one in trials()] == [None, None]

@@ -230,6 +230,15 @@ def test_an_extra_that_is_not_installed_is_one_line(
     )
 
 
+def test_the_extra_of_notebooks_is_asked_for_by_its_command(wheel: Wheel, bare: Path, project: Path) -> None:
+    environment = {"PYTHONPATH": f"{wheel.installed}:{bare}"}
+    said = refusal(small.run("-S", "-m", "onstage", "notebook", folder=project, environment=environment))
+    begin, end = "this needs onstage[notebook]; ipykernel, jupyterlab, ", "then pip install -r requirements.txt"
+    assert said.startswith(begin) and said.endswith(
+        f"not installed: write notebook into the brackets of onstage[...] in requirements.txt, {end}"
+    )
+
+
 @pytest.mark.parametrize("words", [("vertex", "status"), ("rehearse", "vertex")])
 def test_that_a_project_does_not_run_on_a_platform_is_said_first(
     wheel: Wheel, bare: Path, tmp_path: Path, words: tuple[str, ...]

@@ -90,9 +90,9 @@ def test_a_message_is_found_in_all_its_forms(source: str, found: list[tuple[str,
 
 
 def test_a_message_without_a_section_is_refused() -> None:
-    told = {"not_said": ["b.py"], "section": [{"checks": list(CHECKS), "from": ["a.py", "b.py:said"]}]}
-    found = [Message(place, "found", "it is so") for place in ("a.py:x", "b.py:said", "b.py:help")]
-    assert sections(found, told) == [(told["section"][0], found[:2])]
+    told = {"not_said": ["b.py"], "section": [{"checks": list(CHECKS), "from": ["a.py", "b.py:said", "d"]}]}
+    found = [Message(place, "found", "it is so") for place in ("a.py:x", "b.py:said", "d/e/f.py:", "b.py:help")]
+    assert sections(found, told) == [(told["section"][0], found[:3])]
     with pytest.raises(SystemExit, match="not_said neither, has messages of c.py:y"):
         sections([*found, Message("c.py:y", "found", "it is so")], told)
     with pytest.raises(SystemExit, match="take out what has no message: a.py"):

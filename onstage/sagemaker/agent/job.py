@@ -118,8 +118,8 @@ def check_end(result: JobResult, body: Mapping[str, Any], terms: Terms, report: 
         return [_out_of_time(result, body, tail, terms)]
     headline = (result.failure_reason or "").removeprefix("AlgorithmError: ").strip().partition("\n")[0].strip()
     said = [line.strip() for line in result.log.splitlines() if line.strip()]
-    if re.fullmatch(r"\w+:", headline) and said:
-        # The toolkit names the kind of failure only: the script's last line says more.
+    if headline.endswith(":") and not headline.endswith(" name:") and said:
+        # The toolkit names the kind of failure only: the script's last line says more. TensorFlow's errors end so, too.
         headline = f"{headline} {pip_words.reason(result.log) or said[-1]}"
     # A message of the trainer's own says it all; a stack trace needs its last lines.
     is_message = any(line == f"error: {headline}" for line in said)

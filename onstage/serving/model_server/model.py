@@ -4,18 +4,20 @@ The v1 Session loader sees what the C++ loader sees: `tf.saved_model.load` also 
 (tensorflow/serving#2250).
 """
 
+import contextlib
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from .json_text import answer
 from .predict_request import signature_name, tensors
-from .refusal import RefusedError, refuse
-from .saved_model_file import python_only_ops
+from .refusal import RefusedError, log, refuse
+from .saved_model_file import file_ops, python_only_ops, writes_at_load
 from .signature import Signature
-from .tensors import to_json
 
 # What the trainer leaves beside the model: {"request": ..., "response": ...}.
 EXAMPLE = ("assets.extra", "example.json")
@@ -24,7 +26,6 @@ _LOST = (
     "tf.saved_model.save of an object that holds a Keras model loses its variables: export with "
     "keras.export.ExportArchive, as src/trainer/export.py does"
 )
-_METHODS = [f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")]
 
 
 class Model:
@@ -32,14 +33,14 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         tf.get_logger().setLevel("ERROR")
+        _check_start(folder)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
-        with self._session.graph.as_default(), tempfile.TemporaryDirectory() as place:
-            # A container's folder has a plain name; here, [ in one would be a pattern to the loader.
-            plain = folder if not set("[]*?") & set(str(folder)) else Path(place, "model")
-            if plain != folder:
-                plain.symlink_to(folder.absolute(), target_is_directory=True)
+        with self._session.graph.as_default(), _plain(folder) as plain:
             loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(plain))
         self.python_ops = python_only_ops(folder)
+        self._file_ops = file_ops(folder)
+        if self._file_ops:
+            log(f"warning: the model reads or writes files where it is served: {', '.join(self._file_ops)}")
         self.signatures = {
             name: Signature(self._session, definition, self.python_ops)
             for name, definition in sorted(loaded.signature_def.items())
@@ -61,12 +62,11 @@ class Model:
         if not signature.inputs:
             refuse(f"Failed to get input map for signature: {document.get('signature_name') or 'DEFAULT'}")
         feeds = tensors(document, signature.dtypes)
-        method = signature.definition.method_name
-        if method not in _METHODS:
-            refuse(f"Expected prediction signature method_name to be one of {_METHODS}. Was: {method}", 500)
         outputs = signature.run(feeds)
-        answer = _rows(outputs) if "instances" in document else _columns(outputs)
-        return json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        by_row = "instances" in document
+        if by_row:
+            _check_rows(outputs)
+        return answer(outputs, by_row)
 
     def example(self, name: str) -> dict[str, Any]:
         """A correct request to a signature: the trainer's own, or one of zeros."""
@@ -79,6 +79,11 @@ class Model:
         """Why requests will fail although the model loads; empty for a good one. Asks every signature once."""
         if self.python_ops:
             return [f"Python-only code in the graph: {op}; {_NO_PYTHON}" for op in self.python_ops]
+        if not self.served:
+            return ["no signature has an input: TensorFlow Serving refuses every request to it"]
+        if self._file_ops:
+            # A request would run them; it takes somebody who asks for it.
+            return []
         found = []
         for name in self.served:
             try:
@@ -91,7 +96,31 @@ class Model:
         return found
 
 
-def _rows(outputs: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """A container's folder has a plain name; here, [ in one would be a pattern to the loader."""
+    if not set("[]*?") & set(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as place:
+        plain = Path(place, "model")
+        plain.symlink_to(folder.absolute(), target_is_directory=True)
+        yield plain
+
+
+def _check_start(folder: Path) -> None:
+    try:
+        writes = ", ".join(writes_at_load(folder))
+    except (OSError, ValueError):
+        return  # the loader refuses it next, in its own words
+    if writes:
+        raise ValueError(
+            f"loading it writes to a file, which is not done here: {writes}; an endpoint does so at each start: take "
+            "it out of what is initialised with the model"
+        )
+
+
+def _check_rows(outputs: dict[str, Any]) -> None:
     rows = None
     for name, tensor in outputs.items():
         if not tensor.shape:
@@ -99,12 +128,3 @@ def _rows(outputs: dict[str, Any]) -> dict[str, Any]:
         if rows not in (None, len(tensor)):
             refuse(f"Tensor name: {name} has inconsistent batch size: {len(tensor)} expecting: {rows}")
         rows = len(tensor)
-    columns = {name: to_json(tensor, name) for name, tensor in outputs.items()}
-    if len(columns) == 1:
-        return {"predictions": next(iter(columns.values()))}
-    return {"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
-
-
-def _columns(outputs: dict[str, Any]) -> dict[str, Any]:
-    columns = {name: to_json(tensor, name) for name, tensor in outputs.items()}
-    return {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}

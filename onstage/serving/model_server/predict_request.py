@@ -1,42 +1,40 @@
 """The body of a predict request as tensors, by TensorFlow Serving's rules (tensorflow_serving/util/json_tensor.cc)."""
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from .refusal import RefusedError, refuse
-from .tensors import is_b64, shown, to_tensor
-
-# What rapidjson says where Python's parser says something else; its offsets may differ by a few characters.
-_PARSE_ERRORS = {
-    "Expecting value": "Invalid value.",
-    "Extra data": "The document root must not be followed by other values.",
-    "Expecting property name enclosed in double quotes": "Missing a name for object member.",
-    "Expecting ':' delimiter": "Missing a colon after a name of object member.",
-    "Expecting ',' delimiter": "Missing a comma or } after an object member, or a comma or ] after an array element.",
-}
-# A number that float() would turn into infinity.
-_HUGE = re.compile(r"[0-9][eE]\+?[0-9]{3}")
+from .json_reader import Members, members, read
+from .json_text import shown
+from .refusal import RefusedError, log, refuse
+from .tensors import is_b64, to_tensor
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """A body's JSON object. Raises RefusedError. NaN and Infinity are accepted, as TensorFlow Serving accepts them."""
-    text = body.decode("utf-8", "surrogateescape")
-    if not text:
-        refuse("JSON Parse error: The document is empty")
-    try:
-        document = json.loads(text, parse_float=_finite) if _HUGE.search(text) else json.loads(text)
-    except json.JSONDecodeError as error:
-        refuse(f"JSON Parse error: {_PARSE_ERRORS.get(error.msg, error.msg)} at offset: {error.pos}")
-    except RecursionError:
-        refuse("JSON Parse error: the document is nested too deeply")
-    if not isinstance(document, dict):
-        refuse(f"JSON Value: {shown(document)} Is not object")
+    """A body's JSON object; what follows it counts for nothing. Raises RefusedError.
+
+    NaN and Infinity are accepted, as TensorFlow Serving accepts them.
+    """
+    return _object(read(body)[0])
+
+
+def parse_and_warn(body: bytes) -> dict[str, Any]:
+    """`parse`, which says in the log what is not answered."""
+    value, rest = read(body)
+    document = _object(value)
+    if rest.strip(b" \n\r\t\0"):
+        log(
+            f"warning: {len(rest)} bytes after the first JSON object are not read: {rest[:80]!r}",
+            "  TensorFlow Serving answers one request a body; several rows belong into one list of instances",
+        )
     return document
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        refuse(f"JSON Value: {shown(value)} Is not object")
+    return value
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
@@ -64,13 +62,6 @@ def tensors(document: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str,
     return refuse("Missing 'inputs' or 'instances' key")
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        refuse("JSON Parse error: Number too big to be stored in double.")
-    return value
-
-
 def _from_columns(columns: Any, inputs: Mapping[str, str]) -> dict[str, np.ndarray]:
     if not isinstance(columns, dict) or is_b64(columns):
         if len(inputs) > 1:
@@ -90,7 +81,7 @@ def _from_columns(columns: Any, inputs: Mapping[str, str]) -> dict[str, np.ndarr
 def _from_rows(document: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, np.ndarray]:
     rows = document["instances"]
     if not isinstance(rows, list):
-        refuse(f"JSON Value: {shown(document)} Excepting 'instances' to be an list/array")
+        refuse(f"JSON Value: {shown(document)} Expecting 'instances' to be an list/array")
     if not rows:
         refuse(f"JSON Value: {shown(document)} No values in 'instances' array")
     if not isinstance(rows[0], dict) and len(inputs) > 1:
@@ -102,6 +93,8 @@ def _from_rows(document: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[s
         if _is_object(rows[0]):
             if any(not isinstance(row, dict) or row.keys() != inputs.keys() for row in rows):
                 return _explain(rows, inputs)
+            if any(isinstance(row, Members) for row in rows):
+                return _with_repeated(rows, inputs)
             return {name: to_tensor([row[name] for row in rows], dtype) for name, dtype in inputs.items()}
         name, dtype = next(iter(inputs.items()))
         if any(_is_object(row) for row in rows):
@@ -109,6 +102,15 @@ def _from_rows(document: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[s
         return {name: to_tensor(rows, dtype)}
     except RefusedError as refused:
         return _explain(rows, inputs, refused)
+
+
+def _with_repeated(rows: list[dict[str, Any]], inputs: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Of a row that names an input twice, both values count; those beyond as many as there are rows do not."""
+    values: dict[str, list[Any]] = {name: [] for name in inputs}
+    for row in rows:
+        for name, value in members(row):
+            values[name].append(value)
+    return {name: to_tensor(values[name], dtype)[: len(rows)] for name, dtype in inputs.items()}
 
 
 def _is_object(value: Any) -> bool:
@@ -123,8 +125,8 @@ def _explain(rows: list[Any], inputs: Mapping[str, str], refused: RefusedError |
         if objects != _is_object(row):
             wanted, got = ("object", "list") if objects else ("value/list", "object")
             refuse(f"Expecting {wanted} but got {got} at item {index} of input list")
-        named = row if objects else {next(iter(inputs)): row}
-        for name, value in named.items():
+        named = members(row) if objects else [(next(iter(inputs)), row)]
+        for name, value in named:
             place = f"element: {index} key: {name}" if objects else f"element: {index}"
             try:
                 _check_row(name, value, inputs, first)

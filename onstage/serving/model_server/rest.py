@@ -9,18 +9,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from .http_server import Request, Response, error
-from .predict_request import parse, signature_name
+from .http_server import Request, Response
+from .json_text import error
+from .predict_request import parse, parse_and_warn, signature_name
 from .refusal import RefusedError, log, refuse
-from .tensors import shown
 
 if TYPE_CHECKING:
     from .model import Model
 
-_MODEL = r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_POST = re.compile(rf"{_MODEL}:(?P<method>classify|regress|predict)", re.IGNORECASE)
-_GET = re.compile(rf"{_MODEL}(?:/(?P<metadata>metadata))?", re.IGNORECASE)
+_NAME = "/(?P<model>[^/:]+)"
+_CHOICE = "(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_POST = re.compile(rf"/v1/models{_NAME}{_CHOICE}:(?P<method>classify|regress|predict)", re.IGNORECASE)
+_GET = re.compile(rf"/v1/models(?:{_NAME})?{_CHOICE}(?:/(?P<metadata>metadata))?", re.IGNORECASE)
 _INT64 = 2**63
+# Source: libevent's evhttp_send_error.
+_NOT_FOUND = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
 
 
 class Rest:
@@ -30,26 +33,30 @@ class Rest:
         self.models: dict[str, dict[int, Model]] = {}
 
     def __call__(self, request: Request) -> Response:
-        """The answer to a request under /v1/; anything else is 404, without a body, as TensorFlow Serving has it."""
+        """The answer to a request under /v1/; anything else is 404. A query is a part of the path, as it is there."""
         if not request.path.lower().startswith("/v1/"):
-            return Response(404)
+            return Response(404, _NOT_FOUND, "text/html")
+        if request.method == "OPTIONS":
+            return Response(200 if re.search("https?://", request.headers.get("origin", "")) else 400)
         routes = {"POST": _POST, "GET": _GET}
         match = routes[request.method].fullmatch(request.path) if request.method in routes else None
         try:
             if match is None:
-                if request.method == "GET" and request.path.lower().rstrip("/") == "/v1/models":
-                    refuse("Missing model name in request.")
                 refuse(f"Malformed request: {request.method} {request.path}")
             parts = {key: value for key, value in match.groupdict().items() if value}
             return Response(200, self._answer(request, parts))
         except RefusedError as refused:
             self._explain(request, match, refused)
-            return error(refused.status, refused.message)
+            return Response(refused.status, b"" if refused.silent else error(refused.message))
 
     def _answer(self, request: Request, parts: Mapping[str, str]) -> bytes:
-        name, version = unquote(parts["model"]), int(parts["version"]) if "version" in parts else None
+        version = _number(parts["version"]) if "version" in parts else None
         if version is not None and version >= _INT64:
-            refuse(f"Failed to convert version: {version} to numeric.")
+            # Of this it says nothing to the client.
+            refuse(f"Failed to convert version: {parts['version']} to numeric.", silent=True)
+        if "model" not in parts:
+            refuse("Missing model name in request.")
+        name = unquote(parts["model"], errors="surrogateescape")
         if "method" in parts:
             return self._post(name, version, parts, request.body)
         if "metadata" in parts:
@@ -59,23 +66,17 @@ class Rest:
 
     def _post(self, name: str, version: int | None, parts: Mapping[str, str], body: bytes) -> bytes:
         method = parts["method"].lower()
-        document = parse(body)
-        if method != "predict" and "examples" not in document:
-            # It says classify for regress, too.
-            refuse(
-                f"JSON Value: {shown(document)} When method is classify, key 'examples' is expected and was not found"
-            )
+        document = parse_and_warn(body)
         chosen = signature_name(document)
-        _, model = self._model(name, version, parts)
         if method == "predict":
-            return model.predict(document)
+            return self._model(name, version, parts)[1].predict(document)
+        from .classify import classify, examples, regress
+
+        rows = examples(document)
+        _, model = self._model(name, version, parts)
         if chosen not in model.signatures:
             refuse(f"No signature was found with the name: {chosen}")
-        kind = {"classify": "classification", "regress": "regression"}[method]
-        return refuse(
-            f"Expected {kind} signature method_name to be tensorflow/serving/{method}. "
-            f"Was: {model.signatures[chosen].definition.method_name}"
-        )
+        return {"classify": classify, "regress": regress}[method](model.signatures[chosen], rows)
 
     def _model(self, name: str, version: int | None, parts: Mapping[str, str]) -> tuple[int, "Model"]:
         if "label" in parts:
@@ -89,29 +90,29 @@ class Rest:
         return version, versions[version]
 
     def _status(self, name: str, version: int | None) -> bytes:
-        versions = sorted(self.models.get(name, {}))
+        versions = sorted(self.models.get(name, {}), reverse=True)
         if not versions:
             refuse(f"Could not find any versions of model {name}", 404)
         if version is not None and version not in versions:
             refuse(f"Could not find version {version} of model {name}", 404)
         healthy = {"error_code": "OK", "error_message": ""}
-        shown = [
+        statuses = [
             {"version": str(number), "state": "AVAILABLE", "status": healthy}
             for number in versions
             if version in (None, number)
         ]
-        return json.dumps({"model_version_status": shown}, indent=1).encode()
+        return _message({"model_version_status": statuses})
 
     def _explain(self, request: Request, match: re.Match[str] | None, refused: RefusedError) -> None:
         """Say in the log what would have been right: the platforms' answers do not."""
         lines = [f"{refused.status} {request.method} {request.path}: {refused.message}"]
         if refused.key:
             lines.append(f"  at fault: {refused.key}")
-        versions = self.models.get(unquote(match["model"]), {}) if match else {}
+        versions = self.models.get(unquote(match["model"]), {}) if match and match["model"] else {}
         if match is None or not versions:
             lines.append(f"  models: {', '.join(self.models) or 'none is loaded'}")
         else:
-            model = versions.get(int(match["version"] or -1), versions[max(versions)])
+            model = versions.get(_number(match["version"] or "0"), versions[max(versions)])
             lines += hints(model, _asked(request.body))
         log(*lines)
 
@@ -125,6 +126,11 @@ def hints(model: "Model", name: str) -> list[str]:
     return lines
 
 
+def _number(digits: str) -> int:
+    """Python turns no number of thousands of digits into one."""
+    return int(digits.lstrip("0")[:20] or "0")
+
+
 def _asked(body: bytes) -> str:
     try:
         return signature_name(parse(body))
@@ -135,7 +141,10 @@ def _asked(body: bytes) -> str:
 def _metadata(name: str, version: int, model: "Model") -> bytes:
     signatures = {key: signature.metadata() for key, signature in model.signatures.items()}
     spec = {"name": name, "signature_name": "", "version": str(version)}
-    # One name is the field's, the other that of the map in it.
-    definitions = {"signature_def": signatures}
-    metadata = {"signature_def": definitions}
-    return json.dumps({"model_spec": spec, "metadata": metadata}, indent=1).encode()
+    definitions = _message({"signature_def": signatures})
+    return b'{\n"model_spec":%s,\n"metadata": {"signature_def": %s}\n}\n' % (_message(spec), definitions)
+
+
+def _message(content: Mapping[str, object]) -> bytes:
+    """As protobuf prints a message."""
+    return f"{json.dumps(content, indent=1)}\n".encode()

@@ -1,16 +1,23 @@
 """What a saved_model.pb holds, read without TensorFlow, which takes seconds to import."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 # Operations that call back into the Python process that exported the graph: tf.py_function, tf.numpy_function and
 # Dataset.from_generator. TensorFlow Serving's binary has no kernel for them.
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+# Operations that read and write files of the machine that serves; PrintV2 where it prints to one.
+FILE_OPS = ("WriteFile", "ReadFile", "MatchingFiles", "PrintV2")
+_WRITES = ("WriteFile", "PrintV2")
 # Fields of tensorflow/core/protobuf/{saved_model,meta_graph}.proto and core/framework/{graph,function,node_def}.proto.
 _META_GRAPHS, _META_INFO, _TAGS, _VERSION, _GRAPH_DEF, _NODES, _LIBRARY = 2, 1, 4, 5, 2, 1, 2
 _CUT_OFF = "it is cut off"
-_FUNCTIONS, _SIGNATURE, _BODY, _NAME, _OP = 1, 1, 3, 1, 2
+_FUNCTIONS, _SIGNATURE, _BODY, _NAME, _OP, _INPUTS, _ATTRIBUTES = 1, 1, 3, 1, 2, 3, 5
+_COLLECTIONS, _SIGNATURES, _KEY, _VALUE, _OUTPUTS, _STRING, _LIST, _FUNCTION, _FUNCTION_IN_LIST = (
+    4, 5, 1, 2, 2, 2, 1, 10, 9)  # fmt: skip
+_INIT_SIGNATURE, _INIT_COLLECTIONS = "__saved_model_init_op", ("saved_model_main_op", "legacy_init_op")
 
 
 def python_only_ops(folder: Path) -> list[str]:
@@ -18,24 +25,79 @@ def python_only_ops(folder: Path) -> list[str]:
 
     Raises OSError when `folder` holds no saved_model.pb, and ValueError when that is no protocol buffer.
     """
+    return _named(folder, lambda node: text(node, _OP) in PYTHON_OPS)
+
+
+def file_ops(folder: Path) -> list[str]:
+    """The operations of a SavedModel that read or write files where it is served, as `python_only_ops` names them."""
+    return _named(folder, _touches_files)
+
+
+def writes_at_load(folder: Path) -> list[str]:
+    """Those of `file_ops` that write as soon as the SavedModel is loaded, before any request."""
+    return [said for graph in graphs(folder) for said in _started(graph)]
+
+
+def _named(folder: Path, is_one: Callable[[memoryview], bool]) -> list[str]:
     found = []
     for graph in graphs(folder):
-        found += _ops(graph.nodes(), "")
+        found += [_say(node, "") for node in graph.nodes() if is_one(node)]
         for name, body in graph.functions():
-            found += _ops(body, f", in {name}")
+            found += [_say(node, f", in {name}") for node in body if is_one(node)]
     return found
+
+
+def _say(node: memoryview, where: str) -> str:
+    return f"{text(node, _OP)} (node {text(node, _NAME)}{where})"
+
+
+def _touches_files(node: memoryview) -> bool:
+    op = text(node, _OP)
+    return op in FILE_OPS and (op != "PrintV2" or _printed_to(node).startswith("file://"))
+
+
+def _printed_to(node: memoryview) -> str:
+    for entry in contents(node, _ATTRIBUTES):
+        if text(entry, _KEY) == "output_stream":
+            return text(next(contents(entry, _VALUE), b""), _STRING)
+    return ""
+
+
+def _started(graph: "Graph") -> Iterator[str]:
+    nodes = {text(node, _NAME): node for node in graph.nodes()}
+    functions = dict(graph.functions())
+    waiting = [(nodes.pop(name), "") for name in graph.started if name in nodes]
+    while waiting:
+        node, where = waiting.pop()
+        if text(node, _OP) in _WRITES and _touches_files(node):
+            yield _say(node, where)
+        # In a function every node counts; outside, those that this one needs, and control inputs such as ^name.
+        needed = [bytes(name).decode().lstrip("^").partition(":")[0] for name in contents(node, _INPUTS)]
+        waiting += [(nodes.pop(name), "") for name in needed if not where and name in nodes]
+        attributes = [value for entry in contents(node, _ATTRIBUTES) for value in contents(entry, _VALUE)]
+        for name in [text(node, _OP), *itertools.chain.from_iterable(map(called_functions, attributes))]:
+            # Popped, so that no function is visited twice.
+            waiting += [(each, f", in {name}") for each in functions.pop(name, ())]
+
+
+def called_functions(attribute: memoryview) -> Iterator[str]:
+    """The names of functions in an AttrValue, in lists, too."""
+    lists = (one for found in contents(attribute, _LIST) for one in contents(found, _FUNCTION_IN_LIST))
+    for function in itertools.chain(contents(attribute, _FUNCTION), lists):
+        yield text(function, _NAME)
 
 
 @dataclass(frozen=True)
 class Graph:
     """A MetaGraphDef's graph: the version of TensorFlow that wrote it, such as 2.21.0, its tags, and its bytes.
 
-    Nodes are the bytes of NodeDefs.
+    `started` are the names of the nodes that loading runs. Nodes are the bytes of NodeDefs.
     """
 
     producer: str
     tags: frozenset[str]
     content: memoryview
+    started: tuple[str, ...] = ()
 
     def nodes(self) -> Iterator[memoryview]:
         """Those outside of all functions."""
@@ -54,12 +116,19 @@ def graphs(folder: Path) -> Iterator[Graph]:
         info = next(contents(meta_graph, _META_INFO), memoryview(b""))
         tags = frozenset(bytes(tag).decode() for tag in contents(info, _TAGS))
         for content in contents(meta_graph, _GRAPH_DEF):
-            yield Graph(text(info, _VERSION), tags, content)
+            yield Graph(text(info, _VERSION), tags, content, tuple(_start(meta_graph)))
 
 
-def _ops(nodes: Iterator[memoryview], where: str) -> list[str]:
-    named = ((text(node, _OP), text(node, _NAME)) for node in nodes)
-    return [f"{op} (node {name}{where})" for op, name in named if op in PYTHON_OPS]
+def _start(meta_graph: memoryview) -> Iterator[str]:
+    """The nodes that are run when the model is loaded."""
+    for entry in contents(meta_graph, _SIGNATURES):
+        if text(entry, _KEY) == _INIT_SIGNATURE:
+            for output in contents(next(contents(entry, _VALUE), b""), _OUTPUTS):
+                yield text(next(contents(output, _VALUE), b""), _NAME).partition(":")[0]
+    for entry in contents(meta_graph, _COLLECTIONS):
+        if text(entry, _KEY) in _INIT_COLLECTIONS:
+            for nodes in contents(next(contents(entry, _VALUE), b""), 1):
+                yield from (bytes(name).decode().partition(":")[0] for name in contents(nodes, 1))
 
 
 def text(message: bytes | memoryview, field: int) -> str:

@@ -1,4 +1,4 @@
-"""JSON values to tensors and back, by TensorFlow Serving's rules.
+"""JSON values to tensors, by TensorFlow Serving's rules.
 
 Source: tensorflow_serving/util/json_tensor.cc. What is plainly right is converted all at once; for all else `_walk`
 looks at every value in that file's order, and says what TensorFlow Serving says.
@@ -6,20 +6,19 @@ looks at every value in that file's order, and says what TensorFlow Serving says
 
 import base64
 import binascii
-import json
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from .json_reader import members
+from .json_text import shown
 from .refusal import refuse
 
-# TensorFlow's names of types to NumPy's, and the largest integer that a float takes without loss.
-_FLOATS: dict[str, tuple[type[np.floating[Any]], int]] = {
-    "float": (np.float32, 2**24 - 1),
-    "double": (np.float64, 2**53 - 1),
-}
+# TensorFlow's names of types to NumPy's.
+_FLOATS: dict[str, type[np.floating[Any]]] = {"float": np.float32, "double": np.float64}
+_MOST_DIMENSIONS = 64
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
 # The small types are checked as int32, and wrap.
@@ -33,6 +32,8 @@ _INTS = {
     "uint64": (np.uint64, 0, 2**64 - 1),
 }
 
+_BLANKS = dict.fromkeys(map(ord, " \t\n\v\f\r"))
+
 
 def to_tensor(value: Any, dtype: str) -> np.ndarray:
     """The tensor of a JSON value; its shape is that of the first element at each level. Raises RefusedError.
@@ -40,35 +41,18 @@ def to_tensor(value: Any, dtype: str) -> np.ndarray:
     `dtype` is TensorFlow's name: float, double, int32, string, ...
     """
     shape, leaves = _flatten(value)
+    if len(shape) > _MOST_DIMENSIONS:
+        # TensorFlow has up to 254 dimensions; NumPy, through which a value gets there, has fewer.
+        refuse("tensor parsing error: more than 64 dimensions")
     tensor = None if leaves is None else _plain(leaves, dtype)
     if tensor is None:
         tensor = _array(list(_walk(value, 0, shape, dtype)), dtype)
     return tensor.reshape(shape)
 
 
-def to_json(tensor: np.ndarray, name: str) -> Any:
-    """A tensor as nested lists; the strings of an output whose name ends in _bytes become {"b64": ...}.
-
-    Raises RefusedError for a type that TensorFlow Serving cannot write.
-    """
-    if tensor.dtype.kind in "iub" or tensor.dtype == np.float64:
-        return tensor.tolist()
-    if tensor.dtype.kind == "f":
-        return _decimals(tensor.astype(np.float32).ravel()).reshape(tensor.shape).tolist()
-    if tensor.dtype.kind == "O":
-        show = _b64 if name.endswith("_bytes") else _text
-        return _nested([show(value) for value in tensor.ravel()], tensor.shape)
-    return refuse(f"Failed to write JSON value for tensor type: {tensor.dtype.name}")
-
-
 def is_b64(value: Any) -> bool:
     """Whether a value is {"b64": "..."}: bytes, not an object of named inputs."""
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
-def shown(value: Any) -> str:
-    """A JSON value in a message."""
-    return json.dumps(value, ensure_ascii=False)
+    return isinstance(value, dict) and len(members(value)) == 1 and isinstance(value.get("b64"), str)
 
 
 def _flatten(value: Any) -> tuple[list[int], list[Any] | None]:
@@ -87,13 +71,7 @@ def _plain(leaves: list[Any], dtype: str) -> np.ndarray | None:
     """The tensor of values that raise no question, or None."""
     types = set(map(type, leaves))
     if dtype in _FLOATS and types <= {int, float}:
-        numpy_type, limit = _FLOATS[dtype]
-        try:
-            tensor = np.array(leaves, np.float64)
-        except OverflowError:
-            return None
-        # NaN and infinity compare as false and go to _walk, which takes them.
-        return tensor.astype(numpy_type) if (np.abs(tensor) <= limit).all() else None
+        return _array(leaves, dtype)
     if dtype in _INTS and types <= {int}:
         _, low, high = _INTS[dtype]
         return _array(leaves, dtype) if not leaves or (low <= min(leaves) and max(leaves) <= high) else None
@@ -104,7 +82,9 @@ def _plain(leaves: list[Any], dtype: str) -> np.ndarray | None:
 
 def _array(leaves: list[Any], dtype: str) -> np.ndarray:
     if dtype in _FLOATS:
-        return np.array(leaves, np.float64).astype(_FLOATS[dtype][0])
+        # What is too big for a float is infinite, as in C++.
+        with np.errstate(over="ignore"):
+            return np.array(leaves, np.float64).astype(_FLOATS[dtype])
     if dtype in _INTS:
         return np.array(leaves, np.uint64 if dtype == "uint64" else np.int64).astype(_INTS[dtype][0])
     if dtype == "bool":
@@ -133,81 +113,43 @@ def _walk(value: Any, level: int, shape: list[int], dtype: str) -> Iterator[Any]
 
 def _leaf(value: Any, dtype: str) -> Any:
     if isinstance(value, dict) and dtype == "string":
-        return _bytes(value)
+        return decoded(value)
     kind = "float" if dtype in _FLOATS else "int" if dtype in _INTS else dtype
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "float" and number:
-        return _lossless(value, dtype)
+        return value
     if kind == "int" and number and isinstance(value, int) and _INTS[dtype][1] <= value <= _INTS[dtype][2]:
         return value
     if kind == "bool" and isinstance(value, bool):
         return value
     if kind == "string" and isinstance(value, str):
-        return _utf8(value)
+        # Bytes that are not UTF-8 pass through, as they do in TensorFlow Serving.
+        return value.encode("utf-8", "surrogateescape")
     if kind not in ("float", "int", "bool", "string"):
         refuse(f"Conversion of JSON Value: {shown(value)} to type: {dtype}", 501)
-    return refuse(f"JSON Value: {shown(value)} Type: {_json_type(value)} is not of expected type: {dtype}")
+    return refuse(f"JSON Value: {shown(value)} Type: {json_type(value)} is not of expected type: {dtype}")
 
 
-def _lossless(value: float, dtype: str) -> float:
-    numpy_type, limit = _FLOATS[dtype]
-    # A JSON integer beyond 64 bits is a floating-point number to TensorFlow Serving's parser.
-    whole = isinstance(value, int) and _INT64[0] <= value < 2**64
-    fits = abs(value) <= limit if whole else not np.finfo(numpy_type).max < abs(value) < np.inf
-    if not fits:
-        refuse(f"Cannot convert JSON value: {shown(value)} to {dtype} without loss of precision.")
-    return value
-
-
-def _bytes(value: dict[str, Any]) -> bytes:
+def decoded(value: dict[str, Any]) -> bytes:
+    """The bytes of a {"b64": ...}. Raises RefusedError."""
     if not is_b64(value):
         refuse(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
-    text = value["b64"].rstrip("=")
+    # Blanks count for nothing; padding may be missing, or else has to be right, and a full stop is as good for it.
+    text = value["b64"].translate(_BLANKS).replace(".", "=")
+    digits = text.rstrip("=")
+    padding = -len(digits) % 4
+    if len(text) - len(digits) not in (0, padding) or padding == 3:
+        refuse("Unable to base64 decode")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(digits + "=" * padding, validate=True)
     except (binascii.Error, ValueError):
         return refuse("Unable to base64 decode")
 
 
-def _utf8(value: str) -> bytes:
-    try:
-        # Bytes that are not UTF-8 pass through, as they do in TensorFlow Serving.
-        return value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return refuse("JSON Parse error: The surrogate pair in string is invalid.")
-
-
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The kind of a JSON value, in rapidjson's words."""
     if isinstance(value, bool):
         return str(value)
-    names = {int: "Number", float: "Number", str: "String", list: "Array", dict: "Object", type(None): "Null"}
-    return names[type(value)]
-
-
-def _decimals(tensor: np.ndarray) -> np.ndarray:
-    """float32 as float64 that print as TensorFlow Serving's: with six digits, or nine where six are another float32."""
-    exact = tensor.astype(np.float64)
-    decimals = exact.copy()
-    with np.errstate(all="ignore"):
-        exponent = np.floor(np.log10(np.abs(exact)))
-        for digits in (9, 6):
-            scale = 10.0 ** (digits - 1 - exponent)
-            rounded = np.round(exact * scale) / scale
-            np.copyto(decimals, rounded, where=rounded.astype(np.float32) == tensor)
-    return decimals
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")
-
-
-def _b64(value: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(value).decode("ascii")}
-
-
-def _nested(leaves: list[Any], shape: tuple[int, ...]) -> Any:
-    if not shape:
-        return leaves[0]
-    for size in reversed(shape[1:]):
-        leaves = [leaves[start : start + size] for start in range(0, len(leaves), size)] if size else leaves
-    return leaves
+    if isinstance(value, dict):
+        return "Object"
+    return {int: "Number", float: "Number", str: "String", list: "Array", type(None): "Null"}[type(value)]

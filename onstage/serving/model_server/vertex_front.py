@@ -33,11 +33,12 @@ class Front:
         self._most = int(os.environ.get("PAYLOAD_LIMIT", PAYLOAD_LIMIT))
 
     def __call__(self, request: Request) -> Response:
-        wanted = {self._health: "GET", self._predict: "POST"}.get(request.path)
+        path = request.path.split("?")[0]
+        wanted = {self._health: "GET", self._predict: "POST"}.get(path)
         if wanted != request.method:
-            return _error(404, f"{request.method} {request.path}: this model has {self._health} and {self._predict}")
+            return _error(404, f"{request.method} {path[:200]}: this model has {self._health} and {self._predict}")
         if wanted == "GET":
-            return self._rest(Request("GET", self._own(request.path, ""), {}, b""))
+            return self._rest(Request("GET", self._own(path, ""), {}, b""))
         if len(request.body) > self._most:
             return _refused(f"Request payload size exceeds the limit: {self._most} bytes.")
         try:
@@ -47,8 +48,8 @@ class Front:
         unknown = [name for name in document if name not in _FIELDS]
         if unknown:
             # Only the rows go through: no columns (`inputs`), and no signature_name.
-            return _refused(f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.')
-        answer = self._rest(Request("POST", self._own(request.path, ":predict"), {}, request.body))
+            return _refused(f'Invalid JSON payload received. Unknown name "{unknown[0][:200]}": Cannot find field.')
+        answer = self._rest(Request("POST", self._own(path, ":predict"), {}, request.body))
         if len(answer.body) > self._most:
             return _refused(f"The response has {len(answer.body)} bytes; the endpoint's limit is {self._most}")
         return answer
@@ -66,4 +67,4 @@ def _refused(message: str) -> Response:
 def _error(status: int, message: str) -> Response:
     # Source: https://cloud.google.com/apis/design/errors
     details = {"code": status, "message": message, "status": "INVALID_ARGUMENT" if status == 400 else "NOT_FOUND"}
-    return Response(status, json.dumps({"error": details}).encode())
+    return Response(status, json.dumps({"error": details}).encode("utf-8", "backslashreplace"))

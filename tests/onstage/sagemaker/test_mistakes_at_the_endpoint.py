@@ -1,6 +1,7 @@
 """What only rows beyond the trainer's three examples show: an answer that is not the trained network's, or none."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -99,9 +100,9 @@ def test_a_value_beyond_the_data_that_is_not_answered_is_a_warning_with_the_line
     assert found["replay"]["detail"].startswith("30 rows: val_mae="), found
     warning = found["probes"]
     assert warning["status"] == "warning"
-    assert (
-        "no answer where value 3 is 0, in [5.7, 2.6, 0.0]: the output of the layer 'log_of_size'" in warning["detail"]
-    )
+    # How many are looked at takes as long as it may.
+    said = r"no answer where value 3 is 0( \(and less than ever\))?, in \[5.7, 2.6, 0.0\]: the output of the layer "
+    assert re.search(f"{said}'log_of_size'", warning["detail"]), warning["detail"]
     page = (project / warning["file"]).read_text(encoding="utf-8").splitlines()
     assert "log_of_size" in page[warning["line"] - 1]
 

@@ -27,7 +27,7 @@ import json, os, sys
 told = json.loads(os.environ["SM_HPS"])
 open(os.environ["SM_MODEL_DIR"] + "/model", "w").close()
 """
-GOOD = f"{FLAGS}print('epoch=1 val_accuracy=' + str(told['dropout']), flush=True)"
+GOOD = f"{FLAGS}print('epoch=1 val_accuracy=' + str(told['dropout']), file=sys.stderr)"
 HIGH = "--batch-size 64 --learning-rate 0.1 --hidden-units 64 --hidden-layers 3 --dropout 0.5"
 CONDITION = change(
     MODEL, "    dropout: float",
@@ -101,7 +101,7 @@ def test_the_flags_are_those_of_the_toolkit_in_a_tuning_job(trials: Trials) -> N
     def without_model_dir(body: dict[str, Any]) -> None:
         del body["TrainingJobDefinition"]["StaticHyperParameters"]["model_dir"]
 
-    trials(f"{GOOD}\nprint(*sys.argv[1:])", before=without_model_dir)
+    trials(f"{GOOD}\nprint(*sys.argv[1:], file=sys.stderr)", before=without_model_dir)
     logs = sorted((trials.folder / "trials").glob("*/algo-1/log.txt"))
     said = [log.read_text(encoding="utf-8").splitlines()[1] for log in logs]
     assert said[1].startswith("--batch_size 64 --dropout 0.5 --epochs 2 --hidden_layers 3 --hidden_units 64 ")

@@ -4,10 +4,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from onstage.errors import UserError
-from onstage.serving.export_checks import machine_paths, python_only_ops
+from onstage.serving.export_checks import file_ops, machine_paths, python_only_ops
 from onstage.serving.process import ServingProcess
 from tests.conftest import ROOT, Command
 from tests.onstage.serving.asking import Ask, answers
@@ -59,6 +60,70 @@ def test_python_code_in_the_graph_is_named(
     assert answers(refused, 400, message), refused.text
     with pytest.raises(UserError, match="Python-only code in the graph: EagerPyFunc"):
         server.load(exports["python"])
+
+
+def with_files(folder: Path) -> tuple[Path, Path]:
+    """A model that writes when it is asked, and one that does so when it is loaded."""
+    import tensorflow as tf
+    from tensorflow.python.trackable.resource import CapturableResource
+
+    def serve(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.io.write_file(str(folder / "asked"), "x")
+        tf.print("x", output_stream=f"file://{folder}/printed")
+        return {"y": x + tf.strings.to_number(tf.io.read_file(str(folder / "number")))}
+
+    def quiet(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.print("a table")
+        return {"y": x}
+
+    class Table(CapturableResource):
+        def _create_resource(self) -> tf.Tensor:
+            return tf.constant(0)
+
+        def _initialize(self) -> None:
+            tf.io.write_file(str(folder / "loaded"), "x")
+
+    for name, function in (("asked", serve), ("loaded", quiet)):
+        module = tf.Module()
+        module.serve = tf.function(function, input_signature=[tf.TensorSpec([None], name="x")])
+        if name == "loaded":
+            module.table = Table()
+        tf.saved_model.save(module, str(folder / f"{name}_model" / "model" / "1"), signatures=module.serve)
+    for written in ("asked", "printed", "loaded"):
+        (folder / written).unlink(missing_ok=True)
+    return folder / "asked_model", folder / "loaded_model"
+
+
+def test_a_model_that_uses_files_is_named_and_writes_none_before_it_is_asked(
+    server: ServingProcess, tmp_path: Path, exports: dict[str, Path]
+) -> None:
+    asked, loaded = with_files(tmp_path)
+    assert file_ops(exports["types"] / "1") == []
+    names = [operation.partition(" ")[0] for operation in file_ops(asked / "model" / "1")]
+    assert sorted(names) == ["PrintV2", "ReadFile", "WriteFile"]
+    before = len(server.log())
+    assert server.load(asked).version == 1
+    assert "warning: the model reads or writes files where it is served: WriteFile (node" in (
+        server.log()[before:].replace("ReadFile", "WriteFile").replace("PrintV2", "WriteFile")
+    )
+    with pytest.raises(UserError, match=r"loading it writes to a file, which is not done here: WriteFile \(node"):
+        server.load(loaded)
+    # What the C++ loader would have done; it has no such scruples.
+    assert not [name for name in ("asked", "printed", "loaded") if (tmp_path / name).exists()]
+    assert error_of(str(loaded / "model" / "1")) == ""
+    assert (tmp_path / "loaded").exists()
+
+
+def test_a_model_without_inputs_is_refused_as_a_whole(server: ServingProcess, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.serve = tf.function(lambda: {"y": tf.constant([1.0])}, input_signature=[])
+    tf.saved_model.save(module, str(tmp_path / "model" / "1"), signatures=module.serve)
+    with pytest.raises(UserError, match="no signature has an input: TensorFlow Serving refuses every request"):
+        server.load(tmp_path)
+    refused = httpx.post(f"{server.rest_url}/v1/models/model:predict", json={"inputs": {}})
+    assert answers(refused, 400, "Failed to get input map for signature: DEFAULT")
 
 
 def damaged(source: Path, folder: Path, what: str) -> Path:

@@ -31,14 +31,14 @@ def test_rows_and_columns_named_and_unnamed_get_the_trainers_answer(ask: Ask, ir
 @pytest.mark.parametrize(
     ("dtype", "good", "bad", "message"),
     [
-        ("float32", "[1, -2.5, 16777215, 3e38]", "16777216", "Cannot convert JSON value: 16777216 to float"),
-        ("float32", "[1e-45]", "1e39", "Cannot convert JSON value: 1e+39 to float without loss of precision"),
-        ("float32", "[18446744073709551616]", "18446744073709551615", "to float"),
+        ("float32", "[1, -2.5, 16777216, 3e38]", "1e309", "JSON Parse error: Number too big to be stored in double."),
+        ("float32", "[1e-45, 16777217]", "9" + "0" * 309, "Number too big to be stored in double. at offset: "),
+        ("float32", "[18446744073709551616]", "+1", "JSON Parse error: Invalid value."),
         ("float32", "[0.2]", '"0.2"', 'JSON Value: "0.2" Type: String is not of expected type: float'),
         ("float32", "[1]", "true", "JSON Value: true Type: True is not of expected type: float"),
         ("float32", "[1]", "null", "JSON Value: null Type: Null is not of expected type: float"),
         ("float32", "[1]", "1e400", "Number too big to be stored in double"),
-        ("float64", "[9007199254740991]", "9007199254740992", "to double without loss"),
+        ("float64", "[9007199254740993]", "1.", "Miss fraction part in number. at offset: "),
         ("float64", "[1e308]", '{"b64": "YQ=="}', "Type: Object is not of expected type: double"),
         ("int32", "[2147483647, -2147483648]", "2147483648", "Type: Number is not of expected type: int32"),
         ("int32", "[1]", "1.0", "JSON Value: 1.0 Type: Number is not of expected type: int32"),
@@ -69,18 +69,18 @@ def test_a_type_that_json_cannot_be_turned_into_is_not_implemented(ask: Ask) -> 
 def test_floats_come_back_in_the_digits_of_their_type(ask: Ask) -> None:
     text = ask("types", signature_name="float32", instances=[0.2, 1 / 3, 16777215, 1e-40, 0, -0.0, 123456.7]).text
     assert json.loads(text)["predictions"][0] == 0.2
-    assert text.startswith('{"predictions": [0.2, 0.333333343, 16777215.0, ')
-    assert "[0.2, 0.3333333333333333]" in ask("types", signature_name="float64", instances=[0.2, 1 / 3]).text
+    assert text == '{\n    "predictions": [0.2, 0.333333343, 16777215.0, 9.99995e-41, 0.0, -0.0, 123456.703\n    ]\n}'
+    assert "[0.2, 0.33333333333333331\n    ]" in ask("types", signature_name="float64", instances=[0.2, 1 / 3]).text
 
 
 def test_nan_and_infinity_go_in_and_come_out_bare(ask: Ask) -> None:
     body = '{"signature_name": "float32", "instances": [NaN, Infinity, -Infinity]}'
     response = ask("types", body)
-    assert response.text == '{"predictions": [NaN, Infinity, -Infinity]}'
+    assert response.text == '{\n    "predictions": [NaN, Infinity, -Infinity\n    ]\n}'
     answer = ask("shapes", signature_name="ratio", inputs={"x": [0, 1], "y": [0, 0]})
-    assert (answer.status_code, answer.text) == (200, '{"outputs": [NaN, Infinity]}')
+    assert (answer.status_code, answer.text) == (200, '{\n    "outputs": [\n        NaN,\n        Infinity\n    ]\n}')
     assert answers(ask("iris", '{"instances": [[1, 2, NaN, 4]]}'), 400, "petal_length must be a finite number")
-    assert answers(ask("types", '{"instances": [nan]}'), 400, "JSON Parse error: Invalid value. at offset: 15")
+    assert answers(ask("types", '{"instances": [nan]}'), 400, "JSON Parse error: Invalid value. at offset: 16")
 
 
 def test_shapes_are_those_of_the_values(ask: Ask) -> None:
@@ -102,7 +102,10 @@ def test_bytes_come_back_as_base64_where_the_outputs_name_says_so(ask: Ask) -> N
         {"a": 1, "b_bytes": {"b64": "/w=="}},
         {"a": 2, "b_bytes": {"b64": "eA=="}},
     ]
-    assert ask("types", signature_name="string", instances=[{"b64": "/w=="}]).content == b'{"predictions": ["\xff"]}'
+    assert (
+        ask("types", signature_name="string", instances=[{"b64": "/w=="}]).content
+        == b'{\n    "predictions": ["\xff"\n    ]\n}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,13 +113,12 @@ def test_bytes_come_back_as_base64_where_the_outputs_name_says_so(ask: Ask) -> N
     [
         ("iris", "", "JSON Parse error: The document is empty"),
         ("iris", '{"instances": [', "JSON Parse error: Invalid value. at offset: 15"),
-        ("iris", '{"instances": [[1,2,3,4]]} x', "other values. at offset: 27"),
         ("iris", '{"inputs": ' + "[" * 100_000, "JSON Parse error: "),
         ("iris", "[[1, 2, 3, 4]]", "JSON Value: [[1, 2, 3, 4]] Is not object"),
         ("iris", "{}", "Missing 'inputs' or 'instances' key"),
         ("iris", '{"instances": [1], "inputs": [1]}', "expecting only one of 'inputs' or 'instances' keys to exist"),
         ("iris", '{"instances": []}', "No values in 'instances' array"),
-        ("iris", '{"instances": {"features": 1}}', "Excepting 'instances' to be an list/array"),
+        ("iris", '{"instances": {"features": 1}}', "Expecting 'instances' to be an list/array"),
         ("iris", '{"signature_name": 1, "instances": [1]}', "'signature_name' key must be a string value"),
         ("iris", '{"signature_name": "x", "instances": [1]}', 'Serving signature name: "x" not found in signature def'),
         ("iris", '{"signature_name": "__saved_model_init_op", "inputs": 1}', "input map for signature: __saved"),

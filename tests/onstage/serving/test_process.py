@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_the_server_ends_with_its_parent_and_knows_no_secrets(tmp_path: Path) ->
         "AWS_SECRET_ACCESS_KEY": "s3cret",
         "GOOGLE_APPLICATION_CREDENTIALS": "x",
         "PYTHONPATH": "p",
+        "TMPDIR": str(tmp_path),
     }
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
@@ -70,6 +72,22 @@ def test_the_server_ends_with_its_parent_and_knows_no_secrets(tmp_path: Path) ->
         while time.monotonic() < deadline:
             httpx.get(f"{url}/ping")
             time.sleep(0.1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_that_is_killed_leaves_nothing_and_is_named(
+    sent: signal.Signals, tmp_path: Path, iris: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with ServingProcess() as server:
+        server.load(iris)
+        os.kill(server.pid, sent)
+        with pytest.raises(UserError, match=f"the model server ended with code {-sent}"):
+            server.wait()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_taken_port_is_said_in_one_line(server: ServingProcess, iris: Path) -> None:

@@ -164,13 +164,13 @@ def test_custom_attributes_choose_model_version_and_method(
 
 def test_all_versions_are_served_and_the_highest_by_default(server: ServingProcess, client: httpx.Client) -> None:
     statuses = httpx.get(f"{server.rest_url}/v1/models/model").json()["model_version_status"]
-    assert [status["version"] for status in statuses] == ["1", "2"]
+    assert [status["version"] for status in statuses] == ["2", "1"]
     assert client.get("/ping").status_code == 200
     missing = {"X-Amzn-SageMaker-Custom-Attributes": "tfs-model-version=3"}
     assert client.get("/ping", headers=missing).status_code == 502
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/models/model", "/invocation", "/models"])
+@pytest.mark.parametrize("path", ["/", "/v1/models/model", "/invocation", "/Ping"])
 def test_other_paths_are_not_found(path: str, client: httpx.Client) -> None:
     response = client.get(path)
     assert (response.status_code, response.json()) == (404, {"error": "Not Found"})

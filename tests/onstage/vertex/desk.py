@@ -36,6 +36,8 @@ class FakeGoogle:
         self.job: Callable[[Body, Callable[[str], None]], str] | None = None
         self.refusal = ""
         self.wrong = False
+        # Whether trials that run end when their search is stopped: they have what others leave of the processor then.
+        self.patient = False
         # What jobs leave that are not to train.
         self.model: Path | None = None
         self._server: ServingProcess | None = None
@@ -81,7 +83,7 @@ class FakeGoogle:
         if "studySpec" in job:
             stopped = self.vertex.jobs[job["name"]].cancelled
             store = LocalStore(self.storage.objects.root)
-            return vertex_tuning.search(job, store, self.folder / number, log, stopped)
+            return vertex_tuning.search(job, store, self.folder / number, log, stopped, patient=self.patient)
         return self._batch(job)
 
     def _batch(self, job: Body) -> str:
