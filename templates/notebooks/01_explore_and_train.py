@@ -38,7 +38,7 @@ plt.rcParams.update({"figure.dpi": 100, "figure.facecolor": "white"})
 def few_ticks(axes: plt.Axes) -> None:
     """Leave room between the labels of an axis."""
     if isinstance(axes.xaxis.get_major_locator(), dates.AutoDateLocator):
-        axes.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=4))
+        axes.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=3))
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
     else:
         axes.locator_params(axis="x", nbins=4)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.notebooks import execute
 from tests.onstage.vertex.desk import FakeGoogle, make_desk
 
@@ -13,6 +15,8 @@ TRIALS, AT_A_TIME = 1, 1
 """
 
 
+# SageMaker's has the same cells, and its test is not long.
+@pytest.mark.long
 def test_all_cells_run_and_leave_nothing_that_costs(project: Path, google: FakeGoogle, tmp_path: Path) -> None:
     desk = make_desk(project, tmp_path / "project", google)
     done = execute(desk.folder, "03_vertex_ai", PARAMETERS, desk.environment)
