@@ -282,7 +282,7 @@ def test_a_stopped_training_ends_as_an_undisturbed_one(
 ) -> None:
     import keras
 
-    from trainer import checkpoints, reporting
+    from trainer import reporting as checkpoints, reporting
     from trainer.run import Objective
 
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)

@@ -46,7 +46,7 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
     name: str, make_run: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture, ask: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from trainer import checkpoints
+    from trainer import reporting as checkpoints
     from trainer.training import train
 
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
@@ -91,7 +91,7 @@ def test_a_job_killed_while_it_saves_leaves_no_half_note(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hyperparameters are noted before the first checkpoint, and then never again."""
-    from trainer import checkpoints
+    from trainer import reporting as checkpoints
 
     note, written = tmp_path / "job" / "checkpoints" / "hyperparameters.json", []
     save = checkpoints.Checkpoints.save
