@@ -282,10 +282,10 @@ def test_a_stopped_training_ends_as_an_undisturbed_one(
 ) -> None:
     import keras
 
-    from trainer import reporting as checkpoints, reporting
+    from trainer import reporting
     from trainer.run import Objective
 
-    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0)
     use(OBJECTIVE=Objective("val_loss", "minimize"), build_model=network(rate=0.1))
     options = {"patience": 2} if nicety == "patience" else {}
     if nicety == "schedule":

@@ -60,7 +60,7 @@ def edit(project: Path) -> None:
         text = (project / name).read_text(encoding="utf-8")
         assert text.count(before) == 1, (name, before)
         (project / name).write_text(text.replace(before, after), encoding="utf-8")
-    (project / OWN_FILE).parent.mkdir()
+    (project / OWN_FILE).parent.mkdir(exist_ok=True)
     (project / OWN_FILE).write_text("print('mine')\n", encoding="utf-8")
 
 

@@ -46,10 +46,10 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
     name: str, make_run: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture, ask: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from trainer import reporting as checkpoints
+    from trainer import reporting
     from trainer.training import train
 
-    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0)
     # Which a pattern would match, and whose checkpoints are not this training's to delete.
     other = tmp_path / "a-bc" / "job" / "checkpoints" / "ckpt-1.index"
     other.parent.mkdir(parents=True)
@@ -91,17 +91,17 @@ def test_a_job_killed_while_it_saves_leaves_no_half_note(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hyperparameters are noted before the first checkpoint, and then never again."""
-    from trainer import reporting as checkpoints
+    from trainer import reporting
 
     note, written = tmp_path / "job" / "checkpoints" / "hyperparameters.json", []
-    save = checkpoints.Checkpoints.save
+    save = reporting.Checkpoints.save
 
     def watched(self: Any, epoch: int, last: bool) -> None:
         save(self, epoch, last)
         written.append(note.stat().st_mtime_ns)
 
-    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
-    monkeypatch.setattr(checkpoints.Checkpoints, "save", watched)
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(reporting.Checkpoints, "save", watched)
     note.parent.mkdir(parents=True)
     note.write_text("{", encoding="utf-8")
     train(epochs=2)
