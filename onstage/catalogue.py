@@ -73,8 +73,8 @@ _TRIALS = {
 }
 # Only of a job of several hosts, such as one of `onstage rehearse --workers 2`.
 _WORKERS = {
-    "workers": "of several hosts, the chief alone writes, all end with the weights that one host alone has, and a lost "
-    "host ends the job with a message that names it"
+    "workers": "the chief of several hosts alone writes, all end with the weights of one host, and a lost host ends "
+    "the job with a message that names it"
 }
 _NAMES = {
     "project": _PROJECT,

@@ -74,15 +74,14 @@ def rehearse(
         bool, typer.Option("--tune", help="Also trials of the tuning job, at the ends and the middle of every range.")
     ] = False,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--workers",
             metavar="N",
             min=1,
-            show_default=False,
             help="Hosts of each job, which are processes here. [default: as many as settings.toml says]",
         ),
-    ] = 0,
+    ] = None,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -103,7 +102,7 @@ def rehearse(
     from onstage.report_formats import Output
 
     select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
-    select, several = catalogue.with_workers(select, platforms, workers)
+    select, several = catalogue.with_workers(select, platforms, workers or 0)
     output, known = Output("rehearse", kind, json_file), partial(catalogue.of_rehearsal, platforms, with_trials=tune)
     checks = known(with_workers=platforms if several else ())
     with _report(output, select, ignore, checks) as report:

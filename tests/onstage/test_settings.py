@@ -228,6 +228,14 @@ def test_a_file_that_is_no_toml_is_one_line(
         load(Project(tmp_path))
 
 
+def test_a_rehearsal_may_have_another_number_of_hosts(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, written(sagemaker={"instance_count": "3"}))
+    assert (settings.hosts("sagemaker"), settings.hosts("vertex")) == (3, 1)
+    other = settings.with_hosts({"sagemaker": 2, "vertex": 2})
+    assert (other.hosts("sagemaker"), other.hosts("vertex")) == (2, 2)
+    assert (other.name, other.project) == (settings.name, settings.project)
+
+
 def test_a_cloud_without_its_section_is_named(tmp_path: Path) -> None:
     settings = loaded(tmp_path, written().partition("[vertex]")[0])
     assert settings.cloud(SageMaker).region == "eu-central-1"

@@ -1,7 +1,7 @@
 """Runs a job's request body with the agent, and its model with the endpoint's container, and says what would fail."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -49,17 +49,17 @@ def rehearse_job(
     stack: ExitStack,
     twin: Twin | None = None,
     code: Source | None = None,
-    workers: Callable[[JobResult], None] | None = None,
+    kept: list[JobResult] | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `inputs` are the names of the model's inputs in the order of model.py, where that is known. `container` will serve
     the model; a request from elsewhere does not name it. `twin` is the same job, to be compared with, `code` that of a
-    project, to be compared with what it makes at home. `workers` looks at a job of several hosts.
+    project, to be compared with what it makes at home. `kept`, for a job of several hosts, gets its result.
     """
     if not report.wants(PLATFORM, "train"):
         return None
-    results: list[JobResult] = []
+    results: list[JobResult] = [] if kept is None else kept
     served: list[ServedModel] = []
     model = folder / "unpacked"
 
@@ -67,7 +67,7 @@ def rehearse_job(
         limit, line = terms.time_limit, partial(report.line, PLATFORM)
         told = network_checks.asked(folder, code) if code and report.wants(PLATFORM, "network") else None
         run = partial(run_training_job, body, store, folder / "job", time_limit=limit, grace=2, on_line=line)
-        results.append(run(told=told, weights=workers is not None))
+        results.append(run(told=told, weights=kept is not None))
         end = check_end(results[0], body, terms, report)
         return model_checks.at_home(end, results[0].log, terms, report, places(folder / "job"))
 
@@ -94,8 +94,6 @@ def rehearse_job(
     report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
     if twin:
         twin.compare(report, PLATFORM, results[0].log)
-    if workers:
-        workers(results[0])
     versions = find_versions(next(iter(find_models(model).values())))
     checkpoints = results[0].hosts[0].base / "checkpoints"
     return Served(PLATFORM, server, url, versions[max(versions)], example["request"], checkpoints)

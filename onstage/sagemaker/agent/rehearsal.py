@@ -25,6 +25,7 @@ from onstage.sagemaker.agent import toolkit, workers
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.not_seen import not_seen
+from onstage.sagemaker.agent.outcome import JobResult
 from onstage.sagemaker.agent.tuning import rehearse_trials
 from onstage.sagemaker.requests import bodies, hosts, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
@@ -131,6 +132,7 @@ def run(
     """
     server = server_of(settings)
     report.not_seen += not_seen(body, server) + cluster.not_seen(PLATFORM, hosts.count_of(body))
+    is_several = hosts.count_of(body) > 1
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
@@ -138,9 +140,8 @@ def run(
     names = [body["TrainingJobName"], *([trials["HyperParameterTuningJobName"]] if trials else [])]
     mounts = {**{places.source(name): archive for name in names}, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
-    terms, twin, look = Terms.of(settings, PLATFORM), None, None
-    if hosts.count_of(body) > 1:
-        look = partial(workers.check, report, body, store, folder / "workers", terms)
+    terms, twin, kept = Terms.of(settings, PLATFORM), None, list[JobResult]()
+    if is_several:
         worker_checks.skip_seed(report, PLATFORM, is_alone=is_alone)
     elif is_alone and report.wants(PLATFORM, "seed"):
         definitions = body["AlgorithmSpecification"]["MetricDefinitions"]
@@ -151,8 +152,20 @@ def run(
         )
         stack.callback(twin.stop)
     served = rehearse_job(
-        report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project), look
+        report,
+        body,
+        store,
+        folder,
+        terms,
+        page.inputs,
+        server,
+        stack,
+        twin,
+        Source.of(settings.project),
+        kept if is_several else None,
     )
+    if kept:
+        workers.check(report, body, store, folder / "workers", terms, kept[0])
     if trials:
         rehearse_trials(report, trials, store, folder / "trials", terms)
     return served

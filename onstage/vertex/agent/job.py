@@ -1,7 +1,7 @@
 """Runs a custom job with the agent, and its model with the endpoint's container, and says what would fail."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -52,16 +52,16 @@ def rehearse_job(
     stack: ExitStack,
     twin: Twin | None = None,
     code: Source | None = None,
-    workers: Callable[[JobResult], None] | None = None,
+    kept: list[JobResult] | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `twin` is the same job, to be compared with, `code` that of a project, to be compared with what it makes at home.
-    `workers` looks at a job of several hosts.
+    `kept`, for a job of several hosts, gets its result.
     """
     if not report.wants(PLATFORM, "train"):
         return None
-    results: list[JobResult] = []
+    results: list[JobResult] = [] if kept is None else kept
     served: list[ServedModel] = []
     versions: dict[int, Path] = {}
 
@@ -69,7 +69,7 @@ def rehearse_job(
         run = partial(run_custom_job, task.body, store, folder, trial=task.trial, time_limit=terms.time_limit, grace=2)
         told = network_checks.asked(folder.parent, code) if code and report.wants(PLATFORM, "network") else None
         line = partial(report.line, PLATFORM)
-        results.append(run(on_line=line, told=told, weights=workers is not None, named=terms.of_project))
+        results.append(run(on_line=line, told=told, weights=kept is not None, named=terms.of_project))
         end = check_end(results[0], task, store, terms, report)
         return model_checks.at_home(end, results[0].log, terms, report, places(folder.resolve(), store))
 
@@ -110,8 +110,6 @@ def rehearse_job(
     report.run(PLATFORM, "refusals", lambda: endpoint_checks.check_refusals(url, wrong))
     if twin:
         twin.compare(report, PLATFORM, result.log)
-    if workers:
-        workers(result)
     place = task.body["jobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix")
     checkpoints = store.path(place) / "checkpoints" if place else None
     return Served(PLATFORM, server, url, model, example["request"], checkpoints)

@@ -28,6 +28,7 @@ from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.not_seen import not_seen
+from onstage.vertex.agent.outcome import JobResult
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.agent.task import Task
 from onstage.vertex.agent.tuning import rehearse_trials
@@ -124,6 +125,7 @@ def run(
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     report.not_seen += not_seen(body, server_of(settings)) + cluster.not_seen(PLATFORM, hosts.count_of(body))
+    is_several = hosts.count_of(body) > 1
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
@@ -142,16 +144,17 @@ def run(
             _upload(store, settings, report, job["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
-    terms, twin, look = Terms.of(settings, PLATFORM), None, None
-    if hosts.count_of(body) > 1:
-        look = partial(workers.check, report, body, store, folder / "workers", terms)
+    terms, twin, kept = Terms.of(settings, PLATFORM), None, list[JobResult]()
+    if is_several:
         worker_checks.skip_seed(report, PLATFORM, is_alone=is_alone)
     elif is_alone and report.wants(PLATFORM, "seed"):
         other = hosts.changed(body, "again")
         again = partial(run_custom_job, other, store, folder / "again", time_limit=terms.time_limit, grace=2)
         twin = Twin(task.patterns, lambda line, enough: again(on_line=line, background=enough))
         stack.callback(twin.stop)
-    served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code, look)
+    served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code, kept if is_several else None)
+    if kept:
+        workers.check(report, body, store, folder / "workers", terms, kept[0])
     if trials:
         rehearse_trials(report, trials, task, store, folder / "trials", terms)
     return served

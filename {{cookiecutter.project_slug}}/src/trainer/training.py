@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer import model
@@ -136,6 +137,9 @@ def _train(run: Run, peers: Peers) -> Result | None:
     checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
     reporter = Reporter(run, model.OBJECTIVE)
     has_trained = _epochs(loop, checkpoints, callbacks, reporter)
+    # A rehearsal compares what several hosts have, and one alone.
+    if place := os.environ.get("ONSTAGE_WEIGHTS"):
+        _leave(network, place)
     if not peers.is_chief:
         return None
     metrics, last = checkpoints.history[-1], len(checkpoints.history)
@@ -163,6 +167,16 @@ def _train(run: Run, peers: Peers) -> Result | None:
     if look := os.environ.get("ONSTAGE_LOOK"):
         runpy.run_path(look)["look"](hyperparameters, reader)
     return Result(metrics, constant, answer, run.export_dir, request, response, checkpoints.history, reader, network)
+
+
+def _leave(network: keras.Model, place: str) -> None:
+    """Write all that has been trained into a file, by number and name, as float64."""
+    variables = [*network.variables, *network.optimizer.variables]
+    values = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in variables]
+    np.savez(
+        place,
+        **{f"{number} {one.path}": value for number, (one, value) in enumerate(zip(variables, values, strict=True))},
+    )
 
 
 def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
