@@ -34,8 +34,8 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "columns", "data", "encoding", "export", "files", "model", "values",
-            "notes", "reader", "reporting", "rows", "run", "scan", "training",
+            "__init__", "checkpoints", "columns", "data", "encoding", "export", "files", "model", "values",
+            "reader", "reporting", "rows", "run", "scan", "training",
             "explaining", "layers", "loop", "store",
         )
     ),
@@ -43,7 +43,7 @@ ALWAYS = {
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 4100
+MOST_FILES, MOST_LINES = 45, 4400
 
 
 def files_of(project: Path) -> set[str]:

@@ -12,7 +12,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainer.run import Run, UserError, export_again, join, load_model, main, parse_flags, refuse_several_hosts
+from trainer.run import (
+    Run,
+    UserError,
+    checkpoint_seconds,
+    export_again,
+    join,
+    load_model,
+    main,
+    parse_flags,
+    refuse_several_hosts,
+)
 
 
 def base_dir(environment: Mapping[str, str]) -> str:
@@ -45,6 +55,7 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         export_dir=join(model_dir, "model", "1"),
         checkpoint_dir=join(base, "checkpoints"),
         log_dir=join(environment.get("SM_OUTPUT_DATA_DIR") or join(base, "output", "data"), "tensorboard"),
+        checkpoint_seconds=checkpoint_seconds(environment),
         export_again=export_again("the job's CheckpointConfig.S3Uri"),
     )
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from trainer import rows
 from trainer.columns import Column, DataError, Dropped, Table, Target
-from trainer.notes import is_data, is_records, left_out, say_left_out
+from trainer.rows import is_data, is_records, left_out, say_left_out
 from trainer.run import UserError, join
 
 START_BYTES = 4096

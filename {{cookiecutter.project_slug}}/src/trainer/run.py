@@ -32,8 +32,16 @@ PLATFORM_FLAGS = {
 }
 
 
+# What a shell says of a process that SIGTERM has ended: 128 and the number of the signal.
+TERMINATED = 143
+CHECKPOINT_SECONDS = 60
+
 # What is wrong with model.py, while it is loaded.
 _mistakes: list[str] | None = None
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ended a training, and a checkpoint holds what it had done."""
 
 
 def mistaken(message: str) -> None:
@@ -88,6 +96,8 @@ class Run:
     trial: str = "0"
     # Where decoded rows are kept for another training on the same files; nowhere for "".
     rows_dir: str = ""
+    # How often a checkpoint is written within an epoch; 0: only after one.
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     # How to export the trained model again, should that fail: a sentence for people.
     export_again: str = ""
 
@@ -160,6 +170,9 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
         faulthandler.dump_traceback_later(float(seconds))
     try:
         run()
+    except Terminated:
+        print("stopped by SIGTERM; the same job goes on from its checkpoint", file=sys.stderr, flush=True)
+        return TERMINATED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         return 130
@@ -204,6 +217,17 @@ def export_again(place: str) -> str:
     """How the checkpoints of a cloud's job, which are at `place`, are exported again, for people."""
     command = "python train.py --job-dir FOLDER, with the job's hyperparameters,"
     return f"Copy {place} to FOLDER/checkpoints in the project, and {command} exports them again, without training."
+
+
+def checkpoint_seconds(environment: Mapping[str, str]) -> float:
+    """What settings.toml says of checkpoints, and the job's CHECKPOINT_SECONDS. Raises UserError for no such number."""
+    text = environment.get("CHECKPOINT_SECONDS") or str(CHECKPOINT_SECONDS)
+    try:
+        if (value := _finite(text)) >= 0:
+            return value
+    except ValueError:
+        pass
+    raise UserError(f"the variable CHECKPOINT_SECONDS is {text!r}: a number of seconds, or 0 for none within epochs")
 
 
 def refuse_several_hosts(hosts: Sequence[str]) -> None:

@@ -13,13 +13,14 @@ import keras
 import tensorflow as tf
 
 from trainer import model
+from trainer.checkpoints import Checkpoints
 from trainer.columns import Table
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop, build
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Checkpoints, Reporter, refuse_used
+from trainer.reporting import Callbacks, Reporter, refuse_used
 from trainer.run import Run
 
 
@@ -91,9 +92,10 @@ def _train(run: Run) -> Result:
     refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
     _check_objective(loop.metric_names)
     callbacks = Callbacks(model, run, network, loop.metric_names, loop.steps)
-    checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
+    checkpoints = Checkpoints(run, network, reader, loop.steps)
     reporter = Reporter(run, model.OBJECTIVE)
-    has_trained = _epochs(loop, checkpoints, callbacks, reporter)
+    with checkpoints.termination:
+        has_trained = _epochs(loop, checkpoints, callbacks, reporter)
     metrics, last = checkpoints.history[-1], len(checkpoints.history)
     weights = checkpoints.finish()
     if weights == "best":
@@ -124,16 +126,19 @@ def _train(run: Run) -> Result:
 def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
     """Train until all epochs are done, the patience is at its end, or a callback ends it; whether there was one."""
     start, objective, total = checkpoints.restore(), model.OBJECTIVE, loop.hyperparameters.epochs
+    step, loss = checkpoints.step, checkpoints.loss
+    checkpoints.prepare()
     if start and checkpoints.began_with != total and "steps" in inspect.signature(model.build_model).parameters:
         print(
             f"build_model's steps are those of {total} epochs now, and were those of {checkpoints.began_with}",
             flush=True,
         )
-    is_over = callbacks.begin(checkpoints.history) or checkpoints.is_over(objective)
-    if start and callbacks.are_there:
+    is_over = callbacks.begin(checkpoints.history, within=step > 0) or checkpoints.is_over(objective)
+    if callbacks.are_there:
         # What they changed when they were shown the epochs before.
         checkpoints.restore(again=True)
-    for epoch, metrics in () if is_over else _checked(loop.epochs(start, callbacks.begin_epoch), loop.reader):
+    epochs = loop.epochs(start, callbacks.begin_epoch, checkpoints.save_within, step, loss)
+    for epoch, metrics in () if is_over else _checked(epochs, loop.reader):
         if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
             with loop.strategy.scope():
                 raise UserError(_why_not_finite(epoch, metrics, loop))
