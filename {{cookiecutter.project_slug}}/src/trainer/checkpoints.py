@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from trainer.explaining import UserError
-from trainer.files import plain_path
+from trainer.files import plain_path, reason, write_whole
 from trainer.reader import Reader, described, differences
 from trainer.reporting import Kill, Termination
 from trainer.run import Objective, Run, join
@@ -77,7 +77,6 @@ class Checkpoints:
             about=self._about,
         )
         self._restored = ""
-        self._manager: tf.train.CheckpointManager | None = None
         # Epoch and step of the newest one.
         self._saved, self._at = time.monotonic(), (-1, 0)
 
@@ -106,7 +105,7 @@ class Checkpoints:
             return 0
         if not listed or listed[-1] != self._restored:
             older = [f"ckpt-{number}" for number in sorted(numbers) if f"ckpt-{number}" not in broken]
-            tf.train.update_checkpoint_state(self._plain, self._path(older[-1]), [self._path(one) for one in older])
+            self._list(older)
         self._say_where()
         return int(self._epoch)
 
@@ -166,9 +165,7 @@ class Checkpoints:
         if found is None and self._restored:
             print(f"warning: {note} was missing or broken, and is made anew", flush=True)
         try:
-            with tf.io.gfile.GFile(f"{note}.part", "w") as file:
-                file.write(json.dumps(expected, indent=2))
-            tf.io.gfile.rename(f"{note}.part", note, overwrite=True)
+            write_whole(self._path("hyperparameters.json"), json.dumps(expected, indent=2))
         except tf.errors.OpError as error:
             raise self._unwritten(error) from error
 
@@ -232,9 +229,7 @@ class Checkpoints:
 
     def _save(self, epoch: int, step: int, loss: float) -> None:
         tf.io.gfile.makedirs(self._folder)
-        if self._manager is None:
-            self._tidy()
-            self._manager = tf.train.CheckpointManager(self._checkpoint, self._plain, max_to_keep=KEPT)
+        name = f"ckpt-{int(self._restored.removeprefix('ckpt-') or 0) + 1}"
         began_with = self.began_with or self._hyperparameters["epochs"]
         about = {"hyperparameters": {**self._hyperparameters, "epochs": began_with}, "data": self._data}
         self._epoch.assign(epoch)
@@ -242,25 +237,27 @@ class Checkpoints:
         self._loss.assign(loss)
         self._kept_history.assign(json.dumps(self.history))
         self._about.assign(json.dumps(about))
+        older = [one for one in self._listed() or () if one != name]
         try:
-            self._manager.save()
+            self._checkpoint.write(self._path(name))
+            self._list([*older, name][-KEPT:])
         except (tf.errors.OpError, OSError):
-            self._tidy(f"ckpt-{int(self._checkpoint.save_counter)}")
+            self._tidy(name)
             raise
+        self._restored = name
+        self._tidy(*older[: 1 - KEPT])
         self._saved, self._at = time.monotonic(), (epoch, step)
 
-    def _tidy(self, half: str = "") -> None:
-        """Take away what writing has left, and what there is of the checkpoint `half`, which may fill the disk."""
+    def _tidy(self, *others: str) -> None:
+        """Take away what writing has left, which may fill the disk, and these checkpoints."""
         for one in self._names():
-            if re.match(r"ckpt-\d+_temp|checkpoint\.tmp", one) or (half and one.startswith(f"{half}.")):
+            if re.match(r"ckpt-\d+_temp|.+\.part$", one) or one.startswith(tuple(f"{name}." for name in others)):
                 place = self._path(one.rstrip("/"))
                 tf.io.gfile.rmtree(place) if tf.io.gfile.isdir(place) else tf.io.gfile.remove(place)
 
     def _unwritten(self, error: Exception) -> UserError:
-        said = str(getattr(error, "message", error)).partition("\n")[0]
-        last = self._manager.latest_checkpoint if self._manager else self._restored
-        kept = f"; the last good one is {join(self._folder, last.rpartition('/')[2])}" if last else ""
-        return UserError(f"no checkpoint can be written to {self._folder}: {said}{kept}")
+        kept = f"; the last good one is {join(self._folder, self._restored)}" if self._restored else ""
+        return UserError(f"no checkpoint can be written to {self._folder}: {reason(error)}{kept}")
 
     def _names(self) -> list[str]:
         return tf.io.gfile.listdir(self._plain) if tf.io.gfile.isdir(self._plain) else []
@@ -271,10 +268,16 @@ class Checkpoints:
     def _listed(self) -> list[str] | None:
         """The checkpoints that the file `checkpoint` names, the newest one last; None where it says nothing."""
         try:
-            state = tf.train.get_checkpoint_state(self._plain)
-        except ValueError:
+            with tf.io.gfile.GFile(self._path("checkpoint"), "rb") as file:
+                text = file.read().decode("utf-8", "replace")
+        except tf.errors.NotFoundError:
             return None
-        return [path.rpartition("/")[2] for path in state.all_model_checkpoint_paths] if state else None
+        return re.findall(r'^all_model_checkpoint_paths: ".*?([^"/]+)"', text, re.MULTILINE) or None
+
+    def _list(self, names: list[str]) -> None:
+        """Write the file `checkpoint`, as tf.train.latest_checkpoint reads it, without the times of a host's clock."""
+        lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
+        write_whole(self._path("checkpoint"), "\n".join(lines) + "\n")
 
     def _read(self, name: str) -> None:
         """Restore one checkpoint. Raises _BrokenError, and UserError for another model's."""
@@ -282,16 +285,15 @@ class Checkpoints:
         try:
             reader = tf.train.load_checkpoint(self._path(name))
             about = json.loads(reader.get_tensor(_ABOUT)) if reader.has_tensor(_ABOUT) else None
-        except (tf.errors.OpError, ValueError) as error:
-            raise _BrokenError(_reason(error)) from error
+        except (tf.errors.OpError, ValueError, IndexError) as error:
+            raise _BrokenError(reason(error)) from error
         if about is None:
             raise UserError(f"the checkpoint {place} is of another version of src/trainer; {_NEW_FOLDER}")
         self._refuse_others(about)
         try:
-            self._checkpoint.restore(self._path(name)).assert_consumed()
-        except tf.errors.OpError as error:
-            raise _BrokenError(_reason(error)) from error
-        except (AssertionError, ValueError, IndexError) as error:
+            self._checkpoint.read(self._path(name)).assert_consumed()
+        except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+            _refuse_broken(reader)
             raise UserError(f"the checkpoint {place} belongs to another build_model; {_NEW_FOLDER}") from error
         self.history = json.loads(self._kept_history.numpy())
         self.step, self.loss = int(self._step), float(self._loss)
@@ -323,5 +325,10 @@ class Checkpoints:
             print(f"note: the data has changed since the checkpoint: {'; '.join(changed)}", flush=True)
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "message", error)).partition("\n")[0].partition(" [Op:")[0][:200]
+def _refuse_broken(reader: Any) -> None:
+    """Read all that a checkpoint holds, each with a checksum. Raises _BrokenError."""
+    try:
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise _BrokenError(reason(error)) from error
