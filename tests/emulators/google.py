@@ -43,7 +43,7 @@ class GoogleServer(ThreadingHTTPServer):
         super().server_close()
 
     def log(self, job: str, line: str) -> None:
-        """A line of the log of the job that ends in this number; of several replicas, it begins with the name of one."""
+        """A line of the log of the job that ends in this number; of several replicas, it begins with a name."""
         number = len(self.entries)
         told = re.match(r"(workerpool\d+-\d+): ", line)
         line = line[told.end() :] if told else line

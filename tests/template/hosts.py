@@ -27,7 +27,7 @@ sys.exit(sagemaker_entry.main(
     sagemaker_entry.Path(sagemaker_entry.base_dir(os.environ), "output", "failure"),
 ))
 """
-PATIENCE = 240
+PATIENCE = 600
 
 
 def free_ports(count: int) -> list[int]:

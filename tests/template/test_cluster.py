@@ -13,6 +13,7 @@ import pytest
 from tests.template.hosts import free_ports
 
 TWO = {"cluster": {"workerpool0": ["a-0:2222"], "workerpool1": ["b-0:2222", "b-1:2223"]}}
+ALGOS = {"SM_HOSTS": '["algo-2", "algo-1"]', "SM_CURRENT_HOST": "algo-2"}
 OLD = {"cluster": {"chief": ["a:2222"], "worker": ["b:2222"]}}
 TWO_CHIEFS = {"cluster": {"chief": ["a:1", "b:1"]}}
 
@@ -20,6 +21,11 @@ TWO_CHIEFS = {"cluster": {"chief": ["a:1", "b:1"]}}
 def spec(told: dict, kind: str, index: int = 0, variable: str = "CLUSTER_SPEC") -> dict[str, str]:
     """A variable of Vertex AI for one host."""
     return {variable: json.dumps({**told, "task": {"type": kind, "index": index}})}
+
+
+def channels(way: str) -> dict[str, str]:
+    """SageMaker's variable for channels that are given to hosts this way."""
+    return {"SM_INPUT_DATA_CONFIG": json.dumps({"train": {"TrainingInputMode": "File", "S3DistributionType": way}})}
 
 
 @pytest.fixture
@@ -41,7 +47,8 @@ def hosts_of(project: Path) -> Callable[[dict[str, str]], Any]:
 @pytest.mark.parametrize(
     ("environment", "hosts", "index"),
     [
-        ({"SM_HOSTS": '["algo-2", "algo-1"]', "SM_CURRENT_HOST": "algo-2"}, ["algo-1:2222", "algo-2:2222"], 1),
+        (ALGOS, ["algo-1:2222", "algo-2:2222"], 1),
+        (ALGOS | channels("FullyReplicated"), ["algo-1:2222", "algo-2:2222"], 1),
         (spec(TWO, "workerpool0"), ["a-0:2222", "b-0:2222", "b-1:2223"], 0),
         (spec(TWO, "workerpool1", 1), ["a-0:2222", "b-0:2222", "b-1:2223"], 2),
         (spec(OLD, "chief", variable="TF_CONFIG"), ["a:2222", "b:2222"], 0),
@@ -61,7 +68,7 @@ def test_hosts_are_those_of_the_platform_with_the_chief_first(
     "environment",
     [
         {},
-        {"SM_HOSTS": '["algo-1"]', "SM_CURRENT_HOST": "algo-1"},
+        {"SM_HOSTS": '["algo-1"]', "SM_CURRENT_HOST": "algo-1"} | channels("ShardedByS3Key"),
         spec({"cluster": {"workerpool0": ["a-0:2222"]}}, "workerpool0"),
         spec({"cluster": {"workerpool0": ["a-0:2222"], "workerpool2": []}}, "workerpool0"),
         {"TF_CONFIG": "{}"},
@@ -79,6 +86,7 @@ def test_one_host_is_no_cluster(hosts_of: Callable, environment: dict[str, str])
         ({"SM_HOSTS": '["a", "a"]', "SM_CURRENT_HOST": "a"}, "SM_HOSTS names a host twice: a, a"),
         ({"SM_HOSTS": '["a", "b"]', "SM_CURRENT_HOST": "c"}, "SM_CURRENT_HOST is 'c', which is not one of SM_HOSTS"),
         ({"SM_HOSTS": '["a", "b"]'}, "SM_CURRENT_HOST is None, which is not one of SM_HOSTS: a, b"),
+        (ALGOS | channels("ShardedByS3Key"), "the channel 'train' has S3DataDistributionType ShardedByS3Key"),
         ({"TF_CONFIG": "{'cluster'"}, "TF_CONFIG is no JSON"),
         ({"CLUSTER_SPEC": "[1]"}, 'CLUSTER_SPEC must be an object with "cluster" and "task"'),
         (spec(TWO_CHIEFS, "chief", variable="TF_CONFIG"), "TF_CONFIG names 2 chiefs, a:1, b:1"),

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.cluster import Cluster, json_of
-from trainer.run import Run, UserError, export_again, join, load_model, main, parse_flags
+from trainer.run import Run, UserError, checkpoint_seconds, export_again, join, load_model, main, parse_flags
 
 # Where the hosts of a job hear each other: any port, the same on all.
 PORT = 2222
@@ -48,6 +48,7 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         export_dir=join(model_dir, "model", "1"),
         checkpoint_dir=join(base, "checkpoints"),
         log_dir=join(environment.get("SM_OUTPUT_DATA_DIR") or join(base, "output", "data"), "tensorboard"),
+        checkpoint_seconds=checkpoint_seconds(environment),
         export_again=export_again("the job's CheckpointConfig.S3Uri"),
         cluster=_cluster(environment),
     )
@@ -65,6 +66,12 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     current = environment.get("SM_CURRENT_HOST")
     if current not in hosts:
         raise UserError(f"SM_CURRENT_HOST is {current!r}, which is not one of SM_HOSTS: {', '.join(hosts)}")
+    for channel, told in (json_of("SM_INPUT_DATA_CONFIG", environment) or {}).items():
+        if told.get("S3DistributionType") == "ShardedByS3Key":
+            raise UserError(
+                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, which gives each host other files; "
+                "here each reads all of them, and trains on its part of every batch: write FullyReplicated"
+            )
     return Cluster(tuple((host, PORT) for host in sorted(hosts)), sorted(hosts).index(current))
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.explaining import UserError
+from trainer.run import Terminated
 
 # How long a host waits for the names and the start of all others; and for how long one may be silent after that.
 SECONDS_TO_MEET = 600.0
@@ -62,6 +63,7 @@ class Peers:
         self.count, self.index = (len(cluster.hosts), cluster.index) if cluster else (1, 0)
         self.is_chief = self.index == 0
         self.lost: str | None = None
+        self.is_asked_to_stop = False
         self._is_lost, self._lock = threading.Event(), threading.Lock()
         self._links: dict[int, _Link] = {}
         if cluster:
@@ -106,11 +108,15 @@ class Peers:
                 raise UserError(self.lost) from error
             raise
 
+    def ask_to_stop(self) -> None:
+        """Tell the chief that this host has been told to end, as all will then, by Terminated."""
+        self._links[0].send("stop", None)
+
     def close(self, error: BaseException | None = None) -> None:
         """Tell the others that this host has done its part, or why it ends. It may be lost without harm after that."""
-        message = None if error is None else str(error) or type(error).__name__
+        kind = "done" if error is None else "stopped" if isinstance(error, Terminated) else "ended"
         for link in self._links.values():
-            link.send("done" if message is None else "ended", message)
+            link.send(kind, error and (str(error) or type(error).__name__))
         self._links = {}
 
     def _name(self, index: int) -> str:
@@ -120,6 +126,8 @@ class Peers:
         value = self._links[index].values.get()
         if value is _LOST:
             raise UserError(self.lost)
+        if value is _STOPPED:
+            raise Terminated
         return value
 
     def _lose(self, message: str) -> None:
@@ -230,6 +238,11 @@ class Peers:
             kind, value = link.receive()
             if kind == "value":
                 link.values.put(value)
+            elif kind == "stop":
+                self.is_asked_to_stop = True
+            elif kind == "stopped":
+                link.values.put(_STOPPED)
+                return
             elif kind == "done":
                 return
             elif kind != "beat":
@@ -289,4 +302,4 @@ def _resolve(name: str, port: int, until: float, limit: str) -> tuple[str, int]:
         time.sleep(SECONDS_BETWEEN)
 
 
-_LOST = object()
+_LOST, _STOPPED = object(), object()

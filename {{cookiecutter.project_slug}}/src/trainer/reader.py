@@ -1,7 +1,7 @@
 # Owned by the template; read it when your data is no table of numbers and categories.
 """Data that is no table: what training asks of `model.DATA` then, and `Rows`, which has half of it already."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import keras
@@ -116,3 +116,20 @@ def refuse(what: str, *about: Any) -> None:
         problem = ask(f"reader_{what}", *about)
     if problem:
         raise UserError(f"model.py: {problem}")
+
+
+def described(reader: Reader) -> dict[str, Any]:
+    """What weights were learned from: `rows`, `columns`, whose change they do not survive, and what is `learned`."""
+    about = getattr(reader, "about", {"columns": {}, "learned": {}, "total": 0})
+    rows = {"come from": getattr(reader, "order", ""), "count": reader.train_rows, "total": about["total"]}
+    return {"rows": rows, "columns": about["columns"], "learned": about["learned"]}
+
+
+def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What has changed, in words; the order counts."""
+    found = [f"{name} is new" for name in now if name not in then]
+    found += [f"{name} is gone" for name in then if name not in now]
+    found += [f"{name}: {then[name]} then, {now[name]} now" for name in now if then.get(name, now[name]) != now[name]]
+    if not found and [*then] != [*now]:
+        found = [f"the order is {', '.join(now)} now, and was {', '.join(then)}"]
+    return found[:3] + ([f"and {len(found) - 3} more"] if len(found) > 3 else [])

@@ -20,8 +20,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trainer.cluster import Cluster
 from trainer.explaining import UserError, ask, explaining_model
+
+if typing.TYPE_CHECKING:
+    from trainer.cluster import Cluster
 
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
@@ -33,10 +35,18 @@ PLATFORM_FLAGS = {
 }
 
 
+# What a shell says of a process that SIGTERM has ended: 128 and the number of the signal.
+TERMINATED = 143
+CHECKPOINT_SECONDS = 60
+
 # What is wrong with model.py, while it is loaded.
 _mistakes: list[str] | None = None
 # Where the reason of a failure is left.
 _failure_file: Path | None = None
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ended a training, and a checkpoint holds what it had done."""
 
 
 def mistaken(message: str) -> None:
@@ -91,10 +101,12 @@ class Run:
     trial: str = "0"
     # Where decoded rows are kept for another training on the same files; nowhere for "".
     rows_dir: str = ""
+    # How often a checkpoint is written within an epoch; 0: only after one.
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     # How to export the trained model again, should that fail: a sentence for people.
     export_again: str = ""
     # Where several hosts train together.
-    cluster: Cluster | None = None
+    cluster: "Cluster | None" = None
 
 
 def tunable(
@@ -167,6 +179,9 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
         faulthandler.dump_traceback_later(float(seconds))
     try:
         run()
+    except Terminated:
+        print("stopped by SIGTERM; the same job goes on from its checkpoint", file=sys.stderr, flush=True)
+        return TERMINATED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         return 130
@@ -221,6 +236,17 @@ def export_again(place: str) -> str:
     """How the checkpoints of a cloud's job, which are at `place`, are exported again, for people."""
     command = "python train.py --job-dir FOLDER, with the job's hyperparameters,"
     return f"Copy {place} to FOLDER/checkpoints in the project, and {command} exports them again, without training."
+
+
+def checkpoint_seconds(environment: Mapping[str, str]) -> float:
+    """What settings.toml says of checkpoints, and the job's CHECKPOINT_SECONDS. Raises UserError for no such number."""
+    text = environment.get("CHECKPOINT_SECONDS") or str(CHECKPOINT_SECONDS)
+    try:
+        if (value := _finite(text)) >= 0:
+            return value
+    except ValueError:
+        pass
+    raise UserError(f"the variable CHECKPOINT_SECONDS is {text!r}: a number of seconds, or 0 for none within epochs")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from trainer.cluster import Cluster, json_of
-from trainer.run import Run, UserError, export_again, join, load_model, main, parse_flags
+from trainer.run import Run, UserError, checkpoint_seconds, export_again, join, load_model, main, parse_flags
 
 FLAGS = {
     "train_data": "the training data: a CSV file, a folder of them, or a pattern; local or gs://",
@@ -56,6 +56,7 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         log_dir=location("AIP_TENSORBOARD_LOG_DIR", "logs").rstrip("/"),
         metric_file=metric_file,
         trial=trial or "0",
+        checkpoint_seconds=checkpoint_seconds(environment),
         export_again=export_again("that folder"),
         cluster=_cluster(environment),
     )

@@ -10,7 +10,7 @@ import runpy
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import model
+from trainer.checkpoints import Checkpoints
 from trainer.cluster import Peers
 from trainer.columns import Table
 from trainer.data import CsvReader
@@ -26,7 +27,7 @@ from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop, build, refuse_on_hosts, scope
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Checkpoints, Reporter, refuse_used
+from trainer.reporting import Callbacks, Reporter, refuse_used
 from trainer.run import Run, give_up
 
 
@@ -134,9 +135,10 @@ def _train(run: Run, peers: Peers) -> Result | None:
     refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
     _check_objective(loop.metric_names)
     callbacks = Callbacks(model, run, network, loop.metric_names, loop.steps)
-    checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
+    checkpoints = Checkpoints(run, network, reader, loop.steps)
     reporter = Reporter(run, model.OBJECTIVE)
-    has_trained = _epochs(loop, checkpoints, callbacks, reporter)
+    with checkpoints.termination:
+        has_trained = _epochs(loop, checkpoints, callbacks, reporter)
     # A rehearsal compares what several hosts have, and one alone.
     if place := os.environ.get("ONSTAGE_WEIGHTS"):
         _leave(network, place)
@@ -183,17 +185,21 @@ def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter
     """Train until all epochs are done, the patience is at its end, or a callback ends it; whether there was one."""
     peers, objective, total = loop.peers, model.OBJECTIVE, loop.hyperparameters.epochs
     start = _restored(checkpoints, loop)
+    step, loss = checkpoints.step, checkpoints.loss
+    if peers.is_chief:
+        checkpoints.prepare()
     if start and checkpoints.began_with != total and "steps" in inspect.signature(model.build_model).parameters:
         print(
             f"build_model's steps are those of {total} epochs now, and were those of {checkpoints.began_with}",
             flush=True,
         )
-    is_over = callbacks.begin(checkpoints.history) or checkpoints.is_over(objective)
+    is_over = callbacks.begin(checkpoints.history, within=step > 0) or checkpoints.is_over(objective)
     is_over = peers.share(lambda: is_over)
-    if start and callbacks.are_there:
+    if callbacks.are_there:
         # What they changed when they were shown the epochs before.
         _restored(checkpoints, loop, again=True)
-    for epoch, metrics in () if is_over else _checked(loop.epochs(start, callbacks.begin_epoch), loop.reader):
+    epochs = loop.epochs(start, callbacks.begin_epoch, _within(checkpoints, peers), step, loss)
+    for epoch, metrics in () if is_over else _checked(epochs, loop.reader):
         if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
             with scope(loop.strategy):
                 raise UserError(_why_not_finite(epoch, metrics, loop))
@@ -222,14 +228,29 @@ def _restored(checkpoints: Checkpoints, loop: Loop, again: bool = False) -> int:
     peers, start = loop.peers, checkpoints.restore(again)
     if peers.count == 1:
         return start
-    start, checkpoints.history, checkpoints.began_with = peers.share(
-        lambda: [start, checkpoints.history, checkpoints.began_with]
+    about = peers.share(
+        lambda: [start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history]
     )
-    for variable in [*loop.network.variables, *loop.network.optimizer.variables] if start else ():
+    start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history = about
+    for variable in [*loop.network.variables, *loop.network.optimizer.variables] if start or checkpoints.step else ():
         value = peers.share(lambda variable=variable: tf.io.serialize_tensor(variable.value).numpy())
         if not peers.is_chief:
             variable.assign(tf.io.parse_tensor(value, variable.dtype))
     return start
+
+
+def _within(checkpoints: Checkpoints, peers: Peers) -> Callable[[int, int, float], None]:
+    """What is done after every few steps: the chief saves, and ends the job where any host has been told to end."""
+
+    def on_chief(epoch: int, step: int, loss: float) -> None:
+        checkpoints.termination.came |= peers.is_asked_to_stop
+        checkpoints.save_within(epoch, step, loss)
+
+    def on_others(*_: object) -> None:
+        if checkpoints.termination.came:
+            peers.ask_to_stop()
+
+    return on_chief if peers.is_chief else on_others
 
 
 def _checked(epochs: Iterator[tuple[int, dict[str, float]]], reader: Reader) -> Iterator[tuple[int, dict[str, float]]]:
