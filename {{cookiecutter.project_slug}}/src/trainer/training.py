@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from trainer import model
@@ -27,7 +26,7 @@ from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
 from trainer.loop import Loop, build, refuse_on_hosts, scope
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Reporter, refuse_used
+from trainer.reporting import Callbacks, Reporter, leave_weights, refuse_used
 from trainer.run import Run, give_up
 
 
@@ -139,9 +138,7 @@ def _train(run: Run, peers: Peers) -> Result | None:
     reporter = Reporter(run, model.OBJECTIVE)
     with checkpoints.termination:
         has_trained = _epochs(loop, checkpoints, callbacks, reporter)
-    # A rehearsal compares what several hosts have, and one alone.
-    if place := os.environ.get("ONSTAGE_WEIGHTS"):
-        _leave(network, place)
+    leave_weights(network)
     if not peers.is_chief:
         return None
     metrics, last = checkpoints.history[-1], len(checkpoints.history)
@@ -169,16 +166,6 @@ def _train(run: Run, peers: Peers) -> Result | None:
     if look := os.environ.get("ONSTAGE_LOOK"):
         runpy.run_path(look)["look"](hyperparameters, reader)
     return Result(metrics, constant, answer, run.export_dir, request, response, checkpoints.history, reader, network)
-
-
-def _leave(network: keras.Model, place: str) -> None:
-    """Write all that has been trained into a file, by number and name, as float64."""
-    variables = [*network.variables, *network.optimizer.variables]
-    values = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in variables]
-    np.savez(
-        place,
-        **{f"{number} {one.path}": value for number, (one, value) in enumerate(zip(variables, values, strict=True))},
-    )
 
 
 def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
