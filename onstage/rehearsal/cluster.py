@@ -76,7 +76,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         with theirs:
             # The environment is this process's own: a job's would have its names and its network.
             command = [sys.executable, "-I", "-S", str(_HOLDER)]
-            held = subprocess.Popen(command, stdin=theirs.fileno(), stderr=subprocess.DEVNULL)
+            # Ctrl-C is for the jobs first, which are in it.
+            held = subprocess.Popen(command, stdin=theirs.fileno(), stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             said = ours.recv(256).decode()
         except OSError as error:

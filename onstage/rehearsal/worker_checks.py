@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onstage.rehearsal import cluster
+from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 
 CHECK = "workers"
@@ -86,6 +87,14 @@ def of_cluster(hosts: Sequence[Host], words: Words) -> list[Finding]:
         how = "let tf.distribute.MultiWorkerMirroredStrategy train, as src/trainer/training.py does"
         return [Finding(what, how, words.paid), *found]
     return [*found, *_of_weights(hosts)]
+
+
+def not_alone(message: str | None, terms: Terms) -> Finding:
+    """What is wrong where the job on one host, to compare with, failed with a message, or had to be ended (None)."""
+    if message is None:
+        what = f"the same job on one host, to compare with, had not ended after {terms.time_limit:.0f} s"
+        return Finding(what, terms.longer)
+    return Finding(f"the same job on one host, to compare with, fails: {_last(message)}", terms.again)
 
 
 def of_one(hosts: Sequence[Host], one: Host) -> tuple[list[Finding], str]:

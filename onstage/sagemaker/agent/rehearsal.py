@@ -13,7 +13,7 @@ from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
-from onstage.rehearsal import cluster, worker_checks
+from onstage.rehearsal import worker_checks
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
@@ -131,7 +131,7 @@ def run(
     tuning job, those that tell most.
     """
     server = server_of(settings)
-    report.not_seen += not_seen(body, server) + cluster.not_seen(PLATFORM, hosts.count_of(body))
+    report.not_seen += not_seen(body, server)
     is_several = hosts.count_of(body) > 1
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)

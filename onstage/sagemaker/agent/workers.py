@@ -41,6 +41,10 @@ def check(
             return found
         with progress.doing(f"{PLATFORM}, the job on one host"):
             one = run(hosts.changed(body, "one", count=1), folder=folder / "one", on_line=line, weights=True)
+        if one.status != "Completed":
+            # What the toolkit or the trainer says first; the rest is a traceback.
+            reason = one.failure_reason and " ".join(one.failure_reason.splitlines()[:2])
+            return [worker_checks.not_alone(reason, terms)]
         found, compared = worker_checks.of_one(those, _host(one.hosts[0], body))
         with progress.doing(f"{PLATFORM}, the job without {lost}"):
             ended, log = _lose(lost, partial(run, folder=folder / "lost"), body)

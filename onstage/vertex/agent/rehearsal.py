@@ -14,7 +14,7 @@ from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
-from onstage.rehearsal import cluster, worker_checks
+from onstage.rehearsal import worker_checks
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
@@ -124,7 +124,7 @@ def run(
     `trials`, a tuning job, those that tell most.
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
-    report.not_seen += not_seen(body, server_of(settings)) + cluster.not_seen(PLATFORM, hosts.count_of(body))
+    report.not_seen += not_seen(body, server_of(settings))
     is_several = hosts.count_of(body) > 1
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)

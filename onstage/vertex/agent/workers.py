@@ -42,6 +42,8 @@ def check(
         with progress.doing(f"{PLATFORM}, the job on one host"):
             single = hosts.changed(body, "one", alone=True)
             one = run(single, folder=folder / "one", on_line=line, weights=True)
+        if one.state != "JOB_STATE_SUCCEEDED":
+            return [worker_checks.not_alone(_said(one) if one.error else None, terms)]
         found, compared = worker_checks.of_one(those, _hosts(one, single)[0])
         with progress.doing(f"{PLATFORM}, the job without {lost.name}"):
             ended, log = _lose(lost.name, lost.host, partial(run, folder=folder / "lost"), body)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from onstage.rehearsal import worker_checks
+from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.worker_checks import Ending, Host, Words
 
 WORDS = Words("it is the first", "one is kept", "every machine is paid for")
@@ -103,6 +104,14 @@ def test_a_trainer_of_another_time_leaves_nothing_to_compare_and_it_is_said(host
     assert worker_checks.of_cluster(hosts, WORDS) == []
     said = "weights not compared: src/trainer/training.py is of a time before this check"
     assert worker_checks.of_one(hosts, host("one", weights=None)) == ([], said)
+
+
+def test_a_job_that_does_not_go_well_on_one_host_alone_is_named() -> None:
+    terms = Terms(60, (), "onstage rehearse vertex")
+    found = worker_checks.not_alone("Traceback\nerror: it needs two", terms)
+    assert found.detail == "the same job on one host, to compare with, fails: it needs two"
+    late = worker_checks.not_alone(None, terms)
+    assert late.detail.endswith("had not ended after 60 s") and "time_limit" in late.fix
 
 
 ENDINGS = {

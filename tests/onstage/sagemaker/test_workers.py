@@ -68,3 +68,12 @@ def test_a_script_that_waits_for_a_lost_host_fails(bench: Bench, monkeypatch: py
         "algo-2 was killed in the middle of the training, and 2 s later the others still wait for it"
     )
     assert check.cloud == "every instance is paid for, until its limit"
+
+
+def test_a_script_that_fails_on_one_host_alone_is_named(bench: Bench) -> None:
+    alone = "if len(hosts) == 1:\n    raise SystemExit('error: it needs two')\nlinks = train"
+    (check,) = looked_at(bench, GOOD.replace("links = train", alone))
+    assert check.detail.startswith(
+        "the same job on one host, to compare with, fails: AlgorithmError: ExecuteUserScriptError: ExitCode 1"
+    )
+    assert check.fix == "correct it and rehearse again: onstage rehearse sagemaker"
