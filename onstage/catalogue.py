@@ -71,6 +71,11 @@ _TRIALS = {
     "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
     "objective and a model of its own"
 }
+# Only of a job of several hosts, such as one of `onstage rehearse --workers 2`.
+_WORKERS = {
+    "workers": "the chief of several hosts alone writes, all end with the weights of one host, and a lost host ends "
+    "the job with a message that names it"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -85,6 +90,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_WORKERS,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -101,6 +107,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_WORKERS,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -117,9 +124,11 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 OF_TUNING = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_SEARCHED, *_TRIALS))
+OF_WORKERS = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _WORKERS)
 _NOT_OF_BODY = (
     _ONLY_ALONE
     | OF_TUNING
+    | OF_WORKERS
     | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
@@ -133,6 +142,7 @@ _NEEDS = {
     "model": ("train",),
     "network": ("train",),
     "tuning": ("train", "search"),
+    "workers": ("train",),
     "archive": ("model",),
     "artifact": ("model",),
     "operations": ("model",),
@@ -161,10 +171,16 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False) -> list[str]:
-    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails."""
+def of_rehearsal(
+    platforms: Iterable[str], *, with_trials: bool = False, with_workers: Collection[str] = ()
+) -> list[str]:
+    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails.
+
+    `with_workers` are platforms whose job has several hosts.
+    """
     places = {"project", *platforms}
     left_out = _ONLY_OF_BODY if with_trials else _ONLY_OF_BODY | OF_TUNING
+    left_out |= {one for one in OF_WORKERS if one.split(".")[0] not in with_workers}
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE
@@ -182,6 +198,16 @@ def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) 
     if tune and chosen and not any(one.endswith(".tuning") for one in chosen):
         chosen += [f"{one}.tuning" for one in platforms]
     return chosen, tune or bool(OF_TUNING & {*chosen})
+
+
+def with_workers(select: Sequence[str], platforms: Iterable[str], workers: int) -> tuple[list[str], bool]:
+    """What is selected, and whether that is of several hosts: who asks for `workers` selects them, and the other way
+    round. 0: as settings.toml says.
+    """
+    chosen = list(select)
+    if workers > 1 and chosen and not OF_WORKERS & {*chosen}:
+        chosen += [f"{one}.workers" for one in platforms]
+    return chosen, workers > 1 or (not workers and bool(OF_WORKERS & {*chosen}))
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

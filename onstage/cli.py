@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -50,7 +51,8 @@ for _platform in PLATFORMS:
 
 @app.command(
     context_settings={"ignore_unknown_options": True},
-    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1\n\nonstage rehearse --tune",
+    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1\n\nonstage rehearse --tune\n\n"
+    "onstage rehearse --workers 2",
 )
 def rehearse(
     words: Annotated[
@@ -71,6 +73,15 @@ def rehearse(
     tune: Annotated[
         bool, typer.Option("--tune", help="Also trials of the tuning job, at the ends and the middle of every range.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            help="Hosts of each job, which are processes here. [default: as many as settings.toml says]",
+        ),
+    ] = None,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -91,13 +102,20 @@ def rehearse(
     from onstage.report_formats import Output
 
     select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
-    output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, with_trials=tune)
+    select, several = catalogue.with_workers(select, platforms, workers or 0)
+    output, known = Output("rehearse", kind, json_file), partial(catalogue.of_rehearsal, platforms, with_trials=tune)
+    checks = known(with_workers=platforms if several else ())
     with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             if all_rows:
                 limits = settings.rehearsal.model_copy(update={"rows": 0})
                 settings = settings.model_copy(update={"rehearsal": limits})
+            there = {one: settings.hosts(one) for one in platforms}
+            here = {one: workers or max(there[one], 2 if several else 1) for one in platforms}
+            checks = known(with_workers=[one for one in platforms if here[one] > 1])
+            report.not_seen += [line for one in platforms for line in unseen.hosts(one, there[one], here[one])]
+            settings = settings.with_hosts(here)
             both.rehearse(report, rehearsals, settings, argv, with_trials=tune)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]

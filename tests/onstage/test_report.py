@@ -85,6 +85,8 @@ def test_what_one_check_needs_is_needed_by_none_that_is_not_listed() -> None:
         (["vertex", "--select", "both.weights"],
          "--select both.weights: that is not checked here; see onstage rehearse --list"),
         (["--select", "vertex.flags"], "--select vertex.flags: that is not checked here; see onstage rehearse --list"),
+        (["--select", "vertex.workers", "--workers", "1"],
+         "--select vertex.workers: that is not checked here; see onstage rehearse --list"),
         (["--ignore", "vertx.code"], "there is no check vertx.code; did you mean vertex.code?"),
         (["--ignore", "both"], "both has 2 checks: name one of them, such as both.answers"),
         (["--ignore", "vertex.train"], "the check vertex.train cannot be ignored: others need what it makes"),
@@ -123,6 +125,30 @@ def test_who_selects_a_check_of_tuning_asks_for_it_and_the_other_way_round(
     words: list[str], tune: bool, chosen: list[str], tunes: bool
 ) -> None:
     assert catalogue.with_tuning(words, ["sagemaker", "vertex"], tune=tune) == (chosen, tunes)
+
+
+def test_several_hosts_are_looked_at_only_where_there_are_some() -> None:
+    usual, several = (set(catalogue.of_rehearsal(["vertex"], with_workers=some)) for some in ((), ["vertex"]))
+    assert several - usual == {"vertex.workers"}
+    assert not catalogue.OF_WORKERS & {*catalogue.of_body("vertex")}
+
+
+@pytest.mark.parametrize(
+    ("words", "workers", "chosen", "several"),
+    [
+        ([], 0, [], False),
+        ([], 1, [], False),
+        ([], 2, [], True),
+        (["project"], 2, ["project", "sagemaker.workers", "vertex.workers"], True),
+        (["vertex.workers"], 0, ["vertex.workers"], True),
+        (["vertex.workers"], 1, ["vertex.workers"], False),
+        (["vertex.workers"], 3, ["vertex.workers"], True),
+    ],
+)
+def test_who_selects_a_check_of_several_hosts_asks_for_them_and_the_other_way_round(
+    words: list[str], workers: int, chosen: list[str], several: bool
+) -> None:
+    assert catalogue.with_workers(words, ["sagemaker", "vertex"], workers) == (chosen, several)
 
 
 FIXED = ("--batch-size", "8", "--learning-rate", "0.1", "--hidden-units", "4", "--hidden-layers", "1", "--dropout")
