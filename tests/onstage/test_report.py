@@ -125,6 +125,15 @@ def test_who_selects_a_check_of_tuning_asks_for_it_and_the_other_way_round(
     assert catalogue.with_tuning(words, ["sagemaker", "vertex"], tune=tune) == (chosen, tunes)
 
 
+def test_a_job_is_killed_only_when_that_is_asked_for() -> None:
+    usual, killed = (set(catalogue.of_rehearsal(["vertex"], with_kill=kill)) for kill in (False, True))
+    assert killed - usual == {"vertex.kill"}
+    assert not catalogue.OF_KILLS & {*catalogue.of_body("vertex")}
+    assert catalogue.with_kill(["vertex.kill"], ["vertex"], kill=False) == (["vertex.kill"], True)
+    assert catalogue.with_kill(["project"], ["vertex"], kill=True) == (["project", "vertex.kill"], True)
+    assert catalogue.with_kill(["project"], ["vertex"], kill=False) == (["project"], False)
+
+
 FIXED = ("--batch-size", "8", "--learning-rate", "0.1", "--hidden-units", "4", "--hidden-layers", "1", "--dropout")
 
 
