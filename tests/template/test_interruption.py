@@ -114,7 +114,7 @@ def test_a_callback_goes_on_in_the_middle_of_an_epoch(
     """One that changes the learning rate when an epoch begins, from what it was."""
     import keras
 
-    from trainer import checkpoints
+    from trainer import checkpoints, loop
 
     class Less(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
