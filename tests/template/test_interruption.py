@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,11 +140,19 @@ def test_a_callback_goes_on_in_the_middle_of_an_epoch(
     with pytest.raises(StoppedError):
         train(folder=tmp_path / "parts", **options)
     monkeypatch.setattr(checkpoints.Checkpoints, "save_within", save)
+    shutil.copytree(tmp_path / "parts", tmp_path / "less")
     capsys.readouterr()
     parts = train(folder=tmp_path / "parts", **options)
     assert f"goes on in epoch 2 at step 8 of 15, from {tmp_path}/parts/checkpoints/ckpt-" in capsys.readouterr().out
     assert parts.history == whole.history
     assert weights(parts.export_dir) == weights(whole.export_dir)
+    # Of fewer epochs nothing is left, and what is exported is told apart from the first epoch's.
+    less = train(folder=tmp_path / "less", **{**options, "epochs": 1})
+    said = (
+        "nothing left to train: the checkpoint has seen 1 epochs and 8 steps of another, with whose weights it is exp"
+    )
+    assert said in capsys.readouterr().out
+    assert less.metrics["val_loss"] != whole.history[0]["val_loss"]
 
 
 def test_an_order_begins_anywhere_without_reading_what_comes_before(project: Path, monkeypatch: Any) -> None:
