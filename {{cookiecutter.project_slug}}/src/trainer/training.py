@@ -150,6 +150,8 @@ def _train(run: Run, peers: Peers) -> Result | None:
     elif weights == "averages":
         print("use_ema: the averages of the weights are exported; of them:", flush=True)
         metrics = {**metrics, **loop.evaluate()}
+    elif checkpoints.step and not has_trained:
+        metrics = {**metrics, **loop.evaluate()}
     if weights != "last" or not has_trained:
         reporter.report(last, metrics)
     callbacks.end(metrics)
@@ -206,7 +208,8 @@ def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter
     else:
         if start >= total or is_over:
             # As after a job that was stopped between its last epoch and its export.
-            print(f"nothing left to train: the checkpoint has seen {start} epochs, of {total}", flush=True)
+            more = f" and {step} steps of another, with whose weights it is exported" if step else ""
+            print(f"nothing left to train: the checkpoint has seen {start} epochs{more}, of {total}", flush=True)
     return len(checkpoints.history) > start
 
 
