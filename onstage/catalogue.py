@@ -71,6 +71,11 @@ _TRIALS = {
     "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
     "objective and a model of its own"
 }
+# Only with `onstage rehearse --kill`.
+_KILLS = {
+    "kill": "with --kill: a job that is killed in the middle of an epoch and started again ends with the weights of "
+    "the undisturbed one"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -85,6 +90,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_KILLS,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -101,6 +107,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_KILLS,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -117,9 +124,11 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 OF_TUNING = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_SEARCHED, *_TRIALS))
+OF_KILLS = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _KILLS)
 _NOT_OF_BODY = (
     _ONLY_ALONE
     | OF_TUNING
+    | OF_KILLS
     | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
@@ -137,7 +146,7 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", "kill", *_REPLAYED), ("load",)),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.
@@ -161,10 +170,10 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False) -> list[str]:
-    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails."""
+def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False, with_kill: bool = False) -> list[str]:
+    """What `onstage rehearse`, perhaps with --tune and --kill, does for these platforms when nothing fails."""
     places = {"project", *platforms}
-    left_out = _ONLY_OF_BODY if with_trials else _ONLY_OF_BODY | OF_TUNING
+    left_out = _ONLY_OF_BODY | (frozenset() if with_trials else OF_TUNING) | (frozenset() if with_kill else OF_KILLS)
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE
@@ -178,10 +187,21 @@ def of_body(platform: str) -> list[str]:
 
 def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) -> tuple[list[str], bool]:
     """What is selected, and whether it is of tuning: who asks for trials selects them, and the other way round."""
+    return _with(select, platforms, tune, "tuning", OF_TUNING)
+
+
+def with_kill(select: Sequence[str], platforms: Iterable[str], *, kill: bool) -> tuple[list[str], bool]:
+    """What is selected, and whether a job is killed: as `with_tuning`."""
+    return _with(select, platforms, kill, "kill", OF_KILLS)
+
+
+def _with(
+    select: Sequence[str], platforms: Iterable[str], wanted: bool, name: str, ids: frozenset[str]
+) -> tuple[list[str], bool]:
     chosen = list(select)
-    if tune and chosen and not any(one.endswith(".tuning") for one in chosen):
-        chosen += [f"{one}.tuning" for one in platforms]
-    return chosen, tune or bool(OF_TUNING & {*chosen})
+    if wanted and chosen and not any(one.endswith(f".{name}") for one in chosen):
+        chosen += [f"{one}.{name}" for one in platforms]
+    return chosen, wanted or bool(ids & {*chosen})
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

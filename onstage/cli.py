@@ -50,7 +50,7 @@ for _platform in PLATFORMS:
 
 @app.command(
     context_settings={"ignore_unknown_options": True},
-    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1\n\nonstage rehearse --tune",
+    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1\n\nonstage rehearse --tune --kill",
 )
 def rehearse(
     words: Annotated[
@@ -70,6 +70,9 @@ def rehearse(
     ] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Also trials of the tuning job, at the ends and the middle of every range.")
+    ] = False,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Also the job once more, killed in the middle of an epoch and started again.")
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
@@ -91,14 +94,16 @@ def rehearse(
     from onstage.report_formats import Output
 
     select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
-    output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, with_trials=tune)
+    select, kill = catalogue.with_kill(select, platforms, kill=kill)
+    output = Output("rehearse", kind, json_file)
+    checks = catalogue.of_rehearsal(platforms, with_trials=tune, with_kill=kill)
     with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             if all_rows:
                 limits = settings.rehearsal.model_copy(update={"rows": 0})
                 settings = settings.model_copy(update={"rehearsal": limits})
-            both.rehearse(report, rehearsals, settings, argv, with_trials=tune)
+            both.rehearse(report, rehearsals, settings, argv, with_trials=tune, with_kill=kill)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
         if whole and report.passed:

@@ -64,12 +64,14 @@ class Rehearsal(Protocol):
         stack: ExitStack,
         *,
         is_alone: bool,
+        with_kill: bool,
         trials: Mapping[str, Any] | None,
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped.
 
         `is_alone`: no other platform's job is there to be compared with, and so a second one of this one's is.
-        `trials`: a tuning job, of which some trials are run when the job has gone well.
+        `with_kill`: once more, killed in the middle. `trials`: a tuning job, of which some trials are run when the job
+        has gone well.
         """
 
 
@@ -80,10 +82,11 @@ def rehearse(
     argv: Sequence[str],
     *,
     with_trials: bool = False,
+    with_kill: bool = False,
 ) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
 
-    `with_trials`: of a tuning job, too.
+    `with_trials`: of a tuning job, too; `with_kill`: each job once more, killed in the middle.
     """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
@@ -95,7 +98,9 @@ def rehearse(
             tuning = one.check_tuning(report, full, *report.project, argv)
         if found and one in wanted:
             trials = tuning if report.wants(one.PLATFORM, "tuning") else None
-            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1, trials=trials))
+            checked.append(
+                partial(one.run, report, full, *found, is_alone=len(wanted) == 1, with_kill=with_kill, trials=trials)
+            )
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
@@ -105,7 +110,7 @@ def rehearse(
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
     done = {check.id for check in report.checks}
     for platform in [one.PLATFORM for one in wanted]:
-        for name in ("train", "tuning") if with_trials else ("train",):
+        for name in ("train", *["tuning"] * with_trials, *["kill"] * with_kill):
             if report.passed and report.wants(platform, name) and f"{platform}.{name}" not in done:
                 report.run(platform, name, lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:

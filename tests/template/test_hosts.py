@@ -112,7 +112,7 @@ def recorded(self, *given, batches=loop.Loop._epoch_batches):
 
 
 def note(*columns):
-    rows.extend(zip(*(column.tolist() for column in columns)))
+    rows.extend(zip(*(column.reshape(-1).tolist() for column in columns)))
     write("rows.json", rows)
     return np.int64(len(rows))
 
@@ -145,7 +145,10 @@ def rows_of_one_host(project: Path) -> list[list[float]]:
     rows: list[list[float]] = []
     for epoch in range(2):
         for features, _, weight in reader.batches(True, 16, seed=model.Hyperparameters().seed + epoch).take(8):
-            rows += map(list, zip(*(column.numpy().tolist() for column in [*features.values(), weight]), strict=True))
+            rows += map(
+                list,
+                zip(*(column.numpy().reshape(-1).tolist() for column in [*features.values(), weight]), strict=True),
+            )
     return rows
 
 
