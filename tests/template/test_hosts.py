@@ -177,23 +177,23 @@ def one_host(train: Train) -> list[float]:
 
 
 def test_two_hosts_train_as_one_does(project: Path, tmp_path: Path, one_host: list[float]) -> None:
-    job, (chief, worker) = compared(project, tmp_path, 2, "all at once,batch statistics")
+    job, (chief, worker) = compared(project, tmp_path, 2, "all at once")
     weights, metrics, _ = chief["all at once"]
     assert weights < 1e-5
     assert metrics < 1e-5
-    # Rounding grows where a batch is normalised by its own numbers.
-    assert max(chief["batch statistics"][:2]) < 1e-2
-    # Bit for bit, moving statistics and averages too.
+    # Bit for bit, averages too.
     assert {name: found[2] for name, found in chief.items()} == {name: found[2] for name, found in worker.items()}
     check_whole(project, job, one_host)
 
 
 @pytest.mark.long
 def test_three_hosts_train_as_one_does(project: Path, tmp_path: Path, one_host: list[float]) -> None:
-    cases = ["plain", "global_clipnorm", "clipvalue", "scaled loss", "dropout"]
-    job, (chief, *others) = compared(project, tmp_path, 3, ",".join(cases))
-    for name in cases[:-1]:
+    equal, near = ["plain", "global_clipnorm", "clipvalue", "scaled loss"], "batch statistics"
+    job, (chief, *others) = compared(project, tmp_path, 3, ",".join([*equal, near, "dropout"]))
+    for name in equal:
         assert max(chief[name][:2]) < 1e-5, name
+    # Rounding grows where a batch is normalised by its own numbers.
+    assert max(chief[near][:2]) < 1e-2
     for worker in others:
         assert {name: found[2] for name, found in chief.items()} == {name: found[2] for name, found in worker.items()}
     check_whole(project, job, one_host)
