@@ -129,6 +129,10 @@ def _train(run: Run, peers: Peers) -> Result | None:
     reader, strategy, network, jit = _begin(run, peers)
     if peers.count > 1:
         refuse_on_hosts(network)
+        if jit:
+            # XLA compiles no exchange between hosts.
+            jit = False
+            print("note: jit_compile=True is for one host, and left out on several", flush=True)
     with scope(strategy):
         loop = Loop(network, reader, strategy, hyperparameters, peers, jit=jit)
     refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
