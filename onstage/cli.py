@@ -3,7 +3,6 @@
 import importlib
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -51,8 +50,8 @@ for _platform in PLATFORMS:
 
 @app.command(
     context_settings={"ignore_unknown_options": True},
-    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1\n\nonstage rehearse --tune\n\n"
-    "onstage rehearse --workers 2",
+    epilog="Examples:\n\nonstage rehearse\n\nonstage rehearse sagemaker --epochs 1\n\n"
+    "onstage rehearse --tune --kill\n\nonstage rehearse --workers 2",
 )
 def rehearse(
     words: Annotated[
@@ -82,6 +81,9 @@ def rehearse(
             help="Hosts of each job, which are processes here. [default: as many as settings.toml says]",
         ),
     ] = None,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Also the job once more, killed in the middle of an epoch and started again.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -101,10 +103,10 @@ def rehearse(
     from onstage.rehearsal import both, unseen
     from onstage.report_formats import Output
 
-    select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
-    select, several = catalogue.with_workers(select, platforms, workers or 0)
-    output, known = Output("rehearse", kind, json_file), partial(catalogue.of_rehearsal, platforms, with_trials=tune)
-    checks = known(with_workers=platforms if several else ())
+    options = {"tune": tune, "workers": None if workers == 1 else bool(workers), "kill": kill}
+    select, asked = catalogue.requested(select or (), platforms, options)
+    several = workers or (2 if any(one.endswith(".workers") for one in asked) else 1)
+    output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, asked)
     with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
@@ -112,11 +114,11 @@ def rehearse(
                 limits = settings.rehearsal.model_copy(update={"rows": 0})
                 settings = settings.model_copy(update={"rehearsal": limits})
             there = {one: settings.hosts(one) for one in platforms}
-            here = {one: workers or max(there[one], 2 if several else 1) for one in platforms}
-            checks = known(with_workers=[one for one in platforms if here[one] > 1])
+            here = {one: workers or max(there[one], several) for one in platforms}
+            asked |= {f"{one}.workers" for one in platforms if here[one] > 1}
+            checks = catalogue.of_rehearsal(platforms, asked)
             report.not_seen += [line for one in platforms for line in unseen.hosts(one, there[one], here[one])]
-            settings = settings.with_hosts(here)
-            both.rehearse(report, rehearsals, settings, argv, with_trials=tune)
+            both.rehearse(report, rehearsals, settings.with_hosts(here), argv, asked)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
         if whole and report.passed:

@@ -58,7 +58,7 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     """What SM_HOSTS and SM_CURRENT_HOST say; None for one host."""
     hosts = json_of("SM_HOSTS", environment) or []
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise UserError(f'SM_HOSTS must be a list such as ["algo-1", "algo-2"], and is {hosts}')
+        raise UserError(f'SM_HOSTS is a list such as ["algo-1", "algo-2"], not {hosts}')
     if len(hosts) < 2:
         return None
     if len(set(hosts)) < len(hosts):
@@ -69,8 +69,8 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     for channel, told in (json_of("SM_INPUT_DATA_CONFIG", environment) or {}).items():
         if told.get("S3DistributionType") == "ShardedByS3Key":
             raise UserError(
-                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, which gives each host other files; "
-                "here each reads all of them, and trains on its part of every batch: write FullyReplicated"
+                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, which gives each host other "
+                "files; here each reads all of them, and trains on its part of every batch: write FullyReplicated"
             )
     return Cluster(tuple((host, PORT) for host in sorted(hosts)), sorted(hosts).index(current))
 

@@ -24,6 +24,7 @@ from onstage.report import Finding, Report
 from onstage.sagemaker.agent import toolkit, workers
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.job import rehearse_job
+from onstage.sagemaker.agent.killing import rehearse_kill
 from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.agent.outcome import JobResult
 from onstage.sagemaker.agent.tuning import rehearse_trials
@@ -125,10 +126,11 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    with_kill: bool = False,
     trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends, and of `trials`, the body of a
-    tuning job, those that tell most.
+    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends; `with_kill`, the job once more,
+    killed; and of `trials`, the body of a tuning job, those that tell most.
     """
     server = server_of(settings)
     report.not_seen += not_seen(body, server)
@@ -166,6 +168,9 @@ def run(
     )
     if kept:
         workers.check(report, body, store, folder / "workers", terms, kept[0])
+    if served and with_kill:
+        seconds = settings.cloud(SageMaker).checkpoint_seconds
+        rehearse_kill(report, body, store, folder / "kill", terms, served, seconds)
     if trials:
         rehearse_trials(report, trials, store, folder / "trials", terms)
     return served

@@ -27,6 +27,7 @@ from onstage.vertex.agent import package_checks, workers
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, rehearse_job
+from onstage.vertex.agent.killing import rehearse_kill
 from onstage.vertex.agent.not_seen import not_seen
 from onstage.vertex.agent.outcome import JobResult
 from onstage.vertex.agent.package import build_sdist
@@ -118,10 +119,11 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    with_kill: bool = False,
     trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends, and of
-    `trials`, a tuning job, those that tell most.
+    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends; `with_kill`,
+    the job once more, killed; and of `trials`, a tuning job, those that tell most.
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     report.not_seen += not_seen(body, server_of(settings))
@@ -155,6 +157,8 @@ def run(
     served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code, kept if is_several else None)
     if kept:
         workers.check(report, body, store, folder / "workers", terms, kept[0])
+    if served and with_kill:
+        rehearse_kill(report, task, store, folder / "kill", terms, served, cloud.checkpoint_seconds)
     if trials:
         rehearse_trials(report, trials, task, store, folder / "trials", terms)
     return served

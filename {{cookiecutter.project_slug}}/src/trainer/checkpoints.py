@@ -35,12 +35,11 @@ class _BrokenError(Exception):
 
 
 class Checkpoints:
-    """Model, optimizer, epoch and step under `checkpoint_dir`, with the hyperparameters, what is known of the data and
-    the metrics of theirs. `history` has the metrics of each epoch so far; `step` and `loss` are how many steps of the
-    next one are done, and the sum of their losses.
+    """Model, optimizer, epoch and step under `checkpoint_dir`, with hyperparameters, what is known of the data, and
+    with `patience` the weights of the epoch with the best OBJECTIVE. The newest two are kept.
 
-    With `patience` among the hyperparameters also the weights of the epoch with the best OBJECTIVE. The newest two are
-    kept, and each is written completely before the file `checkpoint` names it.
+    `history` has the metrics of each epoch so far; `step` and `loss` are how many steps of the next one are done, and
+    the sum of their losses.
     """
 
     def __init__(self, run: Run, network: keras.Model, reader: Reader | None = None, steps: int = 0) -> None:
@@ -115,8 +114,6 @@ class Checkpoints:
         if listed is None and self._restored:
             how = "is missing" if is_new else "is empty or broken"
             print(f"warning: {state} {how}, and made anew: {self._restored} is the newest one", flush=True)
-        elif listed is None and not (is_new or broken):
-            tf.io.gfile.remove(self._path("checkpoint"))
         # A job that is killed while it writes the first one leaves no list.
         half = {name for name in broken if (name not in listed if listed is not None else is_new and name == "ckpt-1")}
         if not self._restored and (worse := [name for name in broken if name not in half]):
@@ -132,7 +129,7 @@ class Checkpoints:
         before = json.loads(self._about.numpy())["data"]
         if self._data and before:
             self._say_changes(before)
-        if self.step and self._data and before["rows"] != self._data["rows"]:
+        if self.step and self._data and before and before["rows"] != self._data["rows"]:
             # Its steps had other rows than those that would be left out now.
             changed = "its rows are not those of then"
             print(f"epoch {epoch + 1} begins again, with the weights of step {self.step}: {changed}", flush=True)
@@ -152,20 +149,18 @@ class Checkpoints:
         note = join(self._folder, "hyperparameters.json")
         order = self._data["rows"]["come from"] if self._data else ""
         expected = {**self._hyperparameters, _ORDER: order}
+        known = {"epochs": 0, _ORDER: ""}
         try:
             tf.io.gfile.makedirs(self._folder)
-            with tf.io.gfile.GFile(note) as file:
-                found = json.loads(file.read())
-        except (tf.errors.NotFoundError, ValueError):
-            found = None
-        except tf.errors.OpError as error:
-            raise self._unwritten(error) from error
-        if found is not None and {**found, "epochs": 0, _ORDER: ""} == {**expected, "epochs": 0, _ORDER: ""}:
-            return
-        if found is None and self._restored:
-            print(f"warning: {note} was missing or broken, and is made anew", flush=True)
-        try:
-            write_whole(self._path("hyperparameters.json"), json.dumps(expected, indent=2))
+            try:
+                with tf.io.gfile.GFile(note) as file:
+                    found = {**json.loads(file.read()), **known}
+            except (tf.errors.NotFoundError, ValueError, TypeError):
+                found = None
+            if found is None and self._restored:
+                print(f"warning: {note} was missing or broken, and is made anew", flush=True)
+            if found != {**expected, **known}:
+                write_whole(self._path("hyperparameters.json"), json.dumps(expected, indent=2))
         except tf.errors.OpError as error:
             raise self._unwritten(error) from error
 
