@@ -71,6 +71,11 @@ _TRIALS = {
     "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
     "objective and a model of its own"
 }
+# Only with `onstage rehearse --batch`.
+_BATCHED = {
+    "batch": "with --batch: the batch job answers every row as the endpoint does, told by [batch] key (of the file in "
+    "[batch] rows: no row is one that costs it others)"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -85,6 +90,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_BATCHED,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -101,6 +107,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_BATCHED,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -117,9 +124,11 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 OF_TUNING = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_SEARCHED, *_TRIALS))
+OF_BATCH = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _BATCHED)
 _NOT_OF_BODY = (
     _ONLY_ALONE
     | OF_TUNING
+    | OF_BATCH
     | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
@@ -137,7 +146,7 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED, "batch"), ("load",)),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.
@@ -161,10 +170,10 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False) -> list[str]:
-    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails."""
+def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False, with_batch: bool = False) -> list[str]:
+    """What `onstage rehearse`, with --tune and --batch if so, does for these platforms when nothing fails."""
     places = {"project", *platforms}
-    left_out = _ONLY_OF_BODY if with_trials else _ONLY_OF_BODY | OF_TUNING
+    left_out = _ONLY_OF_BODY | (frozenset() if with_trials else OF_TUNING) | (frozenset() if with_batch else OF_BATCH)
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE
@@ -182,6 +191,14 @@ def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) 
     if tune and chosen and not any(one.endswith(".tuning") for one in chosen):
         chosen += [f"{one}.tuning" for one in platforms]
     return chosen, tune or bool(OF_TUNING & {*chosen})
+
+
+def with_batch(select: Sequence[str], platforms: Iterable[str], *, batch: bool) -> tuple[list[str], bool]:
+    """What is selected, and whether it is of batch jobs: who asks for them selects them, and the other way round."""
+    chosen = list(select)
+    if batch and chosen and not OF_BATCH & {*chosen}:
+        chosen += [f"{one}.batch" for one in platforms]
+    return chosen, batch or bool(OF_BATCH & {*chosen})
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

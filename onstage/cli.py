@@ -71,6 +71,7 @@ def rehearse(
     tune: Annotated[
         bool, typer.Option("--tune", help="Also trials of the tuning job, at the ends and the middle of every range.")
     ] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Also the batch job, over rows, one of them bad.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -91,14 +92,16 @@ def rehearse(
     from onstage.report_formats import Output
 
     select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
-    output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, with_trials=tune)
+    select, batch = catalogue.with_batch(select, platforms, batch=batch)
+    checks = catalogue.of_rehearsal(platforms, with_trials=tune, with_batch=batch)
+    output = Output("rehearse", kind, json_file)
     with _report(output, select, ignore, checks) as report:
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             if all_rows:
                 limits = settings.rehearsal.model_copy(update={"rows": 0})
                 settings = settings.model_copy(update={"rehearsal": limits})
-            both.rehearse(report, rehearsals, settings, argv, with_trials=tune)
+            both.rehearse(report, rehearsals, settings, argv, with_trials=tune, with_batch=batch)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
         if whole and report.passed:

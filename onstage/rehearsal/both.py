@@ -72,6 +72,9 @@ class Rehearsal(Protocol):
         `trials`: a tuning job, of which some trials are run when the job has gone well.
         """
 
+    def run_batch(self, report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
+        """Run the batch job over some rows, against what is served."""
+
 
 def rehearse(
     report: Report,
@@ -80,10 +83,11 @@ def rehearse(
     argv: Sequence[str],
     *,
     with_trials: bool = False,
+    with_batch: bool = False,
 ) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
 
-    `with_trials`: of a tuning job, too.
+    `with_trials`: of a tuning job, too. `with_batch`: of a batch job, too.
     """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
@@ -99,7 +103,7 @@ def rehearse(
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
-            run_all(report, _replayed(report, checked, [one.PLATFORM for one in wanted], settings, stack))
+            run_all(report, _replayed(report, checked, wanted, settings, stack, with_batch=with_batch))
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
@@ -117,23 +121,28 @@ def rehearse(
 def _replayed(
     report: Report,
     runs: Sequence[Callable[[ExitStack], Served | None]],
-    platforms: Sequence[str],
+    rehearsals: Sequence[Rehearsal],
     settings: Settings,
     stack: ExitStack,
+    *,
+    with_batch: bool,
 ) -> Sequence[Callable[[ExitStack], Served | None]]:
-    """`runs`, each of which then sends rows of the data through its endpoint."""
-    if not any(report.wants(platform, name) for platform in platforms for name in replay.NAMES):
+    """`runs`, each of which then sends rows of the data through its endpoint, and `with_batch` through a batch job."""
+    names = (*replay.NAMES, "batch") if with_batch else replay.NAMES
+    if not any(report.wants(one.PLATFORM, name) for one in rehearsals for name in names):
         return runs
     assert report.project, "the static checks have passed"
     trained = stack.enter_context(TrainedNetwork(report, settings, report.project[1]))
 
-    def run(before: Callable[[ExitStack], Served | None], inner: ExitStack) -> Served | None:
+    def run(before: Callable[[ExitStack], Served | None], rehearsal: Rehearsal, inner: ExitStack) -> Served | None:
         served = before(inner)
         if served:
             replay.run(report, served.platform, served.predict_url, served.checkpoints, trained)
+        if served and with_batch:
+            rehearsal.run_batch(report, rehearsal.filled(settings), served, trained)
         return served
 
-    return [partial(run, one) for one in runs]
+    return [partial(run, *one) for one in zip(runs, rehearsals, strict=True)]
 
 
 def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:
