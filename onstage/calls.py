@@ -101,9 +101,11 @@ class Cloud:
         predictions: list[Any] = found["answer"]["predictions"]
         return predictions
 
-    def batch(self, source: str | Path, *, job: str = "", folder: str | Path | None = None) -> Outcome:
-        """Predict a file of JSON lines without an endpoint: the job, and `answers`, where they are. Costs."""
-        return self._job("batch", str(source), *_option(job=job), folder=folder)
+    def batch(self, source: str | Path = "", *, job: str = "", folder: str | Path | None = None) -> Outcome:
+        """Predict a file of JSON lines, or the [batch] rows of settings.toml, without an endpoint: the job, and
+        `answers`, where they are. Costs.
+        """
+        return self._job("batch", *_words(str(source)), *_option(job=job), folder=folder)
 
     def delete(self, endpoint: str = "", *, dry_run: bool = False, folder: str | Path | None = None) -> None:
         """Remove an endpoint with all that was made for it."""
@@ -129,6 +131,7 @@ def rehearse(
     ignore: Iterable[str] = (),
     all_rows: bool = False,
     tune: bool = False,
+    batch: bool = False,
     folder: str | Path | None = None,
     **hyperparameters: Any,
 ) -> Rehearsal:
@@ -139,7 +142,7 @@ def rehearse(
     chosen = [
         word for name, ids in (("select", select), ("ignore", ignore)) for one in ids for word in (f"--{name}", one)
     ]
-    words = ["rehearse", *_words(platform), *chosen, *_option(all_rows=all_rows, tune=tune)]
+    words = ["rehearse", *_words(platform), *chosen, *_option(all_rows=all_rows, tune=tune, batch=batch)]
     with tempfile.TemporaryDirectory(prefix="onstage-") as place:
         file = Path(place) / "report.json"
         lines = call([*words, "--json", str(file), *_flags(hyperparameters)], folder, failing=(1,))[0]

@@ -187,18 +187,21 @@ def of_body(platform: str) -> list[str]:
 
 def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) -> tuple[list[str], bool]:
     """What is selected, and whether it is of tuning: who asks for trials selects them, and the other way round."""
-    chosen = list(select)
-    if tune and chosen and not any(one.endswith(".tuning") for one in chosen):
-        chosen += [f"{one}.tuning" for one in platforms]
-    return chosen, tune or bool(OF_TUNING & {*chosen})
+    return _with(select, platforms, tune, "tuning", OF_TUNING)
 
 
 def with_batch(select: Sequence[str], platforms: Iterable[str], *, batch: bool) -> tuple[list[str], bool]:
-    """What is selected, and whether it is of batch jobs: who asks for them selects them, and the other way round."""
+    """What is selected, and whether it is of batch jobs: as `with_tuning`."""
+    return _with(select, platforms, batch, "batch", OF_BATCH)
+
+
+def _with(
+    select: Sequence[str], platforms: Iterable[str], wanted: bool, name: str, ids: frozenset[str]
+) -> tuple[list[str], bool]:
     chosen = list(select)
-    if batch and chosen and not OF_BATCH & {*chosen}:
-        chosen += [f"{one}.batch" for one in platforms]
-    return chosen, batch or bool(OF_BATCH & {*chosen})
+    if wanted and chosen and not any(one.endswith(f".{name}") for one in chosen):
+        chosen += [f"{one}.{name}" for one in platforms]
+    return chosen, wanted or bool(ids & {*chosen})
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

@@ -71,7 +71,7 @@ def rehearse(
     tune: Annotated[
         bool, typer.Option("--tune", help="Also trials of the tuning job, at the ends and the middle of every range.")
     ] = False,
-    batch: Annotated[bool, typer.Option("--batch", help="Also the batch job, over rows, one of them bad.")] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Also the batch job, and what a bad row costs.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:

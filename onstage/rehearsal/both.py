@@ -109,7 +109,7 @@ def rehearse(
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
     done = {check.id for check in report.checks}
     for platform in [one.PLATFORM for one in wanted]:
-        for name in ("train", "tuning") if with_trials else ("train",):
+        for name in ("train", *["tuning"] * with_trials, *["batch"] * with_batch):
             if report.passed and report.wants(platform, name) and f"{platform}.{name}" not in done:
                 report.run(platform, name, lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:

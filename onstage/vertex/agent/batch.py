@@ -15,7 +15,6 @@ from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Report
 from onstage.sections import Vertex
-from onstage.serving.answers import parse
 from onstage.settings import Settings
 from onstage.vertex.agent.batch_job import DEFAULT_BATCH, BatchResult, run_batch_prediction_job
 from onstage.vertex.requests import bodies, validate
@@ -59,7 +58,8 @@ def _answers(result: BatchResult, lines: Sequence[str], key: str) -> dict[int, A
     for number, line in enumerate(lines, 1):
         row = json.loads(line)
         waiting.setdefault(json.dumps(row[key] if key else row), []).append(number)
-    found = [parse(line) for file in result.results for line in file.read_text(encoding="utf-8").splitlines()]
+    # An instance may hold NaN, as the data does for what is missing.
+    found = [json.loads(line) for file in result.results for line in file.read_text(encoding="utf-8").splitlines()]
     return {waiting[json.dumps(one["key" if key else "instance"])].pop(0): one["prediction"] for one in found}
 
 

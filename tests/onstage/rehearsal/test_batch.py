@@ -52,6 +52,7 @@ def batched(server: ServingProcess, exports: dict[str, Path], project: Path, tmp
 
     def run(
         platform: str, model: str, *, rows: Sequence[Any] = (), data: Sequence[Any] | None = None, key: str = "",
+        example: Sequence[Any] = (),
         **cloud: Any,
     ) -> list[Check]:  # fmt: skip
         server.load_models({model: find_versions(exports[model])})
@@ -62,8 +63,8 @@ def batched(server: ServingProcess, exports: dict[str, Path], project: Path, tmp
         section = getattr(settings, platform).model_copy(update=cloud)
         settings = settings.model_copy(update={"batch": batch, platform: section})
         url = f"{server.url}/invocations" if platform == "sagemaker" else f"{server.model_url}:predict"
-        example = (data or rows)[0]
-        served = Served(platform, server, url, exports[model] / "1", {"instances": [without(example, key)]})
+        instances = example or [without((data or rows)[0], key)]
+        served = Served(platform, server, url, exports[model] / "1", {"instances": instances})
         with Report(Console(quiet=True)) as report:
             PLATFORMS[platform].run_batch(report, settings, served, Data(data))
         assert {check.id for check in report.checks} == {f"{platform}.batch"}
@@ -113,9 +114,15 @@ def test_rows_that_are_lists_have_a_key_beside_the_models_one_input(platform: st
     assert (check.status, check.detail.startswith("2 rows of ")) == ("passed", True), check.text
 
 
-def test_data_of_which_no_more_rows_are_known_has_the_models_example(batched: Batched, server: ServingProcess) -> None:
-    (check,) = batched("sagemaker", "half", data=[[1, 2]])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_missing_number_is_a_value_like_others(platform: str, batched: Batched) -> None:
+    (check,) = batched(platform, "half", data=[[1, float("nan")], [3, 4]])
     assert check.status == "passed", check.text
+
+
+def test_data_of_which_no_more_rows_are_known_has_the_models_example(batched: Batched) -> None:
+    (check,) = batched("sagemaker", "half", example=[[1, 2], [3, 4], [5, 6]])
+    assert (check.status, check.detail.startswith("3 rows of the model's example in 1 request, ")) == ("passed", True)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
