@@ -81,6 +81,11 @@ _KILLS = {
     "kill": "with --kill: a job that is killed in the middle of an epoch and started again ends with the weights of "
     "the undisturbed one"
 }
+# Only with `onstage rehearse --batch`.
+_BATCHED = {
+    "batch": "with --batch: the batch job answers every row as the endpoint does, told by [batch] key (of the file in "
+    "[batch] rows: no row is one that costs it others)"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -97,6 +102,7 @@ _NAMES = {
         **_TRIALS,
         **_WORKERS,
         **_KILLS,
+        **_BATCHED,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -115,6 +121,7 @@ _NAMES = {
         **_TRIALS,
         **_WORKERS,
         **_KILLS,
+        **_BATCHED,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -131,7 +138,7 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 # What only an option of `onstage rehearse` asks for; the last check of each runs something.
-_OPTIONS = {"tune": (*_SEARCHED, *_TRIALS), "workers": (*_WORKERS,), "kill": (*_KILLS,)}
+_OPTIONS = {"tune": (*_SEARCHED, *_TRIALS), "workers": (*_WORKERS,), "kill": (*_KILLS,), "batch": (*_BATCHED,)}
 _OPTIONAL = {
     option: frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in names)
     for option, names in _OPTIONS.items()
@@ -158,7 +165,8 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", "kill", *_REPLAYED), ("load",)),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
+    **dict.fromkeys((*_KILLS, *_BATCHED), ("load",)),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.

@@ -84,6 +84,7 @@ def rehearse(
     kill: Annotated[
         bool, typer.Option("--kill", help="Also the job once more, killed in the middle of an epoch and started again.")
     ] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Also the batch job, and what a bad row costs.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -103,7 +104,7 @@ def rehearse(
     from onstage.rehearsal import both, unseen
     from onstage.report_formats import Output
 
-    options = {"tune": tune, "workers": None if workers == 1 else bool(workers), "kill": kill}
+    options = {"tune": tune, "workers": None if workers == 1 else bool(workers), "kill": kill, "batch": batch}
     select, asked = catalogue.requested(select or (), platforms, options)
     several = workers or (2 if any(one.endswith(".workers") for one in asked) else 1)
     output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, asked)

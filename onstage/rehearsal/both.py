@@ -74,6 +74,9 @@ class Rehearsal(Protocol):
         has gone well.
         """
 
+    def run_batch(self, report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
+        """Run the batch job over some rows, against what is served."""
+
 
 def rehearse(
     report: Report,
@@ -101,7 +104,7 @@ def rehearse(
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
-            run_all(report, _replayed(report, checked, [one.PLATFORM for one in wanted], settings, stack))
+            run_all(report, _replayed(report, checked, wanted, settings, stack, asked))
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
@@ -119,23 +122,28 @@ def rehearse(
 def _replayed(
     report: Report,
     runs: Sequence[Callable[[ExitStack], Served | None]],
-    platforms: Sequence[str],
+    rehearsals: Sequence[Rehearsal],
     settings: Settings,
     stack: ExitStack,
+    asked: Collection[str],
 ) -> Sequence[Callable[[ExitStack], Served | None]]:
-    """`runs`, each of which then sends rows of the data through its endpoint."""
-    if not any(report.wants(platform, name) for platform in platforms for name in replay.NAMES):
+    """`runs`, each of which then sends rows of the data through its endpoint, and through a batch job if `asked`."""
+    batch = {one.PLATFORM for one in rehearsals if f"{one.PLATFORM}.batch" in asked}
+    names = {one.PLATFORM: (*replay.NAMES, *["batch"] * (one.PLATFORM in batch)) for one in rehearsals}
+    if not any(report.wants(platform, name) for platform in names for name in names[platform]):
         return runs
     assert report.project, "the static checks have passed"
     trained = stack.enter_context(TrainedNetwork(report, settings, report.project[1]))
 
-    def run(before: Callable[[ExitStack], Served | None], inner: ExitStack) -> Served | None:
+    def run(before: Callable[[ExitStack], Served | None], rehearsal: Rehearsal, inner: ExitStack) -> Served | None:
         served = before(inner)
         if served:
             replay.run(report, served.platform, served.predict_url, served.checkpoints, trained)
+        if served and served.platform in batch:
+            rehearsal.run_batch(report, rehearsal.filled(settings), served, trained)
         return served
 
-    return [partial(run, one) for one in runs]
+    return [partial(run, *one) for one in zip(runs, rehearsals, strict=True)]
 
 
 def run_all(report: Report, runs: Sequence[Callable[[ExitStack], Served | None]]) -> None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from onstage.errors import UserError
 from onstage.serving.archive import find_models, find_versions
@@ -60,6 +61,7 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
     ) -> None:
         self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._ports: dict[str, int] = {}
+        self._default = ""
         # It has no name, so that nothing of it is left when both processes are killed.
         self._log_file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `stop` closes it
         self._log = ""
@@ -104,7 +106,8 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
             name: {str(number): str(path.resolve()) for number, path in versions.items()}
             for name, versions in models.items()
         }
-        reply = self._answer({"default": next(iter(wanted)), "models": wanted}, seconds)
+        self._default = next(iter(wanted))
+        reply = self._answer({"default": self._default, "models": wanted}, seconds)
         return {name: ServedModel(**model) for name, model in reply["models"].items()}
 
     def weights(self, folder: Path) -> list[tuple[list[int], str, float]]:
@@ -124,6 +127,11 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
     def rest_url(self) -> str:
         """Of TensorFlow Serving's REST interface, which the platform's front hides."""
         return f"http://127.0.0.1:{self._wait_for_ports()['rest_port']}"
+
+    @property
+    def model_url(self) -> str:
+        """Of the model that answers by default, in TensorFlow Serving's REST interface."""
+        return f"{self.rest_url}/v1/models/{quote(self._default, safe='')}"
 
     @property
     def pid(self) -> int:
