@@ -16,7 +16,7 @@ from typing import Any
 from onstage import progress
 from onstage.errors import UserError
 from onstage.rehearsal import archives, overlay, processes
-from onstage.rehearsal.cluster import Cluster, weights_of
+from onstage.rehearsal.cluster import ON_CPU, Cluster, weights_of
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
@@ -64,7 +64,8 @@ def run_training_job(
     limit = min(limits, key=lambda name: limits[name])
     hosts = lay_out(body, store, folder)
     outside = model_files(_OPT_ML)
-    rehearsed = {host.name: dict(told or {}) for host in hosts}
+    on_cpu = ON_CPU if weights or len(hosts) > 1 else {}
+    rehearsed = {host.name: {**on_cpu, **(told or {})} for host in hosts}
     if weights:
         for host in hosts:
             rehearsed[host.name]["ONSTAGE_WEIGHTS"] = str(weights_of(host.root))

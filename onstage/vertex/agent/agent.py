@@ -16,7 +16,7 @@ from typing import Any
 
 from onstage.errors import UserError
 from onstage.rehearsal import overlay, processes
-from onstage.rehearsal.cluster import Cluster, weights_of
+from onstage.rehearsal.cluster import ON_CPU, Cluster, weights_of
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
@@ -69,7 +69,8 @@ def run_custom_job(
         ports = cluster.ports if cluster and not named else {}
         addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         replicas = lay_out(spec, buckets, folder, trial, addresses)
-        rehearsed = {one.name: dict(told or {}) for one in replicas}
+        on_cpu = ON_CPU if weights or cluster else {}
+        rehearsed = {one.name: {**on_cpu, **(told or {})} for one in replicas}
         if weights:
             for one in replicas:
                 rehearsed[one.name]["ONSTAGE_WEIGHTS"] = str(weights_of(one.root))
