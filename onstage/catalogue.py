@@ -71,6 +71,10 @@ _TRIALS = {
     "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
     "objective and a model of its own"
 }
+# Only with `onstage rehearse --serving-version`.
+_OTHER_VERSION = {
+    "serving-version": "with --serving-version: that version of TensorFlow loads the model, and answers as the one here"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -85,6 +89,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_OTHER_VERSION,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -101,6 +106,7 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_OTHER_VERSION,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -117,9 +123,11 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 OF_TUNING = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_SEARCHED, *_TRIALS))
+_OF_OTHER_VERSION = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _OTHER_VERSION)
 _NOT_OF_BODY = (
     _ONLY_ALONE
     | OF_TUNING
+    | _OF_OTHER_VERSION
     | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
@@ -138,6 +146,7 @@ _NEEDS = {
     "operations": ("model",),
     "load": ("model",),
     **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
+    **dict.fromkeys(_OTHER_VERSION, ("load",)),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.
@@ -161,10 +170,14 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False) -> list[str]:
-    """What `onstage rehearse`, `with_trials` with --tune, does for these platforms when nothing fails."""
+def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False, with_other_version: bool = False) -> list[str]:
+    """What `onstage rehearse` does for these platforms when nothing fails.
+
+    `with_trials`: with --tune. `with_other_version`: with --serving-version.
+    """
     places = {"project", *platforms}
     left_out = _ONLY_OF_BODY if with_trials else _ONLY_OF_BODY | OF_TUNING
+    left_out |= frozenset() if with_other_version else _OF_OTHER_VERSION
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE
@@ -182,6 +195,13 @@ def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) 
     if tune and chosen and not any(one.endswith(".tuning") for one in chosen):
         chosen += [f"{one}.tuning" for one in platforms]
     return chosen, tune or bool(OF_TUNING & {*chosen})
+
+
+def with_other_version(select: Sequence[str], platforms: Iterable[str], version: str) -> list[str]:
+    """What is selected: who names a `version` with --serving-version selects its check."""
+    if not (version and select) or _OF_OTHER_VERSION & selected(select):
+        return [*select]
+    return [*select, *(f"{one}.{name}" for one in platforms for name in _OTHER_VERSION)]
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

@@ -71,6 +71,9 @@ def rehearse(
     tune: Annotated[
         bool, typer.Option("--tune", help="Also trials of the tuning job, at the ends and the middle of every range.")
     ] = False,
+    serving_version: Annotated[
+        str, typer.Option(metavar="2.N", help="Also the endpoint with this TensorFlow, which is installed once.")
+    ] = "",
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -89,16 +92,21 @@ def rehearse(
     from onstage.commands import rehearsed
     from onstage.rehearsal import both, unseen
     from onstage.report_formats import Output
+    from onstage.serving import versions
 
     select, tune = catalogue.with_tuning(select or (), platforms, tune=tune)
-    output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, with_trials=tune)
+    select = catalogue.with_other_version(select, platforms, serving_version)
+    checks = catalogue.of_rehearsal(platforms, with_trials=tune, with_other_version=bool(serving_version))
+    output = Output("rehearse", kind, json_file)
     with _report(output, select, ignore, checks) as report:
+        report.serving_version = serving_version
+        other = versions.require(serving_version) if serving_version else None
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             if all_rows:
                 limits = settings.rehearsal.model_copy(update={"rows": 0})
                 settings = settings.model_copy(update={"rehearsal": limits})
-            both.rehearse(report, rehearsals, settings, argv, with_trials=tune)
+            both.rehearse(report, rehearsals, settings, argv, with_trials=tune, other=other)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
         if whole and report.passed:

@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
-from onstage.rehearsal import replay, sampled, unseen
+from onstage.checks.source_checks import Source
+from onstage.rehearsal import replay, sampled, serving_version, unseen
 from onstage.rehearsal.endpoint_checks import Form, ask
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Finding, Report
 from onstage.serving.answers import TOLERANCE, difference, rows
 from onstage.serving.process import ServingProcess
+from onstage.serving.versions import Installed
 from onstage.settings import Settings
 from onstage.stopping import STOPPED
 
@@ -80,10 +82,11 @@ def rehearse(
     argv: Sequence[str],
     *,
     with_trials: bool = False,
+    other: Installed | None = None,
 ) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
 
-    `with_trials`: of a tuning job, too.
+    `with_trials`: of a tuning job, too. `other`: a version of TensorFlow that serves the model, too.
     """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
@@ -99,7 +102,7 @@ def rehearse(
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
-            run_all(report, _replayed(report, checked, [one.PLATFORM for one in wanted], settings, stack))
+            run_all(report, _replayed(report, checked, [one.PLATFORM for one in wanted], settings, stack, other))
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
@@ -120,9 +123,11 @@ def _replayed(
     platforms: Sequence[str],
     settings: Settings,
     stack: ExitStack,
+    other: Installed | None,
 ) -> Sequence[Callable[[ExitStack], Served | None]]:
-    """`runs`, each of which then sends rows of the data through its endpoint."""
-    if not any(report.wants(platform, name) for platform in platforms for name in replay.NAMES):
+    """`runs`, each of which then sends rows of the data through its endpoint, and one of the `other` version."""
+    names = (*replay.NAMES, serving_version.NAME) if other else replay.NAMES
+    if not any(report.wants(platform, name) for platform in platforms for name in names):
         return runs
     assert report.project, "the static checks have passed"
     trained = stack.enter_context(TrainedNetwork(report, settings, report.project[1]))
@@ -131,6 +136,8 @@ def _replayed(
         served = before(inner)
         if served:
             replay.run(report, served.platform, served.predict_url, served.checkpoints, trained)
+        if served and other:
+            serving_version.run(report, served.platform, served.server, other, trained, Source.of(settings.project))
         return served
 
     return [partial(run, one) for one in runs]

@@ -129,7 +129,7 @@ def run(
     tuning job, those that tell most.
     """
     server = server_of(settings)
-    report.not_seen += not_seen(body, server)
+    report.not_seen += not_seen(body, server, report.serving_version)
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"

@@ -123,7 +123,7 @@ def run(
     `trials`, a tuning job, those that tell most.
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
-    report.not_seen += not_seen(body, server_of(settings))
+    report.not_seen += not_seen(body, server_of(settings), report.serving_version)
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
