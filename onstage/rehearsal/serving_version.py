@@ -114,7 +114,7 @@ def _answer(url: str, request: dict[str, Any]) -> dict[str, Any] | str:
 
 
 def _difference(expected: Any, found: Any) -> str:
-    what = difference(expected, found, "the answer", "the other version")
+    what = difference(expected, found, "the answer")
     is_rounding = _has_tie(expected) and difference(_numbers(expected), _numbers(found)) is None
     return "" if what is None or is_rounding else what
 

@@ -55,22 +55,19 @@ def columns(instances: list[Any]) -> Any:
     return {name: [row[name] for row in instances] for name in instances[0]}
 
 
-def difference(expected: Any, found: Any, where: str = "predictions", by: str = "the trainer's model") -> str | None:
-    """The first place at which two answers differ by more than TOLERANCE, in words; None where they do not.
-
-    `by` is whose answer is the expected one.
-    """
+def difference(expected: Any, found: Any, where: str = "predictions") -> str | None:
+    """The first place at which two answers differ by more than TOLERANCE, in words; None where they do not."""
     if isinstance(expected, dict) and isinstance(found, dict):
         if sorted(expected) != sorted(found):
-            return f"{where} has {sorted(found)}, {by} {sorted(expected)}"
+            return f"{where} has {sorted(found)}, the trainer's model {sorted(expected)}"
         pairs = [(f"{where}.{name}", expected[name], found[name]) for name in expected]
     elif isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
-            return f"{where} has {len(found)} values, {by} {len(expected)}"
+            return f"{where} has {len(found)} values, the trainer's model {len(expected)}"
         pairs = [(f"{where}[{index}]", *both) for index, both in enumerate(zip(expected, found, strict=True))]
     else:
-        return None if _equal(expected, found) else f"{where} is {found!r}, {by} answered {expected!r}"
-    return next(filter(None, (difference(left, right, place, by) for place, left, right in pairs)), None)
+        return None if _equal(expected, found) else f"{where} is {found!r}, the trainer's model answered {expected!r}"
+    return next(filter(None, (difference(left, right, place) for place, left, right in pairs)), None)
 
 
 def _equal(expected: Any, found: Any) -> bool:

@@ -111,28 +111,31 @@ def _run(command: list[str], said: str, environment: Mapping[str, str]) -> str:
 
 def _choice(said: str, environment: Mapping[str, str]) -> tuple[str, Path]:
     """The distribution that has a wheel of this version for a Python of this machine, and that Python."""
-    found, known = uv.pythons(environment)
-    found = {minor: path for minor, path in found.items() if minor >= _OLDEST_PYTHON}
-    # The one that trains is known to run.
-    ours = sorted(found, key=lambda minor: (minor != sys.version_info.minor, -minor))
+    own = sys.version_info.minor
     with tempfile.TemporaryDirectory(prefix="wheels-") as folder:
+        has_wheel = partial(_has_wheel, said, Path(folder), environment)
+        # The Python that trains is known to run; to look for others takes seconds.
+        if has_wheel(_NAMES[0], own):
+            return _NAMES[0], Path(sys.executable)
+        found, known = uv.pythons(environment)
+        ours = sorted((minor for minor in found if minor >= _OLDEST_PYTHON), key=lambda minor: (minor != own, -minor))
         for name in _NAMES:
             for minor in ours:
-                if _has_wheel(name, said, Path(folder), environment, minor):
+                if has_wheel(name, minor):
                     return name, found[minor]
         others = [minor for minor in known if minor >= _OLDEST_PYTHON and minor not in found]
         for name in _NAMES:
             with ThreadPoolExecutor(4) as pool:
-                has = list(pool.map(partial(_has_wheel, name, said, Path(folder), environment), others))
-            if needed := [minor for minor, has_one in zip(others, has, strict=True) if has_one]:
+                answers = list(pool.map(partial(has_wheel, name), others))
+            if needed := [minor for minor, has_one in zip(others, answers, strict=True) if has_one]:
                 raise StartError(
                     f"--serving-version {said}: TensorFlow {said} has wheels for Python {_listed(needed, 'or')}, and "
-                    f"this machine has {_listed(sorted(found), 'and')}: python -m uv python install 3.{needed[-1]}"
+                    f"this machine has {_listed(sorted(ours), 'and')}: python -m uv python install 3.{needed[-1]}"
                 )
     raise StartError(f"--serving-version {said}: the index has no wheel of TensorFlow {said} for this kind of machine")
 
 
-def _has_wheel(name: str, said: str, folder: Path, environment: Mapping[str, str], minor: int) -> bool:
+def _has_wheel(said: str, folder: Path, environment: Mapping[str, str], name: str, minor: int) -> bool:
     file = folder / f"{name}.in"
     file.write_text(f"{name}=={said}.*\n", encoding="utf-8")
     words = ["--quiet", "--no-deps", "--only-binary", ":all:", "--python", sys.executable]
@@ -145,5 +148,5 @@ def _python_of(folder: Path) -> Path:
 
 
 def _listed(minors: list[int], last: str) -> str:
-    words = [f"3.{minor}" for minor in minors] or ["none"]
+    words = [f"3.{minor}" for minor in minors]
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
