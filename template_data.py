@@ -15,13 +15,15 @@ from jinja2.ext import Extension
 LOOKED_AT = 2**16
 
 
-def data_folder(answer: str) -> str:
+def data_folder(answer: object) -> str:
     """The folder that a relative `answer` counts from, where cookiecutter was called; "" for no answer.
 
     Raises FailedHookException, which cookiecutter shows as its text alone, for a file that cannot be a table.
     """
-    if not answer:
+    if answer == "":
         return ""
+    if not isinstance(answer, str):
+        raise FailedHookException(f"data_file {answer!r} cannot be used: it is no text. Put it in quotes.")
     check_file(answer, folder := os.getcwd())
     return folder
 

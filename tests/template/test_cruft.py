@@ -1,6 +1,7 @@
 """`cruft update`: what the researcher wrote stands, what the template owns arrives, and one wheel is left."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,14 @@ import pytest
 
 from tests.conftest import ROOT, Command
 from tests.template.clones import CRUFT, SLUG, Installer, Shell, fingerprint, wheel_of
+from tests.template.releases import RELEASES, release_of
 
-# Version 0.1.0, the last one in which a project held the machinery itself; a clone may have come without its tag.
-FIRST = "2a706e3e84f736de732931de1e7e4f9cd6fe9436"
+# The last version in which a project held the machinery itself.
+FIRST = release_of(ROOT).UNTAGGED["0.1.0"]
+# From each released version to the next; from the newest one to what is here, which "" stands for.
+STEPS = list(zip(RELEASES, [*RELEASES[1:], ""], strict=True))
+PAGE = (ROOT / "docs" / "updates.md").read_text(encoding="utf-8")
+STORY = "src/trainer/training.py"
 # What a researcher changes: file, the template's text, hers. Some stand right beside a line that 0.2.0 changes.
 EDITS = (
     ("src/trainer/model.py", "epochs: int = 40", "epochs: int = 41"),
@@ -64,9 +70,9 @@ def edit(project: Path) -> None:
     (project / OWN_FILE).write_text("print('mine')\n", encoding="utf-8")
 
 
-def update(project: Path, shell: Shell) -> None:
+def update(project: Path, shell: Shell, *options: str) -> None:
     """`cruft update`, which must leave neither a conflict nor a rejected change; then a commit."""
-    said = shell(*CRUFT, "update", "--skip-apply-ask", cwd=project)
+    said = shell(*CRUFT, "update", "--skip-apply-ask", *options, cwd=project)
     assert "Good work!" in said
     assert not list(project.rglob("*.rej"))
     states = {line[:2] for line in shell("git", "status", "--porcelain", cwd=project).splitlines()}
@@ -80,9 +86,10 @@ def assert_edits_stand(project: Path) -> None:
     assert (project / OWN_FILE).read_text(encoding="utf-8") == "print('mine')\n"
 
 
-def assert_equals_a_new_project(project: Path, template: Path, shell: Shell) -> None:
-    """All files are those of a new project, but for those that the researcher changed."""
-    new = shell.render(template, project.parent / "new", "--overwrite-if-exists")
+def assert_equals_a_new_project(project: Path, template: Path, shell: Shell, checkout: str = "") -> None:
+    """All files are those of a new project (of a version), but for those that the researcher changed."""
+    options = ["--overwrite-if-exists", *(["--checkout", checkout] if checkout else [])]
+    new = shell.render(f"git+{template.as_uri()}" if checkout else template, project.parent / "new", *options)
 
     def files(folder: Path) -> dict[str, bytes]:
         paths = (path for path in folder.rglob("*") if path.is_file() and not {".git", "__pycache__"} & {*path.parts})
@@ -131,6 +138,90 @@ def test_an_update_from_the_first_version_brings_the_package_and_keeps_every_edi
     assert wheel_of(project).name != before.name
     assert_edits_stand(project)
     assert_equals_a_new_project(project, history, shell)
+
+
+def commits_of(step: tuple[str, str]) -> list[str]:
+    """The commits of two versions. Skips where this clone has not got one."""
+    release = release_of(ROOT)
+    try:
+        return [release.commit_of(version) if version else "" for version in step]
+    except release.ReleaseError as error:
+        pytest.skip(f"this clone has no commit of {' or '.join(filter(None, step))} (a shallow clone?): {error}")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, id=f"{step[0]} to {step[1] or 'here'}", marks=pytest.mark.long if step[1] else ())
+        for step in STEPS
+    ],
+)
+def test_a_project_of_each_released_version_becomes_one_of_the_next_and_keeps_every_edit(
+    step: tuple[str, str], history: Path, shell: Shell, tmp_path: Path
+) -> None:
+    before, after = commits_of(step)
+    project = create(history, tmp_path, shell, "--checkout", before)
+    shell(*CRUFT, "diff", "--exit-code", cwd=project)
+    edit(project)
+    shell.commit(project)
+    options = ["--checkout", after] if after else []
+    assert shell.run(*CRUFT, "check", *options, cwd=project).returncode == 1
+    update(project, shell, *options)
+    assert_edits_stand(project)
+    assert_equals_a_new_project(project, history, shell, after)
+    shell(*CRUFT, "check", *options, cwd=project)
+
+
+def change_the_same_line(repository: Path, project: Path) -> tuple[str, str]:
+    """The template's owner and the researcher change the first line of one function; both lines."""
+    line = "def train("
+    told = []
+    for file, comment in (
+        (project / STORY, "# Hers."),
+        (repository / "{{cookiecutter.project_slug}}" / STORY, "# The template's."),
+    ):
+        text = file.read_text(encoding="utf-8")
+        (old,) = [one for one in text.splitlines() if one.startswith(line)]
+        told.append(f"{old}  {comment}")
+        file.write_text(text.replace(old, told[-1]), encoding="utf-8")
+    return told[0], told[1]
+
+
+def typed(shell: Shell, project: Path, words: str) -> str:
+    """What a command prints that the page tells to type."""
+    assert f"\n{words}\n" in PAGE
+    return shell(*shlex.split(words), cwd=project)
+
+
+@pytest.mark.parametrize("first_state", ["committed", "lost"])
+def test_a_line_that_both_changed_is_shown_as_the_page_explains(
+    first_state: str, repository: Path, shell: Shell, tmp_path: Path
+) -> None:
+    """cruft ends with exit code 0 and "Good work!" all the same: what to look at is on the page."""
+    shell.commit(repository)
+    project = tmp_path / SLUG
+    shell(*CRUFT, "create", "--no-input", "--output-dir", tmp_path, repository, cwd=tmp_path)
+    if first_state == "committed":
+        shell.commit(project)
+    hers, theirs = change_the_same_line(repository, project)
+    shell.commit(project)
+    shell.commit(repository)
+    said = shell(*CRUFT, "update", "--skip-apply-ask", cwd=project)
+    assert "Good work!" in said
+    text = (project / STORY).read_text(encoding="utf-8")
+    marked = typed(shell, project, "git diff --name-only --diff-filter=U").split()
+    rejected = typed(shell, project, "git ls-files --others '*.rej'").split()
+    if first_state == "committed":
+        assert (marked, rejected) == ([STORY], [])
+        assert f"<<<<<<< ours\n{hers}\n=======\n{theirs}\n>>>>>>> theirs\n" in text
+        # Left as it is, it cannot be committed by mistake.
+        assert shell.run("git", "commit", "--quiet", "--message", "update", cwd=project).returncode == 128
+    else:
+        assert (marked, rejected) == ([], [f"{STORY}.rej"])
+        lines = (project / f"{STORY}.rej").read_text(encoding="utf-8").splitlines()
+        assert f"+{theirs}" in lines
+        assert hers in text.splitlines()
+        assert theirs not in text
 
 
 def test_an_update_of_a_project_edited_before_its_first_commit_loses_no_edit(

@@ -136,14 +136,14 @@ def test_a_cache_that_cannot_be_written_is_named(wheels: Path, monkeypatch: pyte
 
 
 def test_who_names_a_version_selects_its_check() -> None:
-    from onstage.catalogue import with_other_version
+    from onstage.catalogue import requested
 
     both = ("sagemaker", "vertex")
     added = ["sagemaker.serving-version", "vertex.serving-version"]
-    assert with_other_version(["vertex.load"], both, "2.15") == ["vertex.load", *added]
-    assert with_other_version(["vertex"], both, "2.15") == ["vertex"]
-    assert with_other_version([], both, "2.15") == []
-    assert with_other_version(["vertex.load"], both, "") == ["vertex.load"]
+    chosen, asked = requested(["vertex.load"], both, {"serving_version": True})
+    assert (chosen, asked) == (["vertex.load", *added], {*added})
+    assert requested([], both, {"serving_version": True}) == ([], {*added})
+    assert requested(["vertex.load"], both, {"serving_version": None}) == (["vertex.load"], frozenset())
 
 
 def test_its_check_is_not_selected_without_a_version(project: Path) -> None:
