@@ -69,8 +69,8 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     for channel, told in (json_of("SM_INPUT_DATA_CONFIG", environment) or {}).items():
         if told.get("S3DistributionType") == "ShardedByS3Key":
             raise UserError(
-                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, by which each host has other files; "
-                "here each reads all of them, and trains on its part of a batch: write FullyReplicated"
+                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, which gives each host other "
+                "files; here each reads all of them, and trains on its part of every batch: write FullyReplicated"
             )
     return Cluster(tuple((host, PORT) for host in sorted(hosts)), sorted(hosts).index(current))
 
