@@ -89,6 +89,20 @@ class Rows:
         return features, target, *(weight or [1.0])
 
 
+def part(batch: tuple, number: tf.Tensor, count: int) -> tuple:
+    """Rows `number`, `number` + `count`, and so on of a batch, (features, target, weight); weighted so that the sum of
+    `count` parts' mean losses is `count` times the mean over the whole batch, of which a part may have a row more.
+    """
+    rows = tf.shape(tf.nest.flatten(batch[1])[0])[0]
+    places = tf.range(tf.minimum(tf.cast(number, tf.int32), rows), rows, count)
+    # A part of no row has one that does not count: a mean over none is not finite.
+    is_empty = tf.cast(tf.size(places) == 0, tf.int32)
+    places = tf.concat([places, tf.zeros([is_empty], tf.int32)], axis=0)
+    factor = tf.cast(tf.size(places) * count * (1 - is_empty), tf.float32) / tf.cast(rows, tf.float32)
+    features, target, weight = tf.nest.map_structure(lambda values: tf.gather(values, places), batch)
+    return features, target, tf.nest.map_structure(lambda one: tf.cast(one, tf.float32) * factor, weight)
+
+
 def prepare(reader: Reader, train: str, evaluation: str) -> None:
     """`reader.prepare`, between looks at what the reader is. Raises UserError."""
     refuse("members", reader)

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.explaining import UserError, ask, explaining_model
@@ -80,6 +81,18 @@ def refuse_used(objects: Sequence[Any], kind: str) -> None:
                 f"time, in {'build_model' if kind == 'metric' else 'a function callbacks()'}"
             )
         _used.add(one)
+
+
+def leave_weights(network: keras.Model) -> None:
+    """Where a rehearsal asks for it, write all that is trained into a file, by number and name, as float64.
+
+    It compares what several hosts have, and one alone.
+    """
+    if place := os.environ.get("ONSTAGE_WEIGHTS"):
+        variables = [*network.variables, *network.optimizer.variables]
+        values = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in variables]
+        names = [f"{number} {one.path}" for number, one in enumerate(variables)]
+        np.savez(place, **dict(zip(names, values, strict=True)))
 
 
 class Callbacks:

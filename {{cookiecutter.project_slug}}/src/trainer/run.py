@@ -22,6 +22,9 @@ from typing import Any
 
 from trainer.explaining import UserError, ask, explaining_model
 
+if typing.TYPE_CHECKING:
+    from trainer.cluster import Cluster
+
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
 # `_tuning_objective_metric`: SageMaker's tuning service.
@@ -38,6 +41,8 @@ CHECKPOINT_SECONDS = 60
 
 # What is wrong with model.py, while it is loaded.
 _mistakes: list[str] | None = None
+# Where the reason of a failure is left.
+_failure_file: Path | None = None
 
 
 class Terminated(KeyboardInterrupt):
@@ -100,6 +105,8 @@ class Run:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     # How to export the trained model again, should that fail: a sentence for people.
     export_again: str = ""
+    # Where several hosts train together.
+    cluster: "Cluster | None" = None
 
 
 def tunable(
@@ -166,6 +173,8 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
     SageMaker shows the first 1,024 characters of that file as FailureReason, so the message comes before the traceback.
     A rehearsal asks in two variables where a program is that does not end, and for a note when `run` is over.
     """
+    global _failure_file
+    _failure_file = failure_file
     if seconds := os.environ.get("ONSTAGE_SECONDS"):
         faulthandler.dump_traceback_later(float(seconds))
     try:
@@ -177,19 +186,29 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
         print("stopped", file=sys.stderr, flush=True)
         return 130
     except Exception as error:  # noqa: BLE001 - the job's last line of defence: everything is reported, nothing swallowed
-        known = isinstance(error, UserError)
-        message = str(error) if known else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        print(f"error: {message}" if known else trace, file=sys.stderr, flush=True)
-        if failure_file is not None:
-            failure_file.parent.mkdir(parents=True, exist_ok=True)
-            failure_file.write_text(f"{message}\n\n{trace}", encoding="utf-8")
+        _say(error)
         return 1
     finally:
         if ended := os.environ.get("ONSTAGE_ENDED"):
             Path(ended).touch()
             faulthandler.dump_traceback_later(5)
     return 0
+
+
+def give_up(message: str) -> None:
+    """End the process, which waits for something that does not come, as `main` ends it for a UserError."""
+    _say(UserError(message))
+    os._exit(1)
+
+
+def _say(error: Exception) -> None:
+    known = isinstance(error, UserError)
+    message = str(error) if known else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    print(f"error: {message}" if known else trace, file=sys.stderr, flush=True)
+    if _failure_file is not None:
+        _failure_file.parent.mkdir(parents=True, exist_ok=True)
+        _failure_file.write_text(f"{message}\n\n{trace}", encoding="utf-8")
 
 
 def join(folder: str, *names: str) -> str:
@@ -228,12 +247,6 @@ def checkpoint_seconds(environment: Mapping[str, str]) -> float:
     except ValueError:
         pass
     raise UserError(f"the variable CHECKPOINT_SECONDS is {text!r}: a number of seconds, or 0 for none within epochs")
-
-
-def refuse_several_hosts(hosts: Sequence[str]) -> None:
-    """Raise UserError for a job of several hosts: each would train, and export, a model of its own."""
-    if len(hosts) > 1:
-        raise UserError(f"this trainer runs on one host, the job has {len(hosts)} ({', '.join(hosts)}); ask for one")
 
 
 class _Parser(argparse.ArgumentParser):
