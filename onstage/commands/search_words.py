@@ -42,10 +42,9 @@ def add(app: Application) -> None:
         room.check()
         project = installation.open_project("tune")
         from onstage.commands import tune as command
+        from onstage.search.driver import Options
 
-        options = command.Options(
-            trials, parallel, timeout or float("inf"), trial_timeout, strategy, pruner, seed, name
-        )
+        options = Options(trials, parallel, timeout or float("inf"), trial_timeout, strategy, pruner, seed, name)
         command.tune(project, context.args, options)
 
     @app.command(epilog="Examples:\n\nonstage report\n\nonstage report runs/tune/search")

@@ -23,27 +23,13 @@ from onstage.errors import StartError, UserError
 from onstage.platform import Trial
 from onstage.project import Project, path_for_people
 from onstage.search import draws, journal, live, pictures
-from onstage.search.driver import Driver, Plan
+from onstage.search.driver import Driver, Options, Plan
 from onstage.search.results import as_trial, folder_of
 from onstage.settings import load
 
 REPORT, BEST = "report.html", "best.txt"
 # Of the trials, at the end.
 _SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """The options of the command line; times are seconds."""
-
-    trials: int
-    parallel: int
-    timeout: float
-    trial_timeout: float
-    strategy: str
-    pruner: str
-    seed: int
-    name: str
 
 
 def tune(project: Project, argv: Sequence[str], options: Options) -> None:
@@ -56,7 +42,7 @@ def tune(project: Project, argv: Sequence[str], options: Options) -> None:
     with _quiet_optuna(), _room(folder), journal.opened(folder, definition) as study:
         over = study.get_trials()
         done = len(journal.counted(study))
-        _begin(plan, folder, done, options)
+        _begin(plan, folder, done)
         early = ""
         if done < plan.trials:
             with live.Watch(plan, over, _console()) as watch:
@@ -78,10 +64,8 @@ def _plan(project: Project, page: ModelPage, argv: Sequence[str], options: Optio
     fixed = {name: value for name, value in dataclasses.asdict(chosen).items() if name not in ranges.names}
     settings, objective = load(project), page.objective
     plan = Plan(
-        project.root, ranges, objective.metric, objective.goal, {name: fixed[name] for name in given},
-        getattr(chosen, "epochs", 0),
-        options.trials, options.parallel, options.timeout, options.trial_timeout, options.strategy, options.pruner,
-        options.seed, _cores(),
+        **vars(options), root=project.root, space=ranges, metric=objective.metric, goal=objective.goal,
+        fixed={name: fixed[name] for name in given}, epochs=getattr(chosen, "epochs", 0), cores=_cores(),
     )  # fmt: skip
     definition = journal.Definition(
         f"{objective.goal} {objective.metric}",
@@ -100,7 +84,7 @@ def _cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def _begin(plan: Plan, folder: Path, done: int, options: Options) -> None:
+def _begin(plan: Plan, folder: Path, done: int) -> None:
     for note in draws.notes(plan.space):
         show.say(note)
     if done >= plan.trials:

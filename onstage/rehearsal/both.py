@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -64,12 +64,14 @@ class Rehearsal(Protocol):
         stack: ExitStack,
         *,
         is_alone: bool,
+        with_kill: bool,
         trials: Mapping[str, Any] | None,
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped.
 
         `is_alone`: no other platform's job is there to be compared with, and so a second one of this one's is.
-        `trials`: a tuning job, of which some trials are run when the job has gone well.
+        `with_kill`: once more, killed in the middle. `trials`: a tuning job, of which some trials are run when the job
+        has gone well.
         """
 
 
@@ -78,12 +80,11 @@ def rehearse(
     rehearsals: Sequence[Rehearsal],
     settings: Settings,
     argv: Sequence[str],
-    *,
-    with_trials: bool = False,
+    asked: Collection[str] = (),
 ) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
 
-    `with_trials`: of a tuning job, too.
+    `asked` are ids of checks that are done on request only.
     """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
@@ -91,11 +92,12 @@ def rehearse(
         full = one.filled(settings)
         found = one.check(report, full, argv)
         tuning = None
-        if found and with_trials and report.project:
+        if found and f"{one.PLATFORM}.tuning" in asked and report.project:
             tuning = one.check_tuning(report, full, *report.project, argv)
         if found and one in wanted:
             trials = tuning if report.wants(one.PLATFORM, "tuning") else None
-            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1, trials=trials))
+            kill, is_alone = f"{one.PLATFORM}.kill" in asked, len(wanted) == 1
+            checked.append(partial(one.run, report, full, *found, is_alone=is_alone, with_kill=kill, trials=trials))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
@@ -105,7 +107,7 @@ def rehearse(
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
     done = {check.id for check in report.checks}
     for platform in [one.PLATFORM for one in wanted]:
-        for name in ("train", "tuning") if with_trials else ("train",):
+        for name in ("train", *(one.split(".")[1] for one in sorted(asked) if one.startswith(f"{platform}."))):
             if report.passed and report.wants(platform, name) and f"{platform}.{name}" not in done:
                 report.run(platform, name, lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:

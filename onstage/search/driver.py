@@ -33,15 +33,9 @@ STRATEGIES, PRUNERS = ("tpe", "random"), ("none", "median", "hyperband")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a search does. `trials` are those of the journal in all; `timeout` and `trial_timeout` are seconds."""
+class Options:
+    """How much is searched, and how. `trials` are those of the journal in all; times are seconds."""
 
-    root: Path
-    space: Space
-    metric: str
-    goal: str
-    fixed: Mapping[str, Any]
-    epochs: int
     trials: int
     parallel: int
     timeout: float
@@ -49,6 +43,19 @@ class Plan:
     strategy: str
     pruner: str
     seed: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Plan(Options):
+    """What a search does."""
+
+    root: Path
+    space: Space
+    metric: str
+    goal: str
+    fixed: Mapping[str, Any]
+    epochs: int
     cores: Sequence[int]
 
 

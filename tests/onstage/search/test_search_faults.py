@@ -66,7 +66,8 @@ def test_trials_that_all_fail_end_the_search_with_their_cause(stub: Stub) -> Non
 def test_a_trial_that_neither_says_nor_computes_anything_has_hung(
     stub: Stub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
-    from onstage.commands.tune import Options, tune
+    from onstage.commands.tune import tune
+    from onstage.search.driver import Options
 
     busy = "end = time.monotonic() + 3\nwhile number == 1 and time.monotonic() < end: pass\n"
     project = stub(busy + "if number == 0: time.sleep(600)")
