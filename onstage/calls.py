@@ -101,9 +101,11 @@ class Cloud:
         predictions: list[Any] = found["answer"]["predictions"]
         return predictions
 
-    def batch(self, source: str | Path, *, job: str = "", folder: str | Path | None = None) -> Outcome:
-        """Predict a file of JSON lines without an endpoint: the job, and `answers`, where they are. Costs."""
-        return self._job("batch", str(source), *_option(job=job), folder=folder)
+    def batch(self, source: str | Path = "", *, job: str = "", folder: str | Path | None = None) -> Outcome:
+        """Predict a file of JSON lines, or the [batch] rows of settings.toml, without an endpoint: the job, and
+        `answers`, where they are. Costs.
+        """
+        return self._job("batch", *_words(str(source)), *_option(job=job), folder=folder)
 
     def delete(self, endpoint: str = "", *, dry_run: bool = False, folder: str | Path | None = None) -> None:
         """Remove an endpoint with all that was made for it."""
@@ -131,6 +133,8 @@ def rehearse(
     tune: bool = False,
     workers: int | None = None,
     kill: bool = False,
+    batch: bool = False,
+    serving_version: str = "",
     folder: str | Path | None = None,
     **hyperparameters: Any,
 ) -> Rehearsal:
@@ -141,8 +145,8 @@ def rehearse(
     chosen = [
         word for name, ids in (("select", select), ("ignore", ignore)) for one in ids for word in (f"--{name}", one)
     ]
-    options = _option(all_rows=all_rows, tune=tune, workers=workers, kill=kill)
-    words = ["rehearse", *_words(platform), *chosen, *options]
+    asked = _option(tune=tune, workers=workers, kill=kill, batch=batch, serving_version=serving_version)
+    words = ["rehearse", *_words(platform), *chosen, *_option(all_rows=all_rows), *asked]
     with tempfile.TemporaryDirectory(prefix="onstage-") as place:
         file = Path(place) / "report.json"
         lines = call([*words, "--json", str(file), *_flags(hyperparameters)], folder, failing=(1,))[0]

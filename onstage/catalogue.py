@@ -81,6 +81,15 @@ _KILLS = {
     "kill": "with --kill: a job that is killed in the middle of an epoch and started again ends with the weights of "
     "the undisturbed one"
 }
+# Only with `onstage rehearse --batch`.
+_BATCHED = {
+    "batch": "with --batch: the batch job answers every row as the endpoint does, told by [batch] key (of the file in "
+    "[batch] rows: no row is one that costs it others)"
+}
+# Only with `onstage rehearse --serving-version`.
+_OTHER_VERSION = {
+    "serving-version": "with --serving-version: that version of TensorFlow loads the model, and answers as the one here"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -97,6 +106,8 @@ _NAMES = {
         **_TRIALS,
         **_WORKERS,
         **_KILLS,
+        **_BATCHED,
+        **_OTHER_VERSION,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -115,6 +126,8 @@ _NAMES = {
         **_TRIALS,
         **_WORKERS,
         **_KILLS,
+        **_BATCHED,
+        **_OTHER_VERSION,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -131,7 +144,13 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 # What only an option of `onstage rehearse` asks for; the last check of each runs something.
-_OPTIONS = {"tune": (*_SEARCHED, *_TRIALS), "workers": (*_WORKERS,), "kill": (*_KILLS,)}
+_OPTIONS = {
+    "tune": (*_SEARCHED, *_TRIALS),
+    "workers": (*_WORKERS,),
+    "kill": (*_KILLS,),
+    "batch": (*_BATCHED,),
+    "serving_version": (*_OTHER_VERSION,),
+}
 _OPTIONAL = {
     option: frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in names)
     for option, names in _OPTIONS.items()
@@ -158,7 +177,8 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", "kill", *_REPLAYED), ("load",)),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
+    **dict.fromkeys((*_KILLS, *_BATCHED, *_OTHER_VERSION), ("load",)),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.

@@ -8,6 +8,9 @@ _S3_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _GCS_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
 # Shorter than the 6 characters of today: a display name is what is looked for.
 _PROJECT = r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,28}[a-z0-9]|\d+"
+# Within SageMaker's OutputFilter, of at most 63 characters: $['KEY','SageMakerOutput'].
+_LONGEST_KEY = 40
+_NO_KEYS = ("features", "SageMakerOutput")
 _ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 
 
@@ -34,6 +37,15 @@ def project_id(value: str) -> str:
     if value and not re.fullmatch(_PROJECT, value):
         meant = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
         raise ValueError(f"should be a project's id as gcloud projects list shows it, such as {meant or 'my-project'}")
+    return value
+
+
+def batch_key(value: str) -> str:
+    """`value`, a field of a batch job's rows or nothing. Raises ValueError for what the clouds' filters do not take."""
+    if len(value) > _LONGEST_KEY or re.search(r"""['"\\\x00-\x1f]""", value):
+        raise ValueError(f"should be a field of at most {_LONGEST_KEY} characters, without quotes and \\")
+    if value in _NO_KEYS:
+        raise ValueError(f"should be another field than {' and '.join(_NO_KEYS)}, which are SageMaker's")
     return value
 
 

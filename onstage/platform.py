@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from onstage.errors import StartError, UserError
 from onstage.project import Project
+from onstage.sections import Batch
 from onstage.settings import Settings
 
 if TYPE_CHECKING:
@@ -202,6 +203,8 @@ class Platform(Protocol):
     project: Project
     # Checks whose findings do not count, by their ids, with the reasons of settings.toml.
     ignore: Mapping[str, str]
+    # [batch] of settings.toml.
+    batch: Batch
 
     @property
     def bucket(self) -> Bucket:
@@ -257,6 +260,9 @@ class Platform(Protocol):
 
     def answers(self, batch: State) -> str:
         """The URI of the folder of a batch prediction's answers."""
+
+    def lost_rows(self, batch: State) -> str:
+        """How many rows of a batch prediction that has succeeded have no answer, in words; empty for none."""
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         """The likely cause of a failure and what to do, in words; empty when nothing is known."""

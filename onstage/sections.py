@@ -63,6 +63,21 @@ class Rehearsal(Section):
     )
 
 
+class Batch(Section):
+    """Predictions of many rows without an endpoint, by `onstage PLATFORM batch` and `onstage rehearse --batch`."""
+
+    rows: str = Field(
+        default="",
+        description="File of rows, one a line as JSON, or a URI, for `batch` without FILE; a rehearsal has the rows of "
+        "the file, or of the evaluation data.",
+    )
+    key: Annotated[str, AfterValidator(identifiers.batch_key)] = Field(
+        default="",
+        description="Field of every row that the model does not see, such as an id, which its answer comes with "
+        "(DataProcessing, keyField); a row is an object of it and the model's inputs then.",
+    )
+
+
 class Serverless(Section):
     """A serverless endpoint (ServerlessConfig): without this section the endpoint is on instances."""
 

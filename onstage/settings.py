@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from onstage.errors import StartError
 from onstage.project import SETTINGS, Project, find, read_toml
-from onstage.sections import Data, Rehearsal, SageMaker, Section, Vertex
+from onstage.sections import Batch, Data, Rehearsal, SageMaker, Section, Vertex
 
 Cloud = TypeVar("Cloud", SageMaker, Vertex)
 
@@ -24,6 +24,7 @@ class Settings(Section):
     )
     data: Data
     rehearsal: Rehearsal = Rehearsal()
+    batch: Batch = Batch()
     sagemaker: SageMaker | None = None
     vertex: Vertex | None = None
     _project: Project = PrivateAttr(default_factory=lambda: Project(Path.cwd()))

@@ -144,15 +144,18 @@ def make(platform: str) -> typer.Typer:
 
     @app.command(epilog=_example(platform, "batch rows.jsonl", "batch rows.jsonl --job JOB"))
     def batch(
-        source: Annotated[str, typer.Argument(metavar="FILE", help="One row a line, as JSON; or a folder's URI.")],
+        source: Annotated[
+            str,
+            typer.Argument(metavar="FILE", help="One row a line, as JSON; or a folder's URI. [default: [batch] rows]"),
+        ] = "",
         job: OfJob = None,
         dry_run: DryRun = False,
         no_wait: NoWait = False,
     ) -> None:
-        """Predict many rows, without an endpoint."""
-        from onstage.commands import endpoints
+        """Predict many rows, without an endpoint; their answers come with the [batch] key of settings.toml."""
+        from onstage.commands import batches
 
-        endpoints.batch(_connect(platform), source, job, dry_run=dry_run, wait=not no_wait)
+        batches.batch(_connect(platform), source, job, dry_run=dry_run, wait=not no_wait)
 
     @app.command(epilog=_example(platform, "delete", "delete ENDPOINT"))
     def delete(

@@ -3,14 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from onstage import outcome, progress
 from onstage.commands import show, state
-from onstage.commands.jobs import Patience, coming_back, command, explained, latest, launch, upload, watch
+from onstage.commands.jobs import Patience, command, explained, latest, upload
 from onstage.errors import UserError
 from onstage.platform import NotFoundError, Part, Plan, Platform, State
 from onstage.serving.answers import difference, read_request, rows
@@ -62,35 +61,17 @@ def delete(platform: Platform, endpoint: str | None, *, dry_run: bool) -> None:
         for part in platform.parts(name):
             show.say(f"would remove {part.what}")
         return
-    if not sum(1 for _ in _remove(platform.parts(name))):
+    if not sum(1 for _ in remove(platform.parts(name))):
         show.say(f"nothing is left of {name}")
     state.forget(platform, "endpoint", name)
 
 
-def batch(platform: Platform, source: str, job_name: str | None, *, dry_run: bool, wait: bool) -> None:
-    """Predict every line of a file of JSON lines, or of the objects below a URI."""
-    job = latest(platform, job_name, "training", "tuning")
-    place: Path | str = source if "://" in source else _json_lines(Path(source))
-    with show.report(dry_run, platform.ignore) as report:
-        plan = platform.plan_batch(report, job, place)
-        report.finish()
-        if plan is None or not report.passed:
-            raise typer.Exit(1)
-    if dry_run:
-        show.requests(plan)
-        return
-    launch(platform, plan)
-    if not wait:
-        show.say(coming_back(platform, plan.kind, plan.name))
-        return
-    found = watch(platform, plan.kind, plan.name)
-    # What the job ran on costs nothing, but nobody needs it any more.
-    list(_remove(platform.parts(plan.name)))
-    answers = platform.answers(found)
-    outcome.note(answers=answers)
-    show.say(f"answers: {answers}")
-    if isinstance(place, Path):
-        _fetch(platform, answers, place.with_name(f"{plan.name}.out"))
+def remove(parts: Iterator[Part]) -> Iterator[str]:
+    """Remove each part, and say so; what was removed, by its name."""
+    for part in parts:
+        part.remove()
+        show.say(f"removed {part.what}")
+        yield part.what
 
 
 def _make(platform: Platform, plan: Plan, example: dict[str, Any] | None) -> None:
@@ -153,18 +134,11 @@ def _undo(platform: Platform, plan: Plan) -> str:
     """Remove what was made; say what is left when that fails, too."""
     show.say(f"removing what was made; if that is stopped, too, {_removal(platform, plan.name)}")
     try:
-        removed = list(_remove(platform.parts(plan.name)))
+        removed = list(remove(platform.parts(plan.name)))
     except UserError as error:
         return f"it could not be removed: {error}\nwhat is left may cost {plan.cost}:\n{_removal(platform, plan.name)}"
     state.forget(platform, "endpoint", plan.name)
     return f"removed again: {', '.join(removed)}" if removed else "nothing is left of it"
-
-
-def _remove(parts: Iterator[Part]) -> Iterator[str]:
-    for part in parts:
-        part.remove()
-        show.say(f"removed {part.what}")
-        yield part.what
 
 
 def _removal(platform: Platform, name: str) -> str:
@@ -178,30 +152,3 @@ def _name(platform: Platform, endpoint: str | None) -> str:
     if last is None:
         raise UserError(f"no endpoint was made from here; give its name: {command(platform, 'status')} lists all")
     return last[1]
-
-
-def _json_lines(file: Path) -> Path:
-    """The file. Raises UserError, with the line, unless each of its lines is a row as JSON."""
-    try:
-        with file.open(encoding="utf-8") as lines:
-            count = 0
-            for count, line in enumerate(lines, 1):
-                try:
-                    json.loads(line)
-                except ValueError as error:
-                    raise UserError(f"{file}, line {count} is not JSON: {error}; write one row a line") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"no rows in {file}: {error}") from error
-    if not count:
-        raise UserError(f"{file} is empty; write one row a line, as JSON")
-    return file
-
-
-def _fetch(platform: Platform, answers: str, target: Path) -> None:
-    with progress.doing(f"fetching {answers}"), target.open("wb") as merged:
-        for uri in sorted(platform.bucket.names(answers)):
-            part = target.with_suffix(".part")
-            platform.bucket.read(uri, part)
-            merged.write(part.read_bytes())
-            part.unlink()
-    show.say(f"fetched to {target}")

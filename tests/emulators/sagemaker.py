@@ -15,6 +15,7 @@ from onstage.errors import UserError
 from onstage.rehearsal.archives import entries, pack, unpack
 from onstage.rehearsal.store import LocalStore
 from onstage.sagemaker.agent.agent import run_training_job
+from onstage.sagemaker.agent.transform import run_transform_job
 from onstage.sagemaker.requests import validate
 from onstage.serving.process import ServingProcess
 from tests.emulators import sagemaker_tuning
@@ -252,15 +253,20 @@ class SageMaker:
     def _transform(self, job: Job) -> None:
         if self._ends_early(job):
             return
-        body, s3 = job.facts, self.client("s3")
-        server = self._model_server(body["ModelName"])
+        body, name = job.facts, job.facts["TransformJobName"]
+        server, folder = self._model_server(body["ModelName"]), self.folder / name
         bucket, _, key = body["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"][5:].partition("/")
-        rows = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        kind = body["TransformInput"]["ContentType"]
-        answer = httpx.post(f"{server.url}/invocations", content=rows, headers={"Content-Type": kind}, timeout=60)
-        out = body["TransformOutput"]["S3OutputPath"].split("/", 3)[3]
-        s3.put_object(Bucket=bucket, Key=f"{out}/{key.rpartition('/')[2]}.out", Body=answer.content)
-        body.update({"TransformEndTime": time.time(), "TransformJobStatus": "Completed"})
+        self._fetch(bucket, key, folder / bucket)
+        result = run_transform_job(body, LocalStore(folder), f"{server.url}/invocations")
+        for file in result.outputs.values():
+            self.client("s3").upload_file(str(file), bucket, file.relative_to(folder / bucket).as_posix())
+        if result.refusals:
+            log = _Log(self.client("logs"), "/aws/sagemaker/TransformJobs", f"{name}/i-1-1700000000/data-log")
+            log.add(f"{bucket}/{key}: {result.refusals[0].why}")
+            log.flush()
+            body["FailureReason"] = result.failure_reason
+        body.update({"TransformEndTime": time.time(), "TransformJobStatus": result.status})
+        shutil.rmtree(folder)
 
     def _model_server(self, model: str) -> Any:
         """A server of the model's archive; the same archive is served once."""

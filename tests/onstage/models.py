@@ -77,6 +77,10 @@ def export_all(folder: Path) -> None:
     def in_python(x: Any) -> dict[str, Any]:
         return {"y": tf.ensure_shape(tf.py_function(lambda value: value + 1, [x], tf.float32), [None])}
 
+    # Whatever seed was set before.
+    chance = tf.raw_ops.RandomUniform
+    save("chance", serving_default=(
+        lambda x: {"y": x + chance(shape=tf.shape(x), dtype=tf.float32)}, {"x": ([None], "float32")}))  # fmt: skip
     save("python", serving_default=(in_python, {"x": ([None], "float32")}))
 
     class Wrapped(tf.Module):
@@ -96,3 +100,10 @@ def export_all(folder: Path) -> None:
 
     save("nan", serving_default=(not_a_number, {"features": ([None, 4], "float32")}))
     save("half", serving_default=(lambda pair: {"half": pair[:, 0] / 2.0}, {"pair": ([None, 2], "float32")}))
+
+    # What a batch job makes of a model: several inputs, an answer that depends on other rows, rows one at a time only.
+    number, pairs = ([None], "float32"), {"pair": ([None, 2], "float32")}
+    save("added", serving_default=(lambda a, b: {"y": a + b}, {"a": number, "b": number}))
+    save("centred", serving_default=(lambda pair: {"y": pair[:, 0] - tf.reduce_mean(pair[:, 0])}, pairs))
+    save("length", serving_default=(lambda text: {"y": tf.strings.length(text)}, {"text": ([None], "string")}))
+    save("single", serving_default=(lambda pair: {"y": tf.reshape(pair, [1, 2])[:, 0]}, pairs))

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from onstage import settings_page
 from onstage.errors import StartError
 from onstage.project import Project
-from onstage.sections import Data, SageMaker, Serverless, Vertex
+from onstage.sections import Batch, Data, SageMaker, Serverless, Vertex
 from onstage.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,9 +70,10 @@ def test_every_key_and_every_section_has_a_sentence(table: settings_page.Table) 
 def test_every_key_of_the_models_is_on_the_page() -> None:
     shown = {(table.name, key.name) for table in settings_page.tables() for key in table.keys}
     for name, kind in {
-        "": Settings, "data": Data, "sagemaker": SageMaker, "sagemaker.serverless": Serverless, "vertex": Vertex
+        "": Settings, "data": Data, "batch": Batch, "sagemaker": SageMaker,
+        "sagemaker.serverless": Serverless, "vertex": Vertex,
     }.items():  # fmt: skip
-        sections = {"data", "rehearsal", "sagemaker", "vertex"} if name == "" else {"serverless"}
+        sections = {"data", "rehearsal", "batch", "sagemaker", "vertex"} if name == "" else {"serverless"}
         assert {key for section, key in shown if section == name} == set(kind.model_fields) - sections
 
 
@@ -117,7 +118,7 @@ def test_one_section_brings_what_lies_in_it(tmp_path: Path) -> None:
     ("section", "said"),
     [
         ("vertx", "did you mean vertex?"),
-        ("azure", "there are data, rehearsal, sagemaker, sagemaker.serverless, vertex"),
+        ("azure", "there are data, rehearsal, batch, sagemaker, sagemaker.serverless, vertex"),
         ("Vertex", "did you mean vertex?"),
     ],
 )
@@ -190,6 +191,15 @@ ACCEPTED_AND_REFUSED = {
     "replicas": (
         {"vertex": {"min_replica_count": "2", "max_replica_count": "2"}}, {"vertex": {"min_replica_count": "2"}},
         "[vertex]: max_replica_count must be min_replica_count (2) or more"),
+    "a key that a filter can hold": (
+        {"batch": {"key": f"'{'k' * 40}'"}}, {"batch": {"key": f"'{'k' * 41}'"}},
+        f"[batch] key should be a field of at most 40 characters, without quotes and \\, not '{'k' * 41}'"),
+    "a key without quotes": (
+        {"batch": {"key": "'row id'"}}, {"batch": {"key": '"it\'s"'}},
+        "[batch] key should be a field of at most 40 characters, without quotes and \\, not \"it's\""),
+    "a key of one's own": (
+        {"batch": {"key": "'feature'"}}, {"batch": {"key": "'features'"}},
+        "[batch] key should be another field than features and SageMakerOutput, which are SageMaker's, not 'features'"),
     "a known key": ({"sagemaker": {"tags": "{ regoin = 'x' }"}}, {"sagemaker": {"regoin": "'x'"}},
                     "[sagemaker] regoin is not known; did you mean region?"),
     "a known section": ({}, {"vortex": {}}, "[vortex] is not known; did you mean vertex?"),

@@ -12,7 +12,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import yaml
 
 import start
 from tests.conftest import QUESTIONS, ROOT, Bake, Command
@@ -230,35 +229,3 @@ def test_a_package_in_src_requirements_is_declared_by_the_sdist(bake: Bake, tmp_
     assert command(sys.executable, "setup.py", "-q", "egg_info", cwd=project).returncode == 0
     (declared,) = project.rglob("requires.txt")
     assert declared.read_text() == "six==1.16.0\n"
-
-
-def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> None:
-    """The real solver (rattler), over a channel that has the few names which conda-forge has."""
-    import asyncio
-    import json
-
-    from rattler import Channel, Gateway, MatchSpec, Subdir, solve
-
-    described = yaml.safe_load((bake() / "environment.yml").read_text(encoding="utf-8"))
-    assert described["name"] == "iris_classifier"
-    assert described["channels"] == ["conda-forge", "nodefaults"]
-    specs = [MatchSpec(line, strict=True) for line in described["dependencies"] if isinstance(line, str)]
-    (pip,) = [entry["pip"] for entry in described["dependencies"] if isinstance(entry, dict)]
-    assert pip == ["-r requirements.txt"]
-    known = {"python": [("3.11.9", []), ("3.12.7", []), ("3.13.1", [])], "pip": [("25.0", ["python >=3.9"])]}
-    packages = {
-        f"{name}-{version}-0.conda": {
-            "name": name, "version": version, "build": "0", "build_number": 0, "depends": depends, "subdir": "linux-64",
-            "sha256": "0" * 64, "md5": "0" * 32, "size": 1,
-        }
-        for name, versions in known.items()
-        for version, depends in versions
-    }  # fmt: skip
-    for subdir, content in (("linux-64", packages), ("noarch", {})):
-        (tmp_path / subdir).mkdir()
-        repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": content}
-        (tmp_path / subdir / "repodata.json").write_text(json.dumps(repodata))
-    records = asyncio.run(
-        solve([Channel(f"file://{tmp_path}")], specs, Gateway(), [Subdir("linux-64"), Subdir("noarch")])
-    )
-    assert {record.name.normalized: str(record.version) for record in records} == {"python": "3.12.7", "pip": "25.0"}

@@ -18,11 +18,12 @@ from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
-from onstage.rehearsal.trained import link_samples
+from onstage.rehearsal.trained import TrainedNetwork, link_samples
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sagemaker.agent import toolkit, workers
 from onstage.sagemaker.agent.agent import run_training_job
+from onstage.sagemaker.agent.batch import rehearse_batch
 from onstage.sagemaker.agent.job import rehearse_job
 from onstage.sagemaker.agent.killing import rehearse_kill
 from onstage.sagemaker.agent.not_seen import not_seen
@@ -133,7 +134,7 @@ def run(
     killed; and of `trials`, the body of a tuning job, those that tell most.
     """
     server = server_of(settings)
-    report.not_seen += not_seen(body, server)
+    report.not_seen += not_seen(body, server, report.serving_version)
     is_several = hosts.count_of(body) > 1
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
@@ -174,6 +175,11 @@ def run(
     if trials:
         rehearse_trials(report, trials, store, folder / "trials", terms)
     return served
+
+
+def run_batch(report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
+    """Run the batch job over some rows, against what is served."""
+    rehearse_batch(report, settings, served, trained)
 
 
 def _metrics(page: ModelPage) -> list[str]:

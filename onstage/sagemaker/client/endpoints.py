@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from onstage.checks import batch_rows
 from onstage.commands import show
 from onstage.errors import UserError
 from onstage.platform import NotFoundError, Part, Plan, Request, State, Step
@@ -37,6 +38,9 @@ class Endpoints:
     def __init__(self, clients: Clients, settings: Settings, bucket: S3Bucket) -> None:
         self._clients, self._bucket = clients, bucket
         self._slug, self._cloud = settings.name, settings.cloud(SageMaker)
+        self._key = settings.batch.key
+        # Until this process ends: what is sent of files on this machine.
+        self._made: list[tempfile.TemporaryDirectory[str]] = []
 
     def plan(self, report: Report, job: State, name: str | None) -> Plan | None:
         """The bodies for an endpoint of the model that `job` left, checked; None when a check failed."""
@@ -59,16 +63,23 @@ class Endpoints:
         return Plan("endpoint", name, [*steps, *self._scaling(name)], self._cost())
 
     def plan_batch(self, report: Report, job: State, source: Path | str) -> Plan | None:
-        """The bodies for a batch transform of local JSON lines, or of what is below an s3:// URI."""
+        """The bodies for a batch transform of local JSON lines, or of what is below an s3:// URI.
+
+        With a key in settings.toml, lines below a URI have to be what `batch_rows.nested` makes of a row.
+        """
         name = job_name(self._slug, datetime.now(timezone.utc))
         places = bodies.places_of(self._cloud, self._slug)
-        uploads: dict[str, bytes | Path] = {places.batch(name): source} if isinstance(source, Path) else {}
+        uploads: dict[str, bytes | Path] = {}
+        if isinstance(source, Path):
+            uploads[places.batch(name)] = self._nested(source, name) if self._key else source
         rows = next(iter(uploads), str(source))
         sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
             sent["CreateModel"] = bodies.model(self._cloud, name, self._model_of(job))
-            sent["CreateTransformJob"] = bodies.transform_job(self._cloud, name, name, rows, places.predictions(name))
+            sent["CreateTransformJob"] = bodies.transform_job(
+                self._cloud, name, name, rows, places.predictions(name), self._key
+            )
             return self._findings(sent)
 
         report.run("sagemaker", "image", self._check_image)
@@ -153,6 +164,15 @@ class Endpoints:
             "sagemaker-runtime", "invoke_endpoint", EndpointName=name, ContentType="application/json", Body=body
         )
         return parse(answer["Body"].read().decode())
+
+    def _nested(self, rows: Path, name: str) -> Path:
+        """A file of the same rows as a transform job's filters want them."""
+        self._made.append(tempfile.TemporaryDirectory(prefix="batch-"))
+        made = Path(self._made[-1].name) / f"{name}.jsonl"
+        with made.open("w", encoding="utf-8") as file:
+            for line in batch_rows.lines_of(rows):
+                file.write(f"{batch_rows.nested(line, self._key, bodies.FEATURES)}\n")
+        return made
 
     def _settle(self, name: str) -> None:
         """Wait until an endpoint can be removed: SageMaker refuses that while it is being made."""

@@ -39,6 +39,8 @@ _CAUSES = {
     r"ping health check|no SavedModel bundles": "rehearse the endpoint of this model: onstage rehearse sagemaker",
     r"CannotStartContainerError|ImagePull|pull the image|repository does not exist": "look at the image in "
     f"settings.toml, and whether the role may pull from ECR: {_SETUP}",
+    r"ClientError: See job logs": "one row that the model refuses fails the whole job, and its log has the reason; to "
+    "see which row it is, write the file as rows into [batch] of settings.toml: onstage rehearse sagemaker --batch",
     r"AccessDenied|not authorized": f"the role lacks a permission: {_SETUP}",
     r"InternalServerError|internal error": "a fault of AWS: send the job again",
     r"AlgorithmError": "run the same job here, where it can be debugged: onstage rehearse sagemaker",

@@ -28,6 +28,7 @@ class SageMakerPlatform:
     def __init__(self, settings: Settings) -> None:
         self.project = settings.project
         self.ignore: Mapping[str, str] = settings.rehearsal.ignore
+        self.batch = settings.batch
         self._settings, self._cloud = settings, settings.cloud(SageMaker)
         self._clients = Clients(self._cloud.region)
         self.bucket = S3Bucket(self._clients, self._cloud.bucket)
@@ -86,6 +87,10 @@ class SageMakerPlatform:
 
     def answers(self, batch: State) -> str:
         return bodies.places_of(self._cloud, self._settings.name).predictions(batch.name)
+
+    def lost_rows(self, batch: State) -> str:
+        # One row without an answer fails the job.
+        return ""
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.detail, state.reason, *log]))

@@ -21,6 +21,11 @@ from onstage.sections import CHECKPOINT_SECONDS, SageMaker
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")
 VARIANT = "AllTraffic"
+# What a row's inputs stand under in a transform job with a key: no filter leaves out one field, or names many.
+# Source: DataProcessing, InputFilter, at most 63 characters.
+FEATURES = "features"
+# Where the service joins the answer; the name is its own.
+OUTPUT = "SageMakerOutput"
 Body = dict[str, Any]
 
 
@@ -130,17 +135,24 @@ def endpoint(settings: SageMaker, name: str, config_name: str) -> Body:
     return {"EndpointName": name, "EndpointConfigName": config_name, **_tags(settings)}
 
 
-def transform_job(settings: SageMaker, name: str, model_name: str, input_data: str, output: str) -> Body:
-    """The body of CreateTransformJob: every line of the objects below `input_data` is a request, as JSON.
+def transform_job(settings: SageMaker, name: str, model_name: str, input_data: str, output: str, key: str = "") -> Body:
+    """The body of CreateTransformJob: every line of the objects below `input_data` is a row, as JSON.
 
-    The answers, a line for each, are put below `output`; both are s3:// URIs.
+    The answers are put below `output`; both are s3:// URIs. As many rows as fit share a request and a line of the
+    answers. With `key` each row is sent alone, because only a record with a line of its own can be joined: a line of
+    the input is what `batch_rows.nested` makes, a line of the answers has the key and the answer.
     """
     lines = "application/jsonlines"
     source = {"S3DataType": "S3Prefix", "S3Uri": input_data}
+    joined = {
+        "InputFilter": f"$.{FEATURES}",
+        "JoinSource": "Input",
+        "OutputFilter": f"$['{key}','{OUTPUT}']",
+    }
     return {
         "TransformJobName": name,
         "ModelName": model_name,
-        "BatchStrategy": "MultiRecord",
+        "BatchStrategy": "SingleRecord" if key else "MultiRecord",
         "TransformInput": {
             "DataSource": {"S3DataSource": source},
             "ContentType": lines,
@@ -157,6 +169,7 @@ def transform_job(settings: SageMaker, name: str, model_name: str, input_data: s
             "InstanceCount": settings.endpoint_instance_count,
             **_given(VolumeKmsKeyId=settings.volume_kms_key),
         },
+        **({"DataProcessing": joined} if key else {}),
         **_tags(settings),
     }
 

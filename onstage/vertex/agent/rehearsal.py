@@ -19,12 +19,14 @@ from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
+from onstage.rehearsal.trained import TrainedNetwork
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent import package_checks, workers
 from onstage.vertex.agent.agent import run_custom_job
+from onstage.vertex.agent.batch import rehearse_batch
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, rehearse_job
 from onstage.vertex.agent.killing import rehearse_kill
@@ -126,7 +128,7 @@ def run(
     the job once more, killed; and of `trials`, a tuning job, those that tell most.
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
-    report.not_seen += not_seen(body, server_of(settings))
+    report.not_seen += not_seen(body, server_of(settings), report.serving_version)
     is_several = hosts.count_of(body) > 1
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
@@ -162,6 +164,11 @@ def run(
     if trials:
         rehearse_trials(report, trials, task, store, folder / "trials", terms)
     return served
+
+
+def run_batch(report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
+    """Run the batch job over some rows, against what is served."""
+    rehearse_batch(report, settings, served, trained)
 
 
 def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:

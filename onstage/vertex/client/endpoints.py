@@ -36,7 +36,7 @@ class Endpoints:
 
     def __init__(self, client: Client, settings: Settings, bucket: GoogleBucket, jobs: Jobs) -> None:
         self._client, self._bucket, self._jobs = client, bucket, jobs
-        self._slug, self._cloud = settings.name, settings.cloud(Vertex)
+        self._slug, self._cloud, self._key = settings.name, settings.cloud(Vertex), settings.batch.key
         # The deployments that this process began; the service has the others.
         self._begun: dict[str, Body] = {}
 
@@ -69,14 +69,14 @@ class Endpoints:
         """The bodies for a batch prediction of local JSON lines, or of the .jsonl objects below a gs:// URI."""
         name = self._new_name()
         places = bodies.places_of(self._cloud, self._slug)
-        rows = f"{places.output(name)}/rows.jsonl" if isinstance(source, Path) else _objects(source)
+        rows = places.batch(name) if isinstance(source, Path) else _objects(source)
         uploads: dict[str, bytes | Path] = {rows: source} if isinstance(source, Path) else {}
         sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
             sent["UploadModelRequest"] = self._model(name, job)
             sent["BatchPredictionJob"] = bodies.batch_prediction_job(
-                self._cloud, name, self._resource("models", name), [rows], places.predictions(name)
+                self._cloud, name, self._resource("models", name), [rows], places.predictions(name), self._key
             )
             return self._findings(sent)
 
@@ -162,6 +162,21 @@ class Endpoints:
         folder = (found.get("outputInfo") or {}).get("gcsOutputDirectory")
         folder = folder or bodies.places_of(self._cloud, self._slug).predictions(batch.name)
         return f"{folder.rstrip('/')}/prediction.results-*"
+
+    def lost_rows(self, batch: State) -> str:
+        """How many rows of a batch prediction have no answer, and where the reasons are; empty for none."""
+        found = self._jobs.resource("batch", batch.name) or {}
+        # Source: CompletionStats; a count that is not known is -1.
+        counts = [int((found.get("completionStats") or {}).get(name, 0)) for name in ("failedCount", "incompleteCount")]
+        count = sum(one for one in counts if one > 0)
+        if not count:
+            return ""
+        reasons = self.answers(batch).replace("prediction.results-", "prediction.errors_stats-")
+        return (
+            f"{count} row{'s have' if count != 1 else ' has'} no answer; the reasons, not the rows: {reasons}\n"
+            "-> to see which row it is, write the file as rows into [batch] of settings.toml: onstage rehearse vertex "
+            "--batch"
+        )
 
     def _upload_step(self, name: str, body: Body, uploads: Mapping[str, bytes | Path]) -> Step:
         return Step(f"model {name}", Request("models.upload", body), lambda: self._upload(name, body), uploads)

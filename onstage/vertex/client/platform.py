@@ -28,6 +28,7 @@ class VertexPlatform:
     def __init__(self, settings: Settings) -> None:
         self.project = settings.project
         self.ignore: Mapping[str, str] = settings.rehearsal.ignore
+        self.batch = settings.batch
         self._settings, self._cloud = settings, settings.cloud(Vertex)
         self._client = Client(self._cloud)
         self.bucket = GoogleBucket(self._client, self._cloud.bucket)
@@ -94,6 +95,9 @@ class VertexPlatform:
 
     def answers(self, batch: State) -> str:
         return self._endpoints.answers(batch)
+
+    def lost_rows(self, batch: State) -> str:
+        return self._endpoints.lost_rows(batch)
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.reason, *log]))

@@ -122,16 +122,22 @@ def deploy_model(settings: Vertex, name: str, model_name: str) -> Body:
     }
 
 
-def batch_prediction_job(settings: Vertex, name: str, model_name: str, input_data: Sequence[str], output: str) -> Body:
+def batch_prediction_job(
+    settings: Vertex, name: str, model_name: str, input_data: Sequence[str], output: str, key: str = ""
+) -> Body:
     """The BatchPredictionJob: every line of the objects `input_data`, gs:// URIs of .jsonl files, is an instance.
 
-    The answers are put below `output`, a gs:// URI.
+    The answers are put below `output`, a gs:// URI, each with its instance; with `key`, a field of every instance that
+    the model is not given, with the value of this instead, as "key".
     """
     source, destination = {"uris": list(input_data)}, {"outputUriPrefix": output}
+    # Source: BatchPredictionJob.InstanceConfig: of jsonl, each line is an object then.
+    instances = {"instanceType": "object", "keyField": key} if key else {}
     return {
         "displayName": name,
         "model": model_name,
         "inputConfig": {"instancesFormat": "jsonl", "gcsSource": source},
+        **_given(instanceConfig=instances),
         "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": destination},
         "dedicatedResources": {
             "machineSpec": _endpoint_machine(settings),

@@ -36,6 +36,10 @@ class Locations:
         """What a batch prediction job answers, one .jsonl object for each replica."""
         return self._uri("predictions", job)
 
+    def batch(self, job: str) -> str:
+        """The rows that a batch prediction job reads, as JSON lines."""
+        return self._uri("batch", job, "rows.jsonl")
+
     def _uri(self, *names: str) -> str:
         return "/".join([f"gs://{self.bucket}", self.slug, *names])
 

@@ -157,10 +157,35 @@ def test_rows_are_predicted_without_an_endpoint(desk: Desk) -> None:
     assert "removed model" in said
     assert desk.left() == []
     rows.write_text("[1]\n[2\n", encoding="utf-8")
-    assert "rows.jsonl, line 2 is not JSON" in desk.run("batch", "rows.jsonl", code=1)
+    assert "rows.jsonl, line 2: the row is not JSON" in desk.run("batch", "rows.jsonl", code=1)
     rows.write_text("", encoding="utf-8")
     assert "rows.jsonl is empty" in desk.run("batch", "rows.jsonl", code=1)
     assert "no rows in none.jsonl" in desk.run("batch", "none.jsonl", code=1)
+
+
+def test_rows_are_answered_with_their_keys_which_the_model_does_not_see(desk: Desk) -> None:
+    assert "name a file of rows: onstage sagemaker batch rows.jsonl, or rows in" in desk.run("batch", code=2)
+    desk.change("\n[sagemaker]", '\n[batch]\nrows = "rows.jsonl"\nkey = "id"\n\n[sagemaker]')
+    rows = [{"id": "b", "features": [5.1, 3.5, 1.4, 0.2]}, {"id": "a", "features": [6.7, 3.0, 5.2, 2.3]}]
+    file = desk.folder / "rows.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    said = desk.run("batch")
+    fetched = desk.folder / re.search(r"fetched to (\S+) \(2 lines\)", said)[1]
+    answers = [json.loads(line) for line in fetched.read_text(encoding="utf-8").splitlines()]
+    assert [one["id"] for one in answers] == ["b", "a"]
+    labels = [one["SageMakerOutput"]["predictions"][0]["class_label"] for one in answers]
+    assert labels[0] == "setosa" != labels[1]
+    sent = next(body for operation, body in reversed(desk.aws.bodies) if operation == "CreateTransformJob")
+    assert sent["DataProcessing"]["JoinSource"] == "Input"
+    # One row that the model refuses, and one that is refused here.
+    file.write_text(json.dumps(rows[0]) + '\n{"id": 2, "features": [5.1, "?", 1.4, 0.2]}\n', encoding="utf-8")
+    said = desk.run("batch", code=1)
+    assert "failed: ClientError: See job logs for more information" in said
+    assert "-> one row that the model refuses fails the whole job, and its log has the reason" in said
+    assert "data-log" not in said and "ClientError: 400: " in said
+    file.write_text('{"id": 1, "features": [1]}\n{"id": 1, "features": [2]}\n', encoding="utf-8")
+    said = desk.run("batch", code=1)
+    assert "rows.jsonl, line 2: the row has the same 'id' as that in line 1: 1" in said
 
 
 def test_python_functions_do_what_the_commands_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,10 @@ def each_body(**changes: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         "CreateTransformJob",
         bodies.transform_job(chosen, "batch-1", "model-1", "s3://data-of-mine/in", "s3://data-of-mine/out"),
     )
+    yield (
+        "CreateTransformJob",
+        bodies.transform_job(chosen, "batch-2", "model-1", "s3://data-of-mine/in", "s3://data-of-mine/out", "k" * 40),
+    )
     if chosen.inference_image or chosen.region in images.regions("inference"):
         yield "CreateModel", bodies.model(chosen, "model-1", "s3://data-of-mine/jobs/model.tar.gz")
 

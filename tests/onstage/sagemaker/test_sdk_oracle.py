@@ -15,10 +15,11 @@ from onstage.errors import UserError
 from onstage.rehearsal.store import LocalStore
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.client.recorder import record
-from onstage.sagemaker.requests import images, validate
+from onstage.sagemaker.requests import bodies, images, validate
 from tests.conftest import ROOT, Command
 from tests.onstage import pages
 from tests.onstage.commands import onstage
+from tests.onstage.sagemaker import test_requests
 from tests.oracles import environment
 
 # A bare s3fs, which the SDK asks for, sends resolvers back to the year 2020.
@@ -110,6 +111,37 @@ with record("recorded", "eu-west-1") as recorder:
     print(Session().default_bucket(), boto3.client("sts").get_caller_identity()["Account"])
 print([file.name for file in recorder.files])
 print(os.environ.get("AWS_PROFILE"), os.environ.get("AWS_ACCESS_KEY_ID"))
+"""
+# Prints what would be sent, of the strategy and the filters of each job.
+TRANSFORM = """
+import json, sys
+import boto3
+from sagemaker.core.helper.session_helper import Session
+from sagemaker.core.transformer import Transformer
+
+class Sent(Exception):
+    pass
+
+def keep(params, **_):
+    print(json.dumps(params))
+    raise Sent
+
+boto = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none", region_name="us-east-1")
+client = boto.client("sagemaker")
+client.meta.events.register("provide-client-params.sagemaker.CreateTransformJob", keep)
+session = Session(boto_session=boto, sagemaker_client=client)
+for strategy, filters in json.loads(sys.argv[1]):
+    transformer = Transformer(
+        model_name="model-1", instance_count=1, instance_type="ml.m5.large", strategy=strategy, assemble_with="Line",
+        accept="application/jsonlines", output_path="s3://data-of-mine/out", sagemaker_session=session,
+    )
+    try:
+        transformer.transform(
+            "s3://data-of-mine/in", content_type="application/jsonlines", split_type="Line", job_name="batch-1",
+            wait=False, logs=False, **filters,
+        )
+    except Sent:
+        pass
 """
 
 
@@ -280,3 +312,14 @@ def test_later_sessions_are_not_recorded(tmp_path: Path) -> None:
         assert os.environ["AWS_ACCESS_KEY_ID"] == "rehearsal"
         raise ZeroDivisionError
     assert (list(botocore.handlers.BUILTIN_HANDLERS), dict(os.environ)) == before
+
+
+def test_the_sdk_sends_the_same_transform_jobs_for_the_same_intent(sdk: Path, tmp_path: Path, command: Command) -> None:
+    filters = {"input_filter": "$.features", "output_filter": "$['id','SageMakerOutput']", "join_source": "Input"}
+    asked = json.dumps([["MultiRecord", {}], ["SingleRecord", filters]])
+    done = command(sdk, "-c", TRANSFORM, asked, cwd=tmp_path, environment={"AWS_EC2_METADATA_DISABLED": "true"})
+    assert done.returncode == 0, done.stderr
+    sent = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    given = test_requests.settings(region="us-east-1")
+    places = ("s3://data-of-mine/in", "s3://data-of-mine/out")
+    assert sent == [bodies.transform_job(given, "batch-1", "model-1", *places, key) for key in ("", "id")]

@@ -1,6 +1,5 @@
 """A project folder and a Google on loopback, as the tests of `onstage vertex` need them."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from onstage.rehearsal.store import LocalStore
 from onstage.serving.archive import find_versions
 from onstage.serving.process import ServingProcess
 from onstage.vertex.agent.agent import run_custom_job
+from onstage.vertex.agent.batch_job import run_batch_prediction_job
 from tests.emulators import vertex_tuning
 from tests.emulators.gcs import StorageServer
 from tests.emulators.google import PROJECT, SERVICES, GoogleServer
@@ -87,22 +87,12 @@ class FakeGoogle:
         return self._batch(job)
 
     def _batch(self, job: Body) -> str:
-        predict = self._serve(self.vertex.resources[job["model"]])
-        root = self.storage.objects.root
-        [rows] = job["inputConfig"]["gcsSource"]["uris"]
-        lines = (root / rows.removeprefix("gs://")).read_text(encoding="utf-8").splitlines()
-        folder = f"{job['outputConfig']['gcsDestination']['outputUriPrefix']}/prediction-model-2026"
-        place = root / folder.removeprefix("gs://")
-        place.mkdir(parents=True)
-        (place / "prediction.errors_stats-00000-of-00001").write_text("")
-        for number, line in enumerate(lines):
-            _, content = predict({"instances": [json.loads(line)]})
-            answer = {"instance": json.loads(line), "prediction": content["predictions"][0]}
-            file = place / f"prediction.results-{number:05}-of-{len(lines):05}"
-            file.write_text(json.dumps(answer) + "\n")
-        job["outputInfo"] = {"gcsOutputDirectory": folder}
-        job["completionStats"] = {"successfulCount": str(len(lines))}
-        return ""
+        self._serve(self.vertex.resources[job["model"]])
+        assert self._server
+        done = run_batch_prediction_job(job, LocalStore(self.storage.objects.root), f"{self._server.model_url}:predict")
+        job["outputInfo"] = {"gcsOutputDirectory": done.folder}
+        job["completionStats"] = {"successfulCount": str(done.successful), "failedCount": str(done.failed)}
+        return "no instance has an answer" if done.state == "JOB_STATE_FAILED" else ""
 
     def _serve(self, model: Body) -> Predict:
         if self.refusal:

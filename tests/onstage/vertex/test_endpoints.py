@@ -53,7 +53,29 @@ def test_a_batch_prediction_brings_the_answers_and_leaves_no_model(desk: Desk, t
     assert [one["instance"] for one in answers] == content["request"]["instances"]
     assert "/prediction.results-*" in said
     rows.write_text("{}\nno JSON\n")
-    assert "line 2 is not JSON" in desk.run("batch", str(rows), code=1)
+    assert "line 2: the row is not JSON" in desk.run("batch", str(rows), code=1)
+
+
+def test_rows_are_answered_with_their_keys_and_those_without_an_answer_are_counted(desk: Desk, tmp_path: Path) -> None:
+    desk.change("\n[vertex]", '\n[batch]\nkey = "id"\n\n[vertex]')
+    rows = [{"id": f"r{number}", "features": [5.1, 3.5, 1.4, 0.2]} for number in range(66)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    assert " (66 lines)" in desk.run("batch", str(file))
+    [fetched] = tmp_path.glob("*.out")
+    answers = [json.loads(line) for line in fetched.read_text(encoding="utf-8").splitlines()]
+    assert {one["key"]: one["prediction"]["class_label"] for one in answers} == {row["id"]: "setosa" for row in rows}
+    [*_, sent] = desk.google.vertex.created("batchPredictionJobs")
+    assert sent["instanceConfig"] == {"instanceType": "object", "keyField": "id"}
+    # One row that the model refuses, and one that is refused here.
+    file.write_text(file.read_text(encoding="utf-8").replace("5.1", '"?"', 1), encoding="utf-8")
+    said = desk.run("batch", str(file), code=1)
+    assert " (2 lines)" in said
+    assert "64 rows have no answer; the reasons, not the rows: gs://" in said
+    assert "/prediction.errors_stats-*" in said
+    file.write_text('{"id": 1, "length": 5.1, "width": 1}\n', encoding="utf-8")
+    said = desk.run("batch", str(file), code=1)
+    assert "rows.jsonl, line 1: the row names 2 inputs, and the model takes one" in said
 
 
 @pytest.mark.parametrize("why", ["refused", "wrong", "unknown"])

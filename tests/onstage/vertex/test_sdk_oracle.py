@@ -272,6 +272,16 @@ def test_the_sdk_sends_the_same_bodies_for_the_same_intent(settings: dict[str, A
     assert differences == DIFFERENCES
 
 
+def test_the_messages_take_a_key_of_the_rows(python: Path) -> None:
+    vertex = Vertex(**PLAIN)
+    body = bodies.batch_prediction_job(vertex, "batch-1", MODEL, ["gs://bkt/x.jsonl"], "gs://bkt/y", "id")
+    assert validate.problems("BatchPredictionJob", body, vertex.region) == []
+    (read,) = json.loads(asked(python, READ, [("BatchPredictionJob", body)]))
+    assert read["instanceConfig"] == {"instanceType": "object", "keyField": "id"}
+    plain = bodies.batch_prediction_job(vertex, "batch-1", MODEL, ["gs://bkt/x.jsonl"], "gs://bkt/y")
+    assert {key: value for key, value in body.items() if key != "instanceConfig"} == plain
+
+
 def test_the_stored_schema_is_what_the_installed_protos_say(python: Path) -> None:
     done = subprocess.run(
         [python, Path(__file__).with_name("schema.py")], capture_output=True, text=True, timeout=300, check=True
