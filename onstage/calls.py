@@ -131,6 +131,8 @@ def rehearse(
     ignore: Iterable[str] = (),
     all_rows: bool = False,
     tune: bool = False,
+    workers: int | None = None,
+    kill: bool = False,
     batch: bool = False,
     folder: str | Path | None = None,
     **hyperparameters: Any,
@@ -142,7 +144,8 @@ def rehearse(
     chosen = [
         word for name, ids in (("select", select), ("ignore", ignore)) for one in ids for word in (f"--{name}", one)
     ]
-    words = ["rehearse", *_words(platform), *chosen, *_option(all_rows=all_rows, tune=tune, batch=batch)]
+    options = _option(all_rows=all_rows, tune=tune, workers=workers, kill=kill, batch=batch)
+    words = ["rehearse", *_words(platform), *chosen, *options]
     with tempfile.TemporaryDirectory(prefix="onstage-") as place:
         file = Path(place) / "report.json"
         lines = call([*words, "--json", str(file), *_flags(hyperparameters)], folder, failing=(1,))[0]

@@ -3,7 +3,7 @@
 What no platform has a part in is `project.NAME`; what compares two platforms is `both.NAME`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from onstage.errors import StartError
@@ -71,6 +71,16 @@ _TRIALS = {
     "tuning": "with --tune: trials of the tuning job at the ends and the middle of every range end well, each with the "
     "objective and a model of its own"
 }
+# Only of a job of several hosts, such as one of `onstage rehearse --workers 2`.
+_WORKERS = {
+    "workers": "the chief of several hosts alone writes, all end with the weights of one host, and a lost host ends "
+    "the job with a message that names it"
+}
+# Only with `onstage rehearse --kill`.
+_KILLS = {
+    "kill": "with --kill: a job that is killed in the middle of an epoch and started again ends with the weights of "
+    "the undisturbed one"
+}
 # Only with `onstage rehearse --batch`.
 _BATCHED = {
     "batch": "with --batch: the batch job answers every row as the endpoint does, told by [batch] key (of the file in "
@@ -90,6 +100,8 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_WORKERS,
+        **_KILLS,
         **_BATCHED,
         "ping": "the endpoint's health check passes",
     },
@@ -107,6 +119,8 @@ _NAMES = {
         **_ALONE,
         **_REPLAYED,
         **_TRIALS,
+        **_WORKERS,
+        **_KILLS,
         **_BATCHED,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
@@ -123,12 +137,16 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
     "sagemaker.flags"
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
-OF_TUNING = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_SEARCHED, *_TRIALS))
-OF_BATCH = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _BATCHED)
+# What only an option of `onstage rehearse` asks for; the last check of each runs something.
+_OPTIONS = {"tune": (*_SEARCHED, *_TRIALS), "workers": (*_WORKERS,), "kill": (*_KILLS,), "batch": (*_BATCHED,)}
+_OPTIONAL = {
+    option: frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in names)
+    for option, names in _OPTIONS.items()
+}
+_ALL_OPTIONAL = frozenset().union(*_OPTIONAL.values())
 _NOT_OF_BODY = (
     _ONLY_ALONE
-    | OF_TUNING
-    | OF_BATCH
+    | _ALL_OPTIONAL
     | frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in (*_HOME, *_REPLAYED))
 )
 SETTINGS, PAGE = "project.settings", ("project.model", "project.hyperparameters")
@@ -142,11 +160,14 @@ _NEEDS = {
     "model": ("train",),
     "network": ("train",),
     "tuning": ("train", "search"),
+    "workers": ("train",),
     "archive": ("model",),
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED, "batch"), ("load",)),
+    **dict.fromkeys(
+        ("ping", "health", "limits", "predictions", "refusals", "seed", "kill", "batch", *_REPLAYED), ("load",)
+    ),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.
@@ -170,10 +191,10 @@ def selected(words: Iterable[str], *, of_project: bool = False) -> frozenset[str
     return frozenset(one for each in wanted for one in {SETTINGS, *_needed(each)}) if wanted else frozenset()
 
 
-def of_rehearsal(platforms: Iterable[str], *, with_trials: bool = False, with_batch: bool = False) -> list[str]:
-    """What `onstage rehearse`, with --tune and --batch if so, does for these platforms when nothing fails."""
+def of_rehearsal(platforms: Iterable[str], asked: Collection[str] = ()) -> list[str]:
+    """What `onstage rehearse` does for these platforms when nothing fails; of what only options ask for, `asked`."""
     places = {"project", *platforms}
-    left_out = _ONLY_OF_BODY | (frozenset() if with_trials else OF_TUNING) | (frozenset() if with_batch else OF_BATCH)
+    left_out = _ONLY_OF_BODY | (_ALL_OPTIONAL - {*asked})
     if len(places) > 2:
         places.add("both")
         left_out |= _ONLY_ALONE
@@ -185,23 +206,20 @@ def of_body(platform: str) -> list[str]:
     return [one for one in CHECKS if one.split(".")[0] in ("project", platform) and one not in _NOT_OF_BODY]
 
 
-def with_tuning(select: Sequence[str], platforms: Iterable[str], *, tune: bool) -> tuple[list[str], bool]:
-    """What is selected, and whether it is of tuning: who asks for trials selects them, and the other way round."""
-    return _with(select, platforms, tune, "tuning", OF_TUNING)
-
-
-def with_batch(select: Sequence[str], platforms: Iterable[str], *, batch: bool) -> tuple[list[str], bool]:
-    """What is selected, and whether it is of batch jobs: as `with_tuning`."""
-    return _with(select, platforms, batch, "batch", OF_BATCH)
-
-
-def _with(
-    select: Sequence[str], platforms: Iterable[str], wanted: bool, name: str, ids: frozenset[str]
-) -> tuple[list[str], bool]:
-    chosen = list(select)
-    if wanted and chosen and not any(one.endswith(f".{name}") for one in chosen):
-        chosen += [f"{one}.{name}" for one in platforms]
-    return chosen, wanted or bool(ids & {*chosen})
+def requested(
+    select: Sequence[str], platforms: Sequence[str], options: Mapping[str, bool | None]
+) -> tuple[list[str], frozenset[str]]:
+    """What is selected, and the ids that only an option asks for: who gives an option selects its check, and the other
+    way round. An option that is None asks for nothing, whatever is selected.
+    """
+    chosen, asked = list(select), set[str]()
+    for option, is_given in options.items():
+        last = _OPTIONS[option][-1]
+        if is_given and select and not any(one.endswith(f".{last}") for one in select):
+            chosen += [f"{one}.{last}" for one in platforms]
+        if is_given or (is_given is not None and _OPTIONAL[option] & {*select}):
+            asked |= {one for one in _OPTIONAL[option] if one.split(".")[0] in platforms}
+    return chosen, frozenset(asked)
 
 
 def check_selected(words: Iterable[str], done: Collection[str]) -> None:

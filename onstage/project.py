@@ -1,8 +1,8 @@
 """The contract between this package and a project, and where the project is.
 
 A project of contract 1 has: `settings.toml`; `src/`, all that travels to a cloud, with `trainer.model` (DATA,
-OBJECTIVE, Hyperparameters, build_model), `trainer.run`, `trainer.columns`, `trainer.rows` and `trainer.notes`, the
-entry points of ENTRY_POINTS and `requirements.txt`; for Vertex AI `setup.py` and `MANIFEST.in`; `runs/`, where
+OBJECTIVE, Hyperparameters, build_model), `trainer.run`, `trainer.columns`, `trainer.rows` and `trainer.checkpoints`,
+the entry points of ENTRY_POINTS and `requirements.txt`; for Vertex AI `setup.py` and `MANIFEST.in`; `runs/`, where
 trainings and notes are left; `wheels/`, this package; and in pyproject.toml `[tool.onstage] contract = 1`.
 """
 

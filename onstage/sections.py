@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from onstage import identifiers
 from onstage.ignored import Ignored
 
+# What src/trainer/run.py does by itself.
+CHECKPOINT_SECONDS = 60
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -126,6 +128,11 @@ class SageMaker(Section):
         description="Seconds of waiting for spot capacity and training together (MaxWaitTimeInSeconds), at least "
         "max_runtime; spot capacity may be taken away, and the training goes on from its checkpoint; 0: on demand.",
     )
+    checkpoint_seconds: Count = Field(
+        default=CHECKPOINT_SECONDS,
+        description="Seconds between the checkpoints that a job writes within an epoch: an interruption loses no more; "
+        "0: only after epochs.",
+    )
     input_mode: Literal["File", "FastFile"] = Field(
         default="File",
         description="File downloads the data before the training begins, FastFile streams it as it is read.",
@@ -236,6 +243,11 @@ class Vertex(Section):
     )
     timeout: Positive = Field(
         default=3600, description="Seconds after which the job is cancelled (Scheduling.timeout)."
+    )
+    checkpoint_seconds: Count = Field(
+        default=CHECKPOINT_SECONDS,
+        description="Seconds between the checkpoints that a job writes within an epoch: an interruption loses no more; "
+        "0: only after epochs.",
     )
     package: Literal["container", "executor"] = Field(
         default="container",

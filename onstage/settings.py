@@ -41,12 +41,26 @@ class Settings(Section):
                 return found
         raise StartError(f"{SETTINGS} has no section [{kind.__name__.lower()}]")
 
+    def hosts(self, platform: str) -> int:
+        """How many hosts a cloud's job has; 1 without a section of it."""
+        return int(getattr(getattr(self, platform), _HOSTS[platform], 1))
+
+    def with_hosts(self, counts: Mapping[str, int]) -> "Settings":
+        """The same, with these counts of hosts, by platform."""
+        sections = {one: getattr(self, one) for one in counts}
+        changed = {one: {_HOSTS[one]: counts[one]} for one in counts}
+        return self.model_copy(
+            update={one: section.model_copy(update=changed[one]) for one, section in sections.items() if section}
+        )
+
     def empty(self, platform: str) -> list[str]:
         """The keys of a cloud's section that are empty and that its jobs need."""
         section = getattr(self, platform)
         return [name for name in _NEEDED[platform] if section is not None and not getattr(section, name)]
 
 
+# What says how many hosts a cloud's job has.
+_HOSTS = {"sagemaker": "instance_count", "vertex": "replica_count"}
 # What a cloud's jobs need, and a rehearsal does without.
 _NEEDED = {"sagemaker": ("bucket", "role"), "vertex": ("project", "bucket")}
 

@@ -2,6 +2,7 @@
 """Train here, on the data that settings.toml names, and ask for predictions: `python train.py --epochs 40`."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ except ImportError as error:
     sys.stderr.write(f'error: {error}: pip install -r "{ROOT}/requirements.txt"\n')
     sys.exit(2)
 
-from trainer.run import Run, join, load_model, parse_flags
+from trainer.run import Run, checkpoint_seconds, join, load_model, parse_flags
 
 PROJECT = Project(ROOT)
 locate = PROJECT.locate
@@ -43,6 +44,7 @@ def make_run(argv: Sequence[str]) -> Run:
         checkpoint_dir=join(folder, "checkpoints"),
         log_dir=join(folder, "logs"),
         rows_dir=str(PROJECT.runs / "rows"),
+        checkpoint_seconds=checkpoint_seconds(os.environ),
         export_again=f"This exports them again, without training: {again}",
     )
 

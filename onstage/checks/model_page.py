@@ -83,11 +83,11 @@ class ModelPage:
 
     @property
     def notes(self) -> types.ModuleType:
-        """`trainer.notes`: what a first look at the data notices, in the words of a job's log."""
-        return self.modules["trainer.notes"]
+        """`trainer.rows`: what a first look at the data notices, in the words of a job's log."""
+        return self.modules["trainer.rows"]
 
     def find_notes(self, train: Any, evaluation: Any) -> list[str]:
-        """What is odd about two `Seen` of `trainer.notes`, by sentences. Raises UserError where a job would end."""
+        """What is odd about two `Seen` of `trainer.rows`, by sentences. Raises UserError where a job would end."""
         with self._trainer():
             for seen in (train, evaluation):
                 seen.refuse_unknown()
@@ -119,12 +119,12 @@ def read_model(project: Project) -> ModelPage:
 
 
 def _read(project: Project, *, stand_in: bool) -> ModelPage:
-    for name in ("columns", "rows", "notes", "run", "model"):
+    for name in ("columns", "rows", "run", "model"):
         if not any((project.source / "trainer" / place).exists() for place in (f"{name}.py", name)):
             raise UserError(f"src/trainer/{name}.py is missing")
     with _loading(project) as own, _stand_ins(project) if stand_in else contextlib.nullcontext(), _translated():
         try:
-            importlib.import_module("trainer.notes")
+            importlib.import_module("trainer.rows")
             importlib.import_module("trainer.run").load_model()
         except Exception as error:
             # These come from a page that really runs; others may be the fault of a stand-in.

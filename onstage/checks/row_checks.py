@@ -25,7 +25,7 @@ _PACKED = 4
 class ChannelRows:
     """The rows of the files of one channel, by their names in it.
 
-    `seen` is a `Seen` of `trainer.notes`; `problems` are the first of each column of a file. `total` adds up the lines,
+    `seen` is a `Seen` of `trainer.rows`; `problems` are the first of each column of a file. `total` adds up the lines,
     in whatever order they stand. `lacking` are labels, with their targets, that the sample has no row of, and none has
     been found of.
     """

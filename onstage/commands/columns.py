@@ -112,7 +112,7 @@ def _unfit(model: str, written: Written) -> str:
     if "Text" in written.kinds and not {"joined", "Embedding"} & model_file.names_in(model, "build_model"):
         return (
             f"{_MODEL}: build_model has to embed the words of Text columns: hidden = joined(DATA, inputs), of "
-            "trainer.layers, does"
+            "trainer.encoding, does"
         )
     units, labels = model_file.outputs(model), written.labels
     if kind == "Classes" and units is not None and units != labels:

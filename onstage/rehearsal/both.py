@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -64,12 +64,14 @@ class Rehearsal(Protocol):
         stack: ExitStack,
         *,
         is_alone: bool,
+        with_kill: bool,
         trials: Mapping[str, Any] | None,
     ) -> Served | None:
         """Run the job, then the endpoint of its model until `stack` ends; None where the cloud would have stopped.
 
         `is_alone`: no other platform's job is there to be compared with, and so a second one of this one's is.
-        `trials`: a tuning job, of which some trials are run when the job has gone well.
+        `with_kill`: once more, killed in the middle. `trials`: a tuning job, of which some trials are run when the job
+        has gone well.
         """
 
     def run_batch(self, report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
@@ -81,13 +83,11 @@ def rehearse(
     rehearsals: Sequence[Rehearsal],
     settings: Settings,
     argv: Sequence[str],
-    *,
-    with_trials: bool = False,
-    with_batch: bool = False,
+    asked: Collection[str] = (),
 ) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
 
-    `with_trials`: of a tuning job, too. `with_batch`: of a batch job, too.
+    `asked` are ids of checks that are done on request only.
     """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
@@ -95,21 +95,22 @@ def rehearse(
         full = one.filled(settings)
         found = one.check(report, full, argv)
         tuning = None
-        if found and with_trials and report.project:
+        if found and f"{one.PLATFORM}.tuning" in asked and report.project:
             tuning = one.check_tuning(report, full, *report.project, argv)
         if found and one in wanted:
             trials = tuning if report.wants(one.PLATFORM, "tuning") else None
-            checked.append(partial(one.run, report, full, *found, is_alone=len(wanted) == 1, trials=trials))
+            kill, is_alone = f"{one.PLATFORM}.kill" in asked, len(wanted) == 1
+            checked.append(partial(one.run, report, full, *found, is_alone=is_alone, with_kill=kill, trials=trials))
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
-            run_all(report, _replayed(report, checked, wanted, settings, stack, with_batch=with_batch))
+            run_all(report, _replayed(report, checked, wanted, settings, stack, asked))
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
     done = {check.id for check in report.checks}
     for platform in [one.PLATFORM for one in wanted]:
-        for name in ("train", *["tuning"] * with_trials, *["batch"] * with_batch):
+        for name in ("train", *(one.split(".")[1] for one in sorted(asked) if one.startswith(f"{platform}."))):
             if report.passed and report.wants(platform, name) and f"{platform}.{name}" not in done:
                 report.run(platform, name, lambda: [Finding(NOTHING_TO_RUN, "ignore less, or mend what is ignored")])
     if report.samples:
@@ -124,12 +125,11 @@ def _replayed(
     rehearsals: Sequence[Rehearsal],
     settings: Settings,
     stack: ExitStack,
-    *,
-    with_batch: bool,
+    asked: Collection[str],
 ) -> Sequence[Callable[[ExitStack], Served | None]]:
-    """`runs`, each of which then sends rows of the data through its endpoint, and `with_batch` through a batch job."""
-    names = (*replay.NAMES, "batch") if with_batch else replay.NAMES
-    if not any(report.wants(one.PLATFORM, name) for one in rehearsals for name in names):
+    """`runs`, each of which then sends rows of the data through its endpoint and, if that is `asked`, a batch job."""
+    ids = [f"{one.PLATFORM}.{name}" for one in rehearsals for name in (*replay.NAMES, "batch")]
+    if not any(report.wants_id(one) for one in ids if one in asked or not one.endswith(".batch")):
         return runs
     assert report.project, "the static checks have passed"
     trained = stack.enter_context(TrainedNetwork(report, settings, report.project[1]))
@@ -138,7 +138,7 @@ def _replayed(
         served = before(inner)
         if served:
             replay.run(report, served.platform, served.predict_url, served.checkpoints, trained)
-        if served and with_batch:
+        if served and f"{served.platform}.batch" in asked:
             rehearsal.run_batch(report, rehearsal.filled(settings), served, trained)
         return served
 

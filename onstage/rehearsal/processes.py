@@ -50,6 +50,25 @@ class Launch:
     is_background: bool = False
 
 
+@dataclass
+class Loss:
+    """The end of a machine in the middle of a job: the launch `name` is killed when `due` is set, and nobody tells its
+    peers, who have `seconds` to end by themselves. `at` is when that was, and `over` when all had ended, of
+    time.monotonic().
+    """
+
+    name: str
+    seconds: float
+    due: threading.Event
+    at: float | None = None
+    over: float | None = None
+
+    @property
+    def seconds_after(self) -> float | None:
+        """How long all the others took to end; None where nothing was lost."""
+        return None if self.at is None or self.over is None else self.over - self.at
+
+
 # What a process has said: the stream's name and a line, or "end" and its exit code.
 Said = tuple["Process", str, Any]
 
@@ -135,6 +154,7 @@ def run(
     marker: str,
     first_leads: bool = False,
     background: threading.Event | None = None,
+    loss: Loss | None = None,
 ) -> tuple[list[int | None], bool]:
     """Run all launches at once; return their exit codes and whether the deadline (of time.monotonic) ended them.
 
@@ -142,7 +162,8 @@ def run(
     later, SIGKILL. Whatever happens, an interrupt included, nothing is left running: neither in the process groups nor,
     on Linux, outside of them with `marker` in the environment. `line` gets a launch's name, the stream's name and the
     text of each line, in this thread. With `background`, all have what others leave of the processor, and end when it
-    is set. Raises UserError then, and for a command that cannot be started; KeyboardInterrupt where all was stopped.
+    is set; UserError is raised then, and for a command that cannot be started, KeyboardInterrupt where all was stopped.
+    `loss` ends one of them, if that comes to pass.
     """
     said: queue.Queue[Said] = queue.Queue()
     processes: list[Process] = []
@@ -159,6 +180,9 @@ def run(
             stopping.refuse_to_go_on()
             if background and background.is_set():
                 raise UserError("stopped")
+            if loss and loss.at is None and loss.due.is_set():
+                loss.at, deadline = now, min(deadline, now + loss.seconds)
+                next(process for process in processes if process.launch.name == loss.name).end(kill=True)
             if not lingering and all(process.over or _has_ended(process.launch) for process in processes):
                 lingering, deadline = True, min(deadline, now + LINGERING)
             if now >= deadline and kill_at == float("inf"):
@@ -185,6 +209,8 @@ def run(
         for process in processes:
             process.end(kill=True)
         end_strays(marker)
+        if loss:
+            loss.over = time.monotonic()
     return [process.exit_code for process in processes], late
 
 

@@ -109,6 +109,14 @@ def settings_of(report: Report, settings: Settings, argv: Sequence[str], *, is_t
     return lines + ([f"a training in full: here it had {', '.join(less)}"] if less else [])
 
 
+def hosts(platform: str, there: int, here: int) -> list[str]:
+    """What a rehearsal says that has another number of hosts than the job of settings.toml."""
+    if there == here:
+        return []
+    count = f"{there} hosts" if there > 1 else "one host"
+    return [f"{platform}: the job on {count}, as settings.toml says; here it had {here}"]
+
+
 def missing(report: Report, checks: Collection[str]) -> list[str]:
     """What was not done of these checks, by their ids, because something failed before."""
     done = {check.id for check in report.checks}

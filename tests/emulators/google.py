@@ -43,9 +43,11 @@ class GoogleServer(ThreadingHTTPServer):
         super().server_close()
 
     def log(self, job: str, line: str) -> None:
-        """A line of the log of the job that ends in this number."""
+        """A line of the log of the job that ends in this number; of several replicas, it begins with a name."""
         number = len(self.entries)
-        labels = {"job_id": job, "task_name": "workerpool0-0"}
+        told = re.match(r"(workerpool\d+-\d+): ", line)
+        line = line[told.end() :] if told else line
+        labels = {"job_id": job, "task_name": told[1] if told else "workerpool0-0"}
         self.entries.append(
             {
                 "insertId": f"entry-{number}",

@@ -195,7 +195,7 @@ class SageMaker:
     def _run(self, job: Job, model: Path | None, stopped: threading.Event | None = None) -> None:
         """Train to the end, or until `stopped`; or leave this model."""
         name, body = job.facts["TrainingJobName"], job.facts
-        log = _Log(self.client("logs"), "/aws/sagemaker/TrainingJobs", f"{name}/algo-1-1700000000")
+        log = _Logs(self.client("logs"), "/aws/sagemaker/TrainingJobs", name, body["ResourceConfig"]["InstanceCount"])
         folder = self.folder / name
         body["SecondaryStatus"], body["TrainingStartTime"] = "Downloading", time.time()
         store = LocalStore(folder / "store")
@@ -326,6 +326,23 @@ class _Log:
         if events:
             self._client.put_log_events(**self._names, logEvents=events)
         self._lines.clear()
+
+
+class _Logs:
+    """Log events of a job, in a stream for each of its hosts."""
+
+    def __init__(self, client: Any, group: str, job: str, hosts: int) -> None:
+        names = [f"algo-{number}" for number in range(1, hosts + 1)]
+        self._streams = {name: _Log(client, group, f"{job}/{name}-1700000000") for name in names}
+
+    def add(self, line: str) -> None:
+        """A line as the agent gives it: of several hosts, it begins with the host's name."""
+        host, _, text = line.partition(": ") if len(self._streams) > 1 else ("algo-1", "", line)
+        self._streams[host].add(text)
+
+    def flush(self) -> None:
+        for stream in self._streams.values():
+            stream.flush()
 
 
 def refusal(code: str, message: str, status: int = 400) -> Answer:

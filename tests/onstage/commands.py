@@ -64,7 +64,7 @@ def onstage(*words: str | Path, cwd: Path, environment: Environment | None = Non
             process.start()
         finally:
             os.chdir(here)
-        process.join(300)
+        process.join(600)
         if process.is_alive():
             process.kill()
             process.join()

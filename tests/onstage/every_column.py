@@ -31,7 +31,7 @@ def project(bake: Bake, folder: Path) -> Path:
     shutil.copytree(bake(platform="sagemaker"), folder, ignore=shutil.ignore_patterns("__pycache__", "data"))
     model = folder / "src" / "trainer" / "model.py"
     text = model.read_text(encoding="utf-8")
-    trainer = "from trainer.layers import joined\nfrom trainer.run import Objective, tunable\n"
+    trainer = "from trainer.encoding import joined\nfrom trainer.run import Objective, tunable\n"
     imports = f"import keras\nfrom dataclasses import dataclass\n{trainer}"
     model.write_text(imports + DATA + text[text.index("OBJECTIVE =") :], encoding="utf-8")
     return folder

@@ -61,9 +61,9 @@ def train(run):
 """
 WITHOUT_KERAS = {
     "import keras\n": "",
-    "from trainer.layers import joined\n": "",
+    "from trainer.encoding import joined\n": "",
     "dict[str, keras.KerasTensor]) -> keras.Model:": "dict):",
-    "    hidden = joined(": "    import keras\n\n    from trainer.layers import joined\n\n    hidden = joined(",
+    "    hidden = joined(": "    import keras\n\n    from trainer.encoding import joined\n\n    hidden = joined(",
 }
 
 

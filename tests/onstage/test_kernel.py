@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import keras
 
 from trainer.columns import Categorical, Classes, Date, Dropped, Identity, Numeric, Table, Text
-from trainer.layers import joined
+from trainer.encoding import joined
 from trainer.run import Objective
 
 DATA = Table(

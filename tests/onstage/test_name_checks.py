@@ -42,6 +42,7 @@ def test_calls_that_wait_are_failures_and_warnings_where_only_a_program_does_the
     [
         ("import os\nos._exit(0)", "src/model.py, line 2: os._exit(0) ends the program where it stands"),
         ("from os import _exit as leave\n\nleave(1)", "src/model.py, line 3: leave(1) ends the program where it"),
+        ("# Owned by the template: edit `model.py` instead.\nimport os\nos._exit(1)", ""),
         ("import os\nif not os.fork():\n    os._exit(0)", ""),
         ("import sys\nsys.exit(0)", ""),
         ("def _exit(code):\n    return code\n\n_exit(0)", ""),

@@ -85,6 +85,8 @@ def test_what_one_check_needs_is_needed_by_none_that_is_not_listed() -> None:
         (["vertex", "--select", "both.weights"],
          "--select both.weights: that is not checked here; see onstage rehearse --list"),
         (["--select", "vertex.flags"], "--select vertex.flags: that is not checked here; see onstage rehearse --list"),
+        (["--select", "vertex.workers", "--workers", "1"],
+         "--select vertex.workers: that is not checked here; see onstage rehearse --list"),
         (["--ignore", "vertx.code"], "there is no check vertx.code; did you mean vertex.code?"),
         (["--ignore", "both"], "both has 2 checks: name one of them, such as both.answers"),
         (["--ignore", "vertex.train"], "the check vertex.train cannot be ignored: others need what it makes"),
@@ -101,28 +103,40 @@ def test_what_cannot_be_done_is_said_before_anything_runs(copy: Path, words: lis
     assert refusal(forked("rehearse", *words, folder=copy)) == said
 
 
-def test_trials_are_of_a_rehearsal_only_when_they_are_asked_for() -> None:
-    usual, tuned = (set(catalogue.of_rehearsal(["vertex"], with_trials=tune)) for tune in (False, True))
-    assert tuned - usual == {"vertex.search", "vertex.tuning"}
-    assert not catalogue.OF_TUNING & {*catalogue.of_body("vertex")}
+OPTIONS = {"tune": {"search", "tuning"}, "workers": {"workers"}, "kill": {"kill"}}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_check_on_request_is_of_a_rehearsal_only_when_its_option_asks_for_it(option: str) -> None:
+    asked = catalogue.requested([], ["vertex"], {option: True})[1]
+    usual, more = (set(catalogue.of_rehearsal(["vertex"], some)) for some in ((), asked))
+    assert more - usual == {f"vertex.{name}" for name in OPTIONS[option]} == asked
+    assert not asked & {*catalogue.of_body("vertex")}
 
 
 @pytest.mark.parametrize(
-    ("words", "tune", "chosen", "tunes"),
+    ("words", "tune", "chosen", "is_asked"),
     [
         ([], False, [], False),
+        ([], None, [], False),
         ([], True, [], True),
         (["project"], False, ["project"], False),
         (["project"], True, ["project", "sagemaker.tuning", "vertex.tuning"], True),
         (["vertex.tuning"], False, ["vertex.tuning"], True),
+        (["vertex.tuning"], None, ["vertex.tuning"], False),
         (["vertex.tuning"], True, ["vertex.tuning"], True),
         (["vertex.search"], False, ["vertex.search"], True),
+        (["vertex.kill"], False, ["vertex.kill"], False),
     ],
 )
-def test_who_selects_a_check_of_tuning_asks_for_it_and_the_other_way_round(
-    words: list[str], tune: bool, chosen: list[str], tunes: bool
+def test_who_selects_a_check_of_an_option_asks_for_it_and_the_other_way_round(
+    words: list[str], tune: bool | None, chosen: list[str], is_asked: bool
 ) -> None:
-    assert catalogue.with_tuning(words, ["sagemaker", "vertex"], tune=tune) == (chosen, tunes)
+    found, asked = catalogue.requested(words, ["sagemaker", "vertex"], {"tune": tune})
+    assert found == chosen
+    assert asked == (
+        {f"{one}.{name}" for one in ("sagemaker", "vertex") for name in OPTIONS["tune"]} if is_asked else set()
+    )
 
 
 FIXED = ("--batch-size", "8", "--learning-rate", "0.1", "--hidden-units", "4", "--hidden-layers", "1", "--dropout")

@@ -149,6 +149,10 @@ ACCEPTED_AND_REFUSED = {
                          "[vertex] boot_disk_gb should be less than or equal to 64000, not 64001"),
     "a positive time": ({"rehearsal": {"time_limit": "1"}}, {"rehearsal": {"time_limit": "0"}},
                         "[rehearsal] time_limit should be greater than or equal to 1, not 0"),
+    "no host": ({"sagemaker": {"instance_count": "2"}}, {"sagemaker": {"instance_count": "0"}},
+                "[sagemaker] instance_count should be greater than or equal to 1, not 0"),
+    "no replica": ({"vertex": {"replica_count": "2"}}, {"vertex": {"replica_count": "0"}},
+                   "[vertex] replica_count should be greater than or equal to 1, not 0"),
     "a number and no truth": ({"sagemaker": {"instance_count": "1"}}, {"sagemaker": {"instance_count": "true"}},
                               "[sagemaker] instance_count should be a valid integer, not True"),
     "a number and no text": ({"vertex": {"timeout": "60"}}, {"vertex": {"timeout": '"60"'}},
@@ -236,6 +240,14 @@ def test_a_file_that_is_no_toml_is_one_line(
     (tmp_path / "settings.toml").write_bytes(content)
     with pytest.raises(StartError, match=rf"^settings\.toml {said}: .*\Z"):
         load(Project(tmp_path))
+
+
+def test_a_rehearsal_may_have_another_number_of_hosts(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, written(sagemaker={"instance_count": "3"}))
+    assert (settings.hosts("sagemaker"), settings.hosts("vertex")) == (3, 1)
+    other = settings.with_hosts({"sagemaker": 2, "vertex": 2})
+    assert (other.hosts("sagemaker"), other.hosts("vertex")) == (2, 2)
+    assert (other.name, other.project) == (settings.name, settings.project)
 
 
 def test_a_cloud_without_its_section_is_named(tmp_path: Path) -> None:

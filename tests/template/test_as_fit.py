@@ -86,10 +86,12 @@ def compare(reader: Any, model: Any, build: Callable[[], Any], jit: bool = False
     import numpy as np
     import tensorflow as tf
 
+    from trainer.cluster import Peers
     from trainer.loop import Loop
 
     ours, theirs = build(), build()
-    loop = Loop(ours, reader, tf.distribute.get_strategy(), model.Hyperparameters(epochs=2, batch_size=16, seed=5), jit)
+    hyperparameters = model.Hyperparameters(epochs=2, batch_size=16, seed=5)
+    loop = Loop(ours, reader, tf.distribute.get_strategy(), hyperparameters, Peers(None), jit)
     metrics = [metrics for _, metrics in loop.epochs(start=0)]
     batches = reader.batches(True, 16, 5).take(4).concatenate(reader.batches(True, 16, 6).take(4))
     # One fit: it swaps averages in at its end. Where it is not told the number of batches, it counts one too many.

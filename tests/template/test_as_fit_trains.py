@@ -251,7 +251,7 @@ def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, comma
     (project / "src" / "trainer" / "model.py").write_text(PAGE.partition("```python\n")[2].partition("```")[0])
     with (project / "src" / "requirements.txt").open("a") as file:
         file.write("tensorboard==2.21.*\n")
-    script = "import trainer.reporting, train; trainer.reporting.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
+    script = "import trainer.checkpoints, train; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
     python = [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}"]
     killed = subprocess.Popen(
         [*python, "--job-dir", str(tmp_path / "killed")], cwd=project, stdout=subprocess.PIPE, text=True
@@ -282,10 +282,10 @@ def test_a_stopped_training_ends_as_an_undisturbed_one(
 ) -> None:
     import keras
 
-    from trainer import reporting
+    from trainer import checkpoints, reporting
     from trainer.run import Objective
 
-    monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
     use(OBJECTIVE=Objective("val_loss", "minimize"), build_model=network(rate=0.1))
     options = {"patience": 2} if nicety == "patience" else {}
     if nicety == "schedule":

@@ -117,7 +117,7 @@ def test_files_that_are_not_read_are_named(
 
 
 def test_what_only_a_part_of_the_rows_says_is_no_verdict(simple: Any, columns: Any) -> None:
-    from trainer.notes import Seen, find_notes
+    from trainer.rows import Seen, find_notes
 
     train, evaluation = Seen(simple, "train"), Seen(simple, "eval")
     for number in range(300):

@@ -166,6 +166,12 @@ def test_a_sagemaker_job_without_a_channel_or_with_two_hosts_is_refused(
         sagemaker_run([], CHANNELS | {"SM_HOSTS": '["algo-1", "algo-2"]'})
 
 
+def test_both_are_told_how_often_to_save(sagemaker_run: Callable[..., Any], vertex_run: Callable[..., Any]) -> None:
+    for told, seconds in (({}, 60), ({"CHECKPOINT_SECONDS": "0"}, 0), ({"CHECKPOINT_SECONDS": "7.5"}, 7.5)):
+        assert sagemaker_run([], CHANNELS | told).checkpoint_seconds == seconds
+        assert vertex_run([*DATA, "--job-dir", "x"], told).checkpoint_seconds == seconds
+
+
 def test_vertex_locations_come_from_the_service_else_from_job_dir(vertex_run: Callable[..., Any]) -> None:
     service = {
         "AIP_MODEL_DIR": "gs://b/base/model/",

@@ -194,10 +194,3 @@ def test_locations_are_joined_for_folders_and_uris(run: Any) -> None:
     assert run.join("gs://bucket/base/", "model", "1") == "gs://bucket/base/model/1"
     assert run.join("/opt/ml", "model") == "/opt/ml/model"
     assert run.join("/", "model") == "/model"
-
-
-def test_several_hosts_are_refused_because_each_would_train_for_itself(run: Any) -> None:
-    run.refuse_several_hosts([])
-    run.refuse_several_hosts(["algo-1"])
-    with pytest.raises(run.UserError, match="the job has 2 .algo-1, algo-2."):
-        run.refuse_several_hosts(["algo-1", "algo-2"])

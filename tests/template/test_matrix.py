@@ -34,16 +34,15 @@ ALWAYS = {
     *(
         f"src/trainer/{name}.py"
         for name in (
-            "__init__", "columns", "data", "encoding", "export", "files", "model", "values",
-            "notes", "reader", "reporting", "rows", "run", "scan", "training",
-            "explaining", "layers", "loop", "store",
+            "__init__", "checkpoints", "cluster", "columns", "data", "encoding", "export", "files", "model",
+            "values", "reader", "reporting", "rows", "run", "scan", "training", "explaining", "loop", "store",
         )
     ),
 }  # fmt: skip
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 4100
+MOST_FILES, MOST_LINES = 45, 4900
 
 
 def files_of(project: Path) -> set[str]:

@@ -46,10 +46,10 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
     name: str, make_run: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture, ask: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from trainer import reporting
+    from trainer import checkpoints
     from trainer.training import train
 
-    monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
     # Which a pattern would match, and whose checkpoints are not this training's to delete.
     other = tmp_path / "a-bc" / "job" / "checkpoints" / "ckpt-1.index"
     other.parent.mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
 
 def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """SIGKILL between two epochs, then the same training again: the weights equal those of one left alone."""
-    script = "import trainer.reporting, train, sys; trainer.reporting.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
+    script = "import trainer.checkpoints, train, sys; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
     arguments = ["--epochs", "25", "--dropout", "0.2", "--job-dir", tmp_path / "killed"]
     killed = subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}", *arguments],
@@ -91,17 +91,17 @@ def test_a_job_killed_while_it_saves_leaves_no_half_note(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hyperparameters are noted before the first checkpoint, and then never again."""
-    from trainer import reporting
+    from trainer import checkpoints
 
     note, written = tmp_path / "job" / "checkpoints" / "hyperparameters.json", []
-    save = reporting.Checkpoints.save
+    save = checkpoints.Checkpoints.save
 
     def watched(self: Any, epoch: int, last: bool) -> None:
         save(self, epoch, last)
         written.append(note.stat().st_mtime_ns)
 
-    monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0)
-    monkeypatch.setattr(reporting.Checkpoints, "save", watched)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", watched)
     note.parent.mkdir(parents=True)
     note.write_text("{", encoding="utf-8")
     train(epochs=2)

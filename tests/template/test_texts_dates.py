@@ -47,8 +47,8 @@ def test_a_table_of_words_and_dates_trains_with_the_examples_network_and_is_serv
 ) -> None:
     import keras
 
+    from trainer.encoding import joined
     from trainer.export import Predictor
-    from trainer.layers import joined
 
     def build_model(hyperparameters: Any, inputs: dict[str, Any]) -> keras.Model:
         answer = keras.layers.Dense(2, activation="softmax")(joined(films, inputs))

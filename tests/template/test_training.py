@@ -193,7 +193,7 @@ from trainer import model, training
 from trainer.run import Run
 two = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for name, strategy in (("one", tf.distribute.get_strategy), ("two", two)):
-    training._strategy = lambda batch_size, strategy=strategy: strategy()
+    training._strategy = lambda batch_size, peers, strategy=strategy: strategy()
     folder = f"{sys.argv[1]}/{name}"
     run = Run(model.Hyperparameters(epochs=5), "data/train", "data/eval", folder + "/1", folder + "/c", folder + "/l")
     print(name, training.train(run).metrics["val_loss"])

@@ -12,7 +12,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainer.run import Run, UserError, export_again, join, load_model, main, parse_flags, refuse_several_hosts
+from trainer.cluster import Cluster, json_of
+from trainer.run import Run, UserError, checkpoint_seconds, export_again, join, load_model, main, parse_flags
+
+# Where the hosts of a job hear each other: any port, the same on all.
+PORT = 2222
 
 
 def base_dir(environment: Mapping[str, str]) -> str:
@@ -33,7 +37,6 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         # The toolkit lets a shell read its command line, which takes out empty values and splits others.
         argv = [f"--{name}={_text(value)}" for name, value in json.loads(told).items()]
     hyperparameters, _ = parse_flags(load_model().Hyperparameters, argv)
-    refuse_several_hosts(json.loads(environment.get("SM_HOSTS") or "[]"))
     base = base_dir(environment)
     # TensorFlow Serving's container wants <name>/<version>/saved_model.pb in the archive; checkpoints must not be in
     # it.
@@ -45,8 +48,31 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         export_dir=join(model_dir, "model", "1"),
         checkpoint_dir=join(base, "checkpoints"),
         log_dir=join(environment.get("SM_OUTPUT_DATA_DIR") or join(base, "output", "data"), "tensorboard"),
+        checkpoint_seconds=checkpoint_seconds(environment),
         export_again=export_again("the job's CheckpointConfig.S3Uri"),
+        cluster=_cluster(environment),
     )
+
+
+def _cluster(environment: Mapping[str, str]) -> Cluster | None:
+    """What SM_HOSTS and SM_CURRENT_HOST say; None for one host."""
+    hosts = json_of("SM_HOSTS", environment) or []
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise UserError(f'SM_HOSTS is a list such as ["algo-1", "algo-2"], not {hosts}')
+    if len(hosts) < 2:
+        return None
+    if len(set(hosts)) < len(hosts):
+        raise UserError(f"SM_HOSTS names a host twice: {', '.join(hosts)}")
+    current = environment.get("SM_CURRENT_HOST")
+    if current not in hosts:
+        raise UserError(f"SM_CURRENT_HOST is {current!r}, which is not one of SM_HOSTS: {', '.join(hosts)}")
+    for channel, told in (json_of("SM_INPUT_DATA_CONFIG", environment) or {}).items():
+        if told.get("S3DistributionType") == "ShardedByS3Key":
+            raise UserError(
+                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, which gives each host other "
+                "files; here each reads all of them, and trains on its part of every batch: write FullyReplicated"
+            )
+    return Cluster(tuple((host, PORT) for host in sorted(hosts)), sorted(hosts).index(current))
 
 
 def _text(value: object) -> str:

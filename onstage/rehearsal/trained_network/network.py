@@ -85,9 +85,7 @@ class Network:
         if checkpoint == self._restored:
             return
         run = importlib.import_module("trainer.run").Run(**self._run, checkpoint_dir=checkpoint)
-        checkpoints = importlib.import_module("trainer.reporting").Checkpoints(
-            run, self.network, getattr(self.reader, "order", "")
-        )
+        checkpoints = importlib.import_module("trainer.checkpoints").Checkpoints(run, self.network)
         if not checkpoints.restore():
             raise UnableError("the job left no checkpoint to compare its model with")
         checkpoints.finish()

@@ -1,20 +1,24 @@
 """Executes a CreateTrainingJob request on this machine, as the service and its TensorFlow container would.
 
-No Docker, no account: /opt/ml is a folder of each host (SAGEMAKER_BASE_DIR), and every host is a process here. So the
-names algo-1, algo-2... do not resolve; a script that connects hosts must take other addresses in a rehearsal.
+No Docker, no account: /opt/ml is a folder of each host (SAGEMAKER_BASE_DIR), and every host is a process here. Of
+several, the names algo-1, algo-2... are known in their Python processes only: a script has to look them up itself, by
+socket.getaddrinfo(name, 2222), and to take the address and the port that it gets.
 """
 
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from onstage import progress
 from onstage.errors import UserError
 from onstage.rehearsal import archives, overlay, processes
+from onstage.rehearsal.cluster import Cluster, weights_of
 from onstage.rehearsal.model_files import model_files
+from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
 from onstage.sagemaker.agent import drivers, outcome, toolkit
 from onstage.sagemaker.agent.failures import SCRIPT_ERRORS, Captured, ContainerError, failure_text
@@ -37,13 +41,16 @@ def run_training_job(
     on_line: Callable[[str], None] | None = None,
     background: threading.Event | None = None,
     told: Mapping[str, str] | None = None,
+    weights: bool = False,
+    loss: Loss | None = None,
 ) -> JobResult:
     """Execute `body` below `folder`, which must not hold an earlier run; what it leaves goes to `store`.
 
     `python`, a path, runs the scripts. `time_limit` lowers MaxRuntimeInSeconds. A job out of time gets SIGTERM and,
     `grace` seconds later, SIGKILL: 120 in the cloud, where the toolkit does not pass SIGTERM on to the script.
     `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
-    with UserError when it is set. `told` are variables that only a rehearsal sets.
+    with UserError when it is set. `told` are variables of a rehearsal alone, on the first host. With `weights`,
+    each host of a template's project leaves those that it ends with. `loss` ends one host in the middle.
     Raises UserError for a body that cannot be rehearsed; a job that fails is a result like any other.
     """
     started = time.monotonic()
@@ -57,11 +64,14 @@ def run_training_job(
     limit = min(limits, key=lambda name: limits[name])
     hosts = lay_out(body, store, folder)
     outside = model_files(_OPT_ML)
-    job = _Job(hosts, folder, python, limits[limit], grace, on_line or (lambda _: None), background, told or {})
-    try:
+    rehearsed = {host.name: dict(told or {}) if host is hosts[0] else {} for host in hosts}
+    if weights:
+        for host in hosts:
+            rehearsed[host.name]["ONSTAGE_WEIGHTS"] = str(weights_of(host.root))
+    with ExitStack() as stack:
+        line = on_line or (lambda _: None)
+        job = _Job(hosts, folder, python, limits[limit], grace, line, background, rehearsed, loss, stack)
         job.run(body, store)
-    finally:
-        job.close()
     collect_checkpoints(body, store, hosts)
     models, model_clashes = archives.entries([host.model for host in hosts])
     data, data_clashes = archives.entries([host.output_data for host in hosts])
@@ -107,26 +117,27 @@ class _Job:
         grace: float,
         on_line: Callable[[str], None],
         background: threading.Event | None,
-        told: Mapping[str, str],
+        told: Mapping[str, Mapping[str, str]],
+        loss: Loss | None,
+        stack: ExitStack,
     ) -> None:
         self.exit_codes: dict[str, int | None] = {}
         self.late = False
         self.script_seconds = 0.0
         self.cut: list[str] = []
         self._hosts, self._folder, self._python, self._on_line = hosts, folder, python, on_line
-        self._background, self._told = background, told
+        self._background, self._told, self._loss, self._stack = background, told, loss, stack
         self._deadline, self._grace = time.monotonic() + limit, grace
-        self._logs = {host.name: self.log_file(host).open("w", encoding="utf-8", newline="\n") for host in hosts}
+        self._logs = {
+            host.name: stack.enter_context(self.log_file(host).open("w", encoding="utf-8", newline="\n"))
+            for host in hosts
+        }
         self._captured: dict[tuple[str, str], Captured] = {}
         self._given: set[tuple[Path, int]] = set()
         self._source: set[Path] = set()
 
     def log_file(self, host: Host) -> Path:
         return host.root / "log.txt"
-
-    def close(self) -> None:
-        for log in self._logs.values():
-            log.close()
 
     def run(self, body: Mapping[str, Any], store: LocalStore) -> None:
         """Run the containers to their end, by the request's own command or as the image's toolkit does."""
@@ -136,13 +147,14 @@ class _Job:
             return
         # Drivers install requirements by themselves.
         python = overlay.create(self._folder / "overlay", self._python)
+        way = self._cluster(python)
         self._run(
             [
                 processes.Launch(
                     host.name,
                     command or [],
                     host.root / "work",
-                    {**overlay.pip_settings(shown=True), **self._clean(host, python)},
+                    {**way, **overlay.pip_settings(shown=True), **self._clean(host, python)},
                 )
                 for host, command in commands
             ]
@@ -183,15 +195,17 @@ class _Job:
         if self.exit_codes:
             return
         python, call = self._python, calls[self._hosts[0].name]
-        if "." in call.install or (call.install and overlay.wanted(self._hosts[0].code / "requirements.txt")):
+        installs = "." in call.install or (call.install and overlay.wanted(self._hosts[0].code / "requirements.txt"))
+        if installs or len(self._hosts) > 1:
             python = overlay.create(self._folder / "overlay", self._python)
-            if not self._install(call, python):
-                return
+        if installs and not self._install(call, python):
+            return
+        way = self._cluster(python)
         launches = []
         for host in self._hosts:
             call = calls[host.name]
             command = call.started(python, host.base.as_posix())
-            environment = {**self._clean(host, python), **call.environment, **self._told}
+            environment = {**way, **self._clean(host, python), **call.environment, **self._told[host.name]}
             # The toolkit prints whatever it reads as lines, whether these have ended or not.
             launches.append(processes.Launch(host.name, command, host.code, environment, cut=self.cut))
         self._run(launches, SCRIPT_ERRORS)
@@ -202,6 +216,15 @@ class _Job:
                 self._fail(host, self._failure("ExecuteUserScriptError", SCRIPT_ERRORS, host, words, code))
             elif code == 0:
                 (host.base / "output" / "success").touch()
+
+    def _cluster(self, python: str) -> dict[str, str]:
+        """Let several hosts, in processes of an overlay's interpreter, know each other; variables for each of them."""
+        if len(self._hosts) == 1:
+            return {}
+        cluster = self._stack.enter_context(Cluster([host.name for host in self._hosts]))
+        cluster.give_to(python)
+        # Otherwise they reach no other machine; in the cloud they do.
+        return cluster.way_out(self._stack)
 
     def _install(self, call: toolkit.Call, python: str) -> bool:
         """Run pip once for all hosts, which share this machine; in the cloud each container does."""
@@ -229,6 +252,7 @@ class _Job:
             grace=self._grace,
             marker=f"SAGEMAKER_BASE_DIR={self._folder}/",
             background=self._background,
+            loss=self._loss,
         )
         self.script_seconds += time.monotonic() - started
         self.exit_codes.update(zip([launch.name for launch in launches], codes, strict=True))

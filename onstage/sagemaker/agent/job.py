@@ -49,25 +49,25 @@ def rehearse_job(
     stack: ExitStack,
     twin: Twin | None = None,
     code: Source | None = None,
+    kept: list[JobResult] | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `inputs` are the names of the model's inputs in the order of model.py, where that is known. `container` will serve
     the model; a request from elsewhere does not name it. `twin` is the same job, to be compared with, `code` that of a
-    project, to be compared with what it makes at home.
+    project, to be compared with what it makes at home. `kept`, for a job of several hosts, gets its result.
     """
     if not report.wants(PLATFORM, "train"):
         return None
-    results: list[JobResult] = []
+    results: list[JobResult] = [] if kept is None else kept
     served: list[ServedModel] = []
     model = folder / "unpacked"
 
     def train() -> list[Finding] | str:
         limit, line = terms.time_limit, partial(report.line, PLATFORM)
         told = network_checks.asked(folder, code) if code and report.wants(PLATFORM, "network") else None
-        results.append(
-            run_training_job(body, store, folder / "job", time_limit=limit, grace=2, on_line=line, told=told)
-        )
+        run = partial(run_training_job, body, store, folder / "job", time_limit=limit, grace=2, on_line=line)
+        results.append(run(told=told, weights=kept is not None))
         end = check_end(results[0], body, terms, report)
         return model_checks.at_home(end, results[0].log, terms, report, places(folder / "job"))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.rehearsal import unseen
+from onstage.rehearsal import cluster, unseen
 from onstage.rehearsal.operation_checks import Server
 from onstage.sagemaker.requests import images
 
@@ -25,7 +25,7 @@ def not_seen(body: Mapping[str, Any], server: Server | None) -> list[str]:
     kinds = sorted({group["InstanceType"] for group in groups if "InstanceType" in group})
     count = sum(group.get("InstanceCount", 1) for group in groups)
     gpu = "its GPU" if any(map(_has_gpu, kinds)) else ""
-    lines += unseen.machines(_PLATFORM, " and ".join(kinds), gpu, count)
+    lines += unseen.machines(_PLATFORM, " and ".join(kinds), gpu, count) + cluster.not_seen(_PLATFORM, count)
     if job.get("EnableManagedSpotTraining"):
         lines.append(f"{_PLATFORM}: how often spot capacity is taken away: here the job runs once, to its end")
     if job is not body:

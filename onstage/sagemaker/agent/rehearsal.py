@@ -13,6 +13,7 @@ from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
+from onstage.rehearsal import worker_checks
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
@@ -20,13 +21,15 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trained import TrainedNetwork, link_samples
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
-from onstage.sagemaker.agent import toolkit
+from onstage.sagemaker.agent import toolkit, workers
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.batch import rehearse_batch
 from onstage.sagemaker.agent.job import rehearse_job
+from onstage.sagemaker.agent.killing import rehearse_kill
 from onstage.sagemaker.agent.not_seen import not_seen
+from onstage.sagemaker.agent.outcome import JobResult
 from onstage.sagemaker.agent.tuning import rehearse_trials
-from onstage.sagemaker.requests import bodies, images, rules, spaces, validate
+from onstage.sagemaker.requests import bodies, hosts, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
 from onstage.sections import SageMaker
 from onstage.settings import Settings
@@ -124,13 +127,15 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    with_kill: bool = False,
     trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends, and of `trials`, the body of a
-    tuning job, those that tell most.
+    """Run the job, `is_alone` twice, then the endpoint of its model until `stack` ends; `with_kill`, the job once more,
+    killed; and of `trials`, the body of a tuning job, those that tell most.
     """
     server = server_of(settings)
     report.not_seen += not_seen(body, server)
+    is_several = hosts.count_of(body) > 1
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)
     archive = folder / "sourcedir.tar.gz"
@@ -138,8 +143,10 @@ def run(
     names = [body["TrainingJobName"], *([trials["HyperParameterTuningJobName"]] if trials else [])]
     mounts = {**{places.source(name): archive for name in names}, **_channels(places, report, folder)}
     store = LocalStore(folder / "store", mounts)
-    terms, twin = Terms.of(settings, PLATFORM), None
-    if is_alone and report.wants(PLATFORM, "seed"):
+    terms, twin, kept = Terms.of(settings, PLATFORM), None, list[JobResult]()
+    if is_several:
+        worker_checks.skip_seed(report, PLATFORM, is_alone=is_alone)
+    elif is_alone and report.wants(PLATFORM, "seed"):
         definitions = body["AlgorithmSpecification"]["MetricDefinitions"]
         again = partial(run_training_job, body, store, folder / "again", time_limit=terms.time_limit, grace=2)
         twin = Twin(
@@ -148,8 +155,23 @@ def run(
         )
         stack.callback(twin.stop)
     served = rehearse_job(
-        report, body, store, folder, terms, page.inputs, server, stack, twin, Source.of(settings.project)
+        report,
+        body,
+        store,
+        folder,
+        terms,
+        page.inputs,
+        server,
+        stack,
+        twin,
+        Source.of(settings.project),
+        kept if is_several else None,
     )
+    if kept:
+        workers.check(report, body, store, folder / "workers", terms, kept[0])
+    if served and with_kill:
+        seconds = settings.cloud(SageMaker).checkpoint_seconds
+        rehearse_kill(report, body, store, folder / "kill", terms, served, seconds)
     if trials:
         rehearse_trials(report, trials, store, folder / "trials", terms)
     return served

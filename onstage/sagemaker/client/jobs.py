@@ -115,6 +115,7 @@ class CloudWatchLog:
     def __init__(self, clients: Clients, state: State) -> None:
         self._clients, self._state = clients, state
         self._tokens: dict[str, str] = {}
+        self._hosts = 0
         self._refused = False
 
     def new(self) -> list[str]:
@@ -141,8 +142,9 @@ class CloudWatchLog:
             names["logStreamNamePrefix"] = prefix
         found = self._clients.pages("logs", "describe_log_streams", "logStreams", **names)
         streams = [one["logStreamName"] for one in found]
+        are_several = len(streams) > 1 or (len(streams) == 1 and self._are_hosts())
         for stream in streams:
-            mark = f"{stream.rpartition('/')[2].rpartition('-')[0]}: " if len(streams) > 1 else ""
+            mark = f"{stream.rpartition('/')[2].rpartition('-')[0]}: " if are_several else ""
             while True:
                 token = self._tokens.get(stream)
                 page = self._clients.call(
@@ -154,6 +156,15 @@ class CloudWatchLog:
                 self._tokens[stream] = page["nextForwardToken"]
                 if page["nextForwardToken"] == token or not page["events"]:
                     break
+
+    def _are_hosts(self) -> bool:
+        """Whether a job has several hosts, of which others may not have said anything yet."""
+        if self._state.kind != "training":
+            return False
+        if not self._hosts:
+            job = self._clients.call("sagemaker", "describe_training_job", TrainingJobName=self._state.name)
+            self._hosts = job["ResourceConfig"].get("InstanceCount", 1)
+        return self._hosts > 1
 
 
 def create(

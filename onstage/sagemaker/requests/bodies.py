@@ -16,7 +16,7 @@ from onstage.errors import UserError
 from onstage.sagemaker.requests import spaces, values
 from onstage.sagemaker.requests.images import accelerator_of, image_uri
 from onstage.sagemaker.requests.locations import Locations
-from onstage.sections import SageMaker
+from onstage.sections import CHECKPOINT_SECONDS, SageMaker
 
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")
@@ -239,8 +239,15 @@ def _resources(settings: SageMaker, places: Locations) -> Body:
             EnableManagedSpotTraining=bool(settings.spot_max_wait),
             EnableInterContainerTrafficEncryption=settings.encrypt_between_hosts,
         ),
+        **_given(Environment=_environment(settings)),
         **_network(settings),
     }
+
+
+def _environment(settings: SageMaker) -> dict[str, str]:
+    """What the script is told beside its hyperparameters."""
+    seconds = settings.checkpoint_seconds
+    return {} if seconds == CHECKPOINT_SECONDS else {"CHECKPOINT_SECONDS": str(seconds)}
 
 
 def _channel(name: str, uri: str) -> Body:

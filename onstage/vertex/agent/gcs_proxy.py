@@ -5,18 +5,16 @@ the job's proxy, with a certificate that only the job trusts. Outside of the job
 """
 
 import datetime
-import selectors
 import socket
 import ssl
-import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from onstage.rehearsal import tunnel
 from onstage.vertex.agent.gcs_server import CloudStorageServer, Handler
 
 # What TensorFlow's gs:// file system asks, and how it introduces itself. Other clients get a tunnel to where they
@@ -28,22 +26,34 @@ USER_AGENT = "TSL"
 class CloudStorageProxy(CloudStorageServer):
     """gs:// below `root` for TensorFlow and google-cloud-storage in processes that have its `environment`.
 
-    `folder` takes the certificate. Its private key is on the disk for a moment only.
+    `folder` takes the certificate. Its private key is on the disk for a moment only. A proxy that is `beside` another
+    has its objects and its certificate, and knows of its own what was written by way of it.
     """
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        super().__init__(root, _Handler)
-        certificate, key = _certificate()
+    def __init__(
+        self,
+        root: Path,
+        folder: Path,
+        *,
+        beside: "CloudStorageProxy | None" = None,
+        listener: socket.socket | None = None,
+    ) -> None:
+        super().__init__(root, _Handler, objects=beside.objects if beside else None, listener=listener)
         self._trusted = folder / "trusted.pem"
+        self.tls: ssl.SSLContext = beside.tls if beside else self._make_certificate(folder)
+
+    def _make_certificate(self, folder: Path) -> ssl.SSLContext:
+        certificate, key = _certificate()
         # The job may also speak to others: through `requests`, which reads the same variable.
         usual = ssl.get_default_verify_paths().cafile
         self._trusted.write_bytes(certificate + (Path(usual).read_bytes() if usual else b""))
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         private = folder / "private.pem"
         private.touch(mode=0o600)
         private.write_bytes(certificate + key)
-        self.tls.load_cert_chain(private)
+        tls.load_cert_chain(private)
         private.unlink()
+        return tls
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,58 +76,12 @@ class _Handler(Handler):
     def do_CONNECT(self) -> None:  # noqa: N802 - the name that http.server calls
         host, _, port = self.path.rpartition(":")
         if host in HOSTS and self.headers.get("User-Agent", "").startswith(USER_AGENT):
-            self._agree()
+            tunnel.agree(self)
             self.finish()
             self.request = self.server.tls.wrap_socket(self.connection, server_side=True)
             self.setup()
             return
-        self.close_connection = True
-        try:
-            outside = _connection(host, int(port))
-        except (OSError, ValueError) as error:
-            self.send_error(502, f"no connection to {self.path}: {error}")
-            return
-        with outside:
-            self._agree()
-            _exchange(self.connection, outside)
-
-    def _agree(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.flush()
-
-
-def _connection(host: str, port: int) -> socket.socket:
-    """A connection to a host, by way of this machine's own proxy if it has one."""
-    proxy = urlsplit(urllib.request.getproxies().get("https", ""))
-    if not proxy.hostname or urllib.request.proxy_bypass(host):
-        return socket.create_connection((host, port), timeout=10)
-    connection = socket.create_connection((proxy.hostname, proxy.port or 80), timeout=10)
-    connection.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):
-        received = connection.recv(1)
-        answer += received
-        if not received or len(answer) > 65536:
-            break
-    if b" 200 " not in answer.partition(b"\r\n")[0]:
-        connection.close()
-        raise OSError(f"the proxy {proxy.hostname} answered {answer[:60]!r}")
-    return connection
-
-
-def _exchange(one: socket.socket, other: socket.socket) -> None:
-    """Pass bytes on in both directions until one side has nothing more to say."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(one, selectors.EVENT_READ, (one, other))
-        selector.register(other, selectors.EVENT_READ, (other, one))
-        while True:
-            for ready, _ in selector.select():
-                source, target = ready.data
-                received = source.recv(65536)
-                if not received:
-                    return
-                target.sendall(received)
+        tunnel.lead(self, host, port)
 
 
 def _certificate() -> tuple[bytes, bytes]:

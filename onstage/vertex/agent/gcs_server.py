@@ -7,42 +7,57 @@ import email.parser
 import email.policy
 import json
 import re
+import socket
 import ssl
 import sys
-import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from onstage.rehearsal import tunnel
 from onstage.vertex.agent.gcs_objects import Objects, RefusedError, Stored
 
 PAGE = 1000
 
 
-class CloudStorageServer(ThreadingHTTPServer):
-    """gs:// below `root`, on a free port of 127.0.0.1, from its creation to the end of its `with`."""
+class CloudStorageServer(tunnel.Server):
+    """gs:// below `root`, on a free port of 127.0.0.1, from its creation to the end of its `with`.
 
-    daemon_threads = True
-    # A burst of parallel uploads must not be refused.
-    request_queue_size = 128
+    With a `listener` it is in another network. It has the `objects` of another server that it is given.
+    """
 
-    def __init__(self, root: Path, handler: type["Handler"] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), handler or Handler)
-        self.objects = Objects(root)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+    def __init__(
+        self,
+        root: Path,
+        handler: type["Handler"] | None = None,
+        *,
+        objects: Objects | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
+        super().__init__(handler or Handler, listener)
+        self._owns_objects = objects is None
+        self.objects = Objects(root) if objects is None else objects
         # Each request as "GET /path"; what a job read and wrote.
         self.requests: list[str] = []
+        # The gs:// URIs of what was written, in its order.
+        self.written: list[str] = []
         self.uploads: dict[str, _Upload] = {}
+        self.begin()
 
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+    def put(self, bucket: str, key: str, content: bytes | Path, generation: str | None) -> Stored:
+        """Write an object, and note that. Raises RefusedError."""
+        stored = self.objects.put(bucket, key, content, generation)
+        if stored.file:
+            self.written.append(f"gs://{bucket}/{key}")
+        return stored
 
     def server_close(self) -> None:
         """End it, which `with` does."""
-        self.shutdown()
         super().server_close()
-        self.objects.close()
+        if self._owns_objects:
+            self.objects.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what went wrong, except that a client hung up."""
@@ -182,11 +197,11 @@ class Handler(BaseHTTPRequestHandler):
         kind, generation = query.get("uploadType"), query.get("ifGenerationMatch")
         self.server.objects.bucket(bucket)
         if kind == "media":
-            self._json(_metadata(self.server.objects.put(bucket, query["name"], body, generation), {}))
+            self._json(_metadata(self.server.put(bucket, query["name"], body, generation), {}))
         elif kind == "multipart":
             described, content = _parts(self.headers["Content-Type"], body)
             key = query.get("name") or json.loads(described)["name"]
-            self._json(_metadata(self.server.objects.put(bucket, key, content, generation), {}))
+            self._json(_metadata(self.server.put(bucket, key, content, generation), {}))
         elif kind == "resumable":
             key = query.get("name") or json.loads(body)["name"]
             upload = _Upload(bucket, key, generation, self.server.objects.temporary())
@@ -214,7 +229,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(308, b"", {"Range": f"bytes=0-{size - 1}"} if size else {})
             return
         del self.server.uploads[upload.file.name]
-        self._json(_metadata(self.server.objects.put(upload.bucket, upload.key, upload.file, upload.generation), {}))
+        self._json(_metadata(self.server.put(upload.bucket, upload.key, upload.file, upload.generation), {}))
 
     def _delete(self, query: Mapping[str, str], body: bytes, bucket: str, key: str) -> None:
         self.server.objects.delete(bucket, key)
@@ -222,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _rewrite(self, query: Mapping[str, str], body: bytes, bucket: str, key: str, to: str, name: str) -> None:
         found = self.server.objects.get(bucket, key)
-        written = self.server.objects.put(to, name, found.content(), query.get("ifGenerationMatch"))
+        written = self.server.put(to, name, found.content(), query.get("ifGenerationMatch"))
         sizes = {"totalBytesRewritten": str(written.size), "objectSize": str(written.size), "done": True}
         self._json({"kind": "storage#rewriteResponse", **sizes, "resource": _metadata(written, query)})
 

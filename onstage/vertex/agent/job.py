@@ -52,21 +52,24 @@ def rehearse_job(
     stack: ExitStack,
     twin: Twin | None = None,
     code: Source | None = None,
+    kept: list[JobResult] | None = None,
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `twin` is the same job, to be compared with, `code` that of a project, to be compared with what it makes at home.
+    `kept`, for a job of several hosts, gets its result.
     """
     if not report.wants(PLATFORM, "train"):
         return None
-    results: list[JobResult] = []
+    results: list[JobResult] = [] if kept is None else kept
     served: list[ServedModel] = []
     versions: dict[int, Path] = {}
 
     def train() -> list[Finding] | str:
         run = partial(run_custom_job, task.body, store, folder, trial=task.trial, time_limit=terms.time_limit, grace=2)
         told = network_checks.asked(folder.parent, code) if code and report.wants(PLATFORM, "network") else None
-        results.append(run(on_line=partial(report.line, PLATFORM), told=told))
+        line = partial(report.line, PLATFORM)
+        results.append(run(on_line=line, told=told, weights=kept is not None, named=terms.of_project))
         end = check_end(results[0], task, store, terms, report)
         return model_checks.at_home(end, results[0].log, terms, report, places(folder.resolve(), store))
 

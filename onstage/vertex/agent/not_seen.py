@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from onstage.rehearsal import unseen
+from onstage.rehearsal import cluster, unseen
 from onstage.rehearsal.operation_checks import Server
 from onstage.vertex.requests import images
 
@@ -24,6 +24,7 @@ def not_seen(body: Mapping[str, Any], server: Server | None) -> list[str]:
     count = sum(int(pool.get("replicaCount", 1)) for pool in pools)
     gpu = _named(machines, "acceleratorType")
     lines += unseen.machines(_PLATFORM, kinds, f"its GPU ({gpu})" if gpu else "", count)
+    lines += cluster.not_seen(_PLATFORM, count)
     if "trialJobSpec" in body:
         lines.append(f"{_PLATFORM}: the search: here one trial runs, with the middle of every range")
     return lines

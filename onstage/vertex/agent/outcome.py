@@ -11,12 +11,18 @@ _NO_METRICS = ("checkpoint_path", "global_step", "timestamp", "trial")
 
 @dataclass(frozen=True)
 class ReplicaResult:
-    """What became of one replica. `exit_code` is the container's, None when it was made to end; `log` has its lines."""
+    """What became of one replica, whose machine is `host`.
+
+    `exit_code` is the container's, None when it was made to end; `log` has its lines, `written` the gs:// URIs of what
+    it wrote, in its order.
+    """
 
     name: str
+    host: str
     root: Path
     exit_code: int | None
     log: Path
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

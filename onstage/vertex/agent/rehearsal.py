@@ -1,6 +1,5 @@
 """The rehearsal of Vertex AI: the cheap checks, the package, then the very job, then the endpoint of its model."""
 
-import copy
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from onstage.checks.model_page import ModelPage
 from onstage.checks.platform_checks import image_of, request_findings
 from onstage.checks.search_checks import search_findings, searched
 from onstage.checks.source_checks import Source
+from onstage.rehearsal import worker_checks
 from onstage.rehearsal.both import Served, temporary_folder
 from onstage.rehearsal.operation_checks import Server
 from onstage.rehearsal.store import LocalStore
@@ -24,16 +24,18 @@ from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
 from onstage.sections import Vertex
 from onstage.settings import Settings
-from onstage.vertex.agent import package_checks
+from onstage.vertex.agent import package_checks, workers
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.batch import rehearse_batch
 from onstage.vertex.agent.gcs_checks import check_gcs
 from onstage.vertex.agent.job import PLATFORM, rehearse_job
+from onstage.vertex.agent.killing import rehearse_kill
 from onstage.vertex.agent.not_seen import not_seen
+from onstage.vertex.agent.outcome import JobResult
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.agent.task import Task
 from onstage.vertex.agent.tuning import rehearse_trials
-from onstage.vertex.requests import bodies, images, spaces, validate
+from onstage.vertex.requests import bodies, hosts, images, spaces, validate
 from onstage.vertex.requests.locations import job_name
 
 
@@ -119,13 +121,15 @@ def run(
     stack: ExitStack,
     *,
     is_alone: bool,
+    with_kill: bool = False,
     trials: Mapping[str, Any] | None = None,
 ) -> Served | None:
-    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends, and of
-    `trials`, a tuning job, those that tell most.
+    """Build and install the package, run the job, `is_alone` twice, then its endpoint until `stack` ends; `with_kill`,
+    the job once more, killed; and of `trials`, a tuning job, those that tell most.
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
     report.not_seen += not_seen(body, server_of(settings))
+    is_several = hosts.count_of(body) > 1
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)
     built: list[Path] = []
@@ -144,13 +148,19 @@ def run(
             _upload(store, settings, report, job["displayName"], built[0])
     metrics = list(dict.fromkeys([objective, "loss", "val_loss"]))
     task = _task(settings, body, metrics, objective)
-    terms, twin = Terms.of(settings, PLATFORM), None
-    if is_alone and report.wants(PLATFORM, "seed"):
-        other = _elsewhere(body)
+    terms, twin, kept = Terms.of(settings, PLATFORM), None, list[JobResult]()
+    if is_several:
+        worker_checks.skip_seed(report, PLATFORM, is_alone=is_alone)
+    elif is_alone and report.wants(PLATFORM, "seed"):
+        other = hosts.changed(body, "again")
         again = partial(run_custom_job, other, store, folder / "again", time_limit=terms.time_limit, grace=2)
         twin = Twin(task.patterns, lambda line, enough: again(on_line=line, background=enough))
         stack.callback(twin.stop)
-    served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code)
+    served = rehearse_job(report, task, store, folder / "job", terms, stack, twin, code, kept if is_several else None)
+    if kept:
+        workers.check(report, body, store, folder / "workers", terms, kept[0])
+    if served and with_kill:
+        rehearse_kill(report, task, store, folder / "kill", terms, served, cloud.checkpoint_seconds)
     if trials:
         rehearse_trials(report, trials, task, store, folder / "trials", terms)
     return served
@@ -159,13 +169,6 @@ def run(
 def run_batch(report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
     """Run the batch job over some rows, against what is served."""
     rehearse_batch(report, settings, served, trained)
-
-
-def _elsewhere(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The same job with an output of its own."""
-    other = copy.deepcopy(dict(body))
-    other["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"] += "-again"
-    return other
 
 
 def _check_images(cloud: Vertex, found: dict[str, Any]) -> list[Finding]:

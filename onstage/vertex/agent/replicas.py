@@ -5,9 +5,7 @@ https://cloud.google.com/vertex-ai/docs/training/code-requirements, .../distribu
 
 import json
 import re
-import socket
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,13 @@ _GCS = re.compile(r"(?<![\w./-])/gcs/")
 
 @dataclass(frozen=True)
 class Replica:
-    """One container: its folder, what it runs and the variables that the service and the request set."""
+    """One container: its folder, what it runs and the variables that the service and the request set.
+
+    `name` is its task's, `host` that of its machine.
+    """
 
     name: str
+    host: str
     root: Path
     pool: Mapping[str, Any]
     variables: dict[str, str]
@@ -43,20 +45,32 @@ class Replica:
         return self.root / "log.txt"
 
 
-def lay_out(spec: Mapping[str, Any], buckets: Path, folder: Path, trial: str | None) -> list[Replica]:
+def host_names(spec: Mapping[str, Any]) -> list[str]:
+    """The hosts' names as the service gives them, of a CustomJobSpec: the chief's first.
+
+    Raises UserError for a job without pools.
+    """
+    return [_host(number, index) for number, size in _sizes(spec).items() for index in range(size)]
+
+
+def lay_out(
+    spec: Mapping[str, Any],
+    buckets: Path,
+    folder: Path,
+    trial: str | None,
+    addresses: Mapping[str, str] | None = None,
+) -> list[Replica]:
     """Every replica of a CustomJobSpec, its folders made below `folder`; `buckets` is what is /gcs in a container.
 
-    Raises UserError for a used `folder`, and for a job without pools.
+    `addresses` are what it is told of each host, by `host_names`; without them, the name. Raises UserError for a used
+    `folder`, and for a job without pools.
     """
-    pools = [(number, pool) for number, pool in enumerate(spec.get("workerPoolSpecs") or ()) if pool]
-    if not pools or pools[0][0]:
-        raise UserError("the request has no jobSpec.workerPoolSpecs[0]")
-    sizes = {number: int(pool.get("replicaCount", 1)) for number, pool in pools}
-    addresses = _addresses(sum(sizes.values()))
-    hosts = {number: [addresses.pop() for _ in range(size)] for number, size in sizes.items()}
+    sizes, told = _sizes(spec), addresses or {name: f"{name}:2222" for name in host_names(spec)}
+    hosts = {number: [told[_host(number, index)] for index in range(size)] for number, size in sizes.items()}
     replicas = []
-    for number, pool in pools:
-        for index in range(sizes[number]):
+    for number, size in sizes.items():
+        pool = spec["workerPoolSpecs"][number]
+        for index in range(size):
             name = f"workerpool{number}-{index}"
             root = folder / name
             if root.exists():
@@ -68,7 +82,7 @@ def lay_out(spec: Mapping[str, Any], buckets: Path, folder: Path, trial: str | N
             if trial is not None:
                 variables |= {"CLOUD_ML_TRIAL_ID": trial, "CLOUD_ML_HP_METRIC_FILE": str(metric_file)}
             own = {one["name"]: relocate(one.get("value", ""), buckets) for one in task(pool).get("env") or ()}
-            replicas.append(Replica(name, root, pool, {**variables, **own}, metric_file))
+            replicas.append(Replica(name, _host(number, index), root, pool, {**variables, **own}, metric_file))
     return replicas
 
 
@@ -117,8 +131,14 @@ def _described(cluster: Mapping[str, Any], own: Mapping[str, Any], spec: Mapping
     return json.dumps({"cluster": cluster, "environment": "cloud", "task": own, "job": spec})
 
 
-def _addresses(count: int) -> list[str]:
-    """Addresses on this machine that nobody uses: the cloud's names of hosts do not resolve here."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+def _sizes(spec: Mapping[str, Any]) -> dict[int, int]:
+    """How many replicas the pools have that have any, by their position."""
+    pools = [(number, pool) for number, pool in enumerate(spec.get("workerPoolSpecs") or ()) if pool]
+    if not pools or pools[0][0]:
+        raise UserError("the request has no jobSpec.workerPoolSpecs[0]")
+    return {number: int(pool.get("replicaCount", 1)) for number, pool in pools}
+
+
+def _host(number: int, index: int) -> str:
+    # Source: https://cloud.google.com/vertex-ai/docs/training/distributed-training, CLUSTER_SPEC.
+    return f"cmle-training-workerpool{number}-{JOB_ID[:10]}-{index}"

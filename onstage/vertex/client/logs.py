@@ -1,6 +1,7 @@
 """The logs of jobs and endpoints in Cloud Logging."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,17 +16,22 @@ _LATE_SECONDS = 30
 
 
 class CloudLog:
-    """The log of a resource, as it grows; `resource` is its filter, empty for what has no log."""
+    """The log of a resource, as it grows; `resource` is its filter, empty for what has no log.
 
-    def __init__(self, client: Client, resource: str) -> None:
+    `replicas` is how many a job has.
+    """
+
+    def __init__(self, client: Client, resource: str, replicas: int = 1) -> None:
         self._client, self._resource = client, resource
+        # Of one alone, there is nothing to tell apart.
+        self._plain = ("", "service") if replicas > 1 else ("", "service", "workerpool0-0")
         self._seen: set[str] = set()
         self._since = ""
         self._asked = 0.0
         self._refused = False
 
     def new(self) -> list[str]:
-        """The lines that have come since the last call, those of other replicas than the chief marked."""
+        """The lines that have come since the last call, those of several replicas marked."""
         if self._refused or not self._resource:
             return []
         try:
@@ -37,7 +43,7 @@ class CloudLog:
         self._seen.update(one["insertId"] for one in fresh)
         if fresh:
             self._since = max(one["timestamp"] for one in fresh)
-        return [line for one in fresh for line in _lines(one)]
+        return [line for one in fresh for line in _lines(one, self._plain)]
 
     def _entries(self) -> list[dict[str, Any]]:
         wanted, token = self._resource, ""
@@ -68,14 +74,12 @@ def endpoint_filter(name: str) -> str:
     return f'resource.type="aiplatform.googleapis.com/Endpoint" AND resource.labels.endpoint_id="{name}"'
 
 
-def _lines(entry: dict[str, Any]) -> list[str]:
+def _lines(entry: dict[str, Any], plain: Sequence[str]) -> list[str]:
     content = entry.get("jsonPayload") or {}
     text = str(content.get("message", "")) if content else entry.get("textPayload", "")
     task = ((entry.get("resource") or {}).get("labels") or {}).get("task_name", "")
     trial = (entry.get("labels") or {}).get("ml.googleapis.com/trial_id", "")
-    mark = "".join(
-        [f"trial {trial}: " if trial else "", f"{task}: " if task not in ("", "workerpool0-0", "service") else ""]
-    )
+    mark = "".join([f"trial {trial}: " if trial else "", f"{task}: " if task not in plain else ""])
     return [mark + line for line in text.rstrip("\n").split("\n") if line.strip()]
 
 

@@ -13,7 +13,7 @@ from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import Setup, written
 from onstage.vertex.client.storage import GoogleBucket
-from onstage.vertex.requests import bodies, spaces
+from onstage.vertex.requests import bodies, hosts, spaces
 
 if TYPE_CHECKING:
     from onstage.report import Report
@@ -79,7 +79,10 @@ class VertexPlatform:
         if state.kind == "endpoint":
             return logs.CloudLog(self._client, logs.endpoint_filter(state.name))
         found = self._jobs.resource(state.kind, state.name)
-        return logs.CloudLog(self._client, logs.job_filter(found["name"].rpartition("/")[2]) if found else "")
+        if not found:
+            return logs.CloudLog(self._client, "")
+        number, replicas = found["name"].rpartition("/")[2], hosts.count_of(found) if "jobSpec" in found else 1
+        return logs.CloudLog(self._client, logs.job_filter(number), replicas)
 
     def stop(self, state: State) -> None:
         self._jobs.stop(state)

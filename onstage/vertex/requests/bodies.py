@@ -11,7 +11,7 @@ from typing import Any
 
 from onstage import space
 from onstage.errors import UserError
-from onstage.sections import Vertex
+from onstage.sections import CHECKPOINT_SECONDS, Vertex
 from onstage.vertex.requests import spaces, values
 from onstage.vertex.requests.images import image_uri
 from onstage.vertex.requests.locations import Locations, mounted
@@ -209,12 +209,18 @@ def _package(settings: Vertex, source: str, args: Sequence[str]) -> Body:
     image = training_image(settings)
     if settings.package == "executor":
         spec = {"executorImageUri": image, "packageUris": [source], "pythonModule": MODULE, "args": list(args)}
-        return {"pythonPackageSpec": spec}
+        return {"pythonPackageSpec": {**spec, **_given(env=_environment(settings))}}
     # Tuning appends its flags to `args`, so they go through "$@"; the text after the script is bash's $0.
     # exec: the service's SIGTERM reaches Python and not the shell.
     script = f'pip install {shlex.quote(mounted(source))} && exec python -m {MODULE} "$@"'
     container = {"imageUri": image, "command": ["bash", "-c"], "args": [script, "trainer", *args]}
-    return {"containerSpec": container}
+    return {"containerSpec": {**container, **_given(env=_environment(settings))}}
+
+
+def _environment(settings: Vertex) -> list[dict[str, str]]:
+    """What the program is told beside its flags."""
+    seconds = settings.checkpoint_seconds
+    return [] if seconds == CHECKPOINT_SECONDS else [{"name": "CHECKPOINT_SECONDS", "value": str(seconds)}]
 
 
 def _serving_container(settings: Vertex) -> Body:

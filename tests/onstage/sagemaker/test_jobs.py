@@ -89,6 +89,19 @@ def test_a_job_that_fails_for_a_mistake_in_the_code_shows_it(desk: Desk) -> None
     assert "the log ends:\n  error: a mistake" in said
 
 
+def test_a_job_of_several_hosts_says_which_one_printed_what_and_what_they_cost(desk: Desk) -> None:
+    file = desk.folder / "src" / "sagemaker_entry.py"
+    text = file.read_text(encoding="utf-8").replace(
+        "    job = make_run(",
+        "    import time\n    print('here', flush=True)\n    time.sleep(2)\n"
+        "    raise UserError('a mistake')\n    job = make_run(",
+    )
+    file.write_text(text, encoding="utf-8")
+    desk.change("max_runtime = 3600", "max_runtime = 3600\ninstance_count = 2")
+    assert "2 x ml.m5.xlarge by the second" in desk.run("train", code=1)
+    assert {"algo-1: here", "algo-2: here"} <= {*desk.run("logs").splitlines()}
+
+
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(desk: Desk) -> None:
     desk.aws.jobs_end = ("hold", "")
     asked = len(desk.aws.seen)

@@ -139,6 +139,14 @@ def test_an_emulated_sagemaker_takes_the_bodies_one_after_the_other(
     assert described["HyperParameters"] == training()["HyperParameters"]
 
 
+def test_a_job_is_told_how_often_to_save_where_that_is_not_what_it_does_by_itself() -> None:
+    assert "Environment" not in training()
+    assert training(checkpoint_seconds=0)["Environment"] == {"CHECKPOINT_SECONDS": "0"}
+    assert tuning(checkpoint_seconds=9)["TrainingJobDefinition"]["Environment"] == {"CHECKPOINT_SECONDS": "9"}
+    assert validate.problems("CreateTrainingJob", training(checkpoint_seconds=9), "us-east-1") == []
+    assert validate.problems("CreateHyperParameterTuningJob", tuning(checkpoint_seconds=9), "us-east-1") == []
+
+
 def test_empty_settings_are_left_out() -> None:
     assert set(training()) == {
         "TrainingJobName", "HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig",

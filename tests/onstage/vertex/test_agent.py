@@ -112,7 +112,7 @@ def test_a_job_without_an_output_directory_has_no_places(bench: Bench) -> None:
     assert result.model is None
 
 
-def test_several_replicas_have_addresses_of_each_other_and_roles_by_their_pool(bench: Bench) -> None:
+def test_several_replicas_have_names_of_each_other_and_roles_by_their_pool(bench: Bench) -> None:
     result = bench.run(bench.body("import time\n" + SEEN + "time.sleep(0.5)", 1, 1, 1, 1))
     assert result.state == "JOB_STATE_SUCCEEDED", result.log
     found = {one["env"]["TF_CONFIG"]: json.loads(one["env"]["TF_CONFIG"]) for one in seen(result.log)}
@@ -121,9 +121,52 @@ def test_several_replicas_have_addresses_of_each_other_and_roles_by_their_pool(b
     assert all(cluster == clusters[0] for cluster in clusters)
     assert sorted(clusters[0]) == ["chief", "ps", "worker"]
     addresses = [address for hosts in clusters[0].values() for address in hosts]
-    assert len(set(addresses)) == 3 and all(address.startswith("127.0.0.1:") for address in addresses)
+    assert addresses == [f"cmle-training-workerpool{number}-1234567890-0:2222" for number in range(3)]
     pools = json.loads(seen(result.log)[0]["env"]["CLUSTER_SPEC"])["cluster"]
     assert sorted(pools) == [f"workerpool{number}" for number in range(4)]
+
+
+MEET = """
+import json, os, socket, time, urllib.request
+config = json.loads(os.environ["TF_CONFIG"])
+own, cluster = config["task"], config["cluster"]
+name, _, port = cluster[own["type"]][own["index"]].partition(":")
+other = cluster["worker" if own["type"] == "chief" else "chief"][0].partition(":")[0]
+with socket.create_server(("", socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][4][1])) as server:
+    for _ in range(100):
+        try:
+            socket.create_connection((other, int(port))).close()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    server.settimeout(10)
+    server.accept()
+storage = os.environ["STORAGE_EMULATOR_HOST"]
+where = f"{storage}/upload/storage/v1/b/bucket/o?uploadType=media&name=jobs/{own['type']}"
+urllib.request.urlopen(urllib.request.Request(where, b"here", method="POST")).close()
+print(own["type"], "has met", other, flush=True)
+time.sleep(1)
+"""
+
+
+def test_several_replicas_find_each_other_by_their_names_and_it_is_known_who_wrote_what(bench: Bench) -> None:
+    result = bench.run(bench.body(MEET, 1, 1))
+    assert result.state == "JOB_STATE_SUCCEEDED", result.log
+    names = [f"cmle-training-workerpool{number}-1234567890-0" for number in range(2)]
+    assert result.log == f"chief has met {names[1]}\nworker has met {names[0]}\n"
+    assert [replica.host for replica in result.replicas] == names
+    assert [replica.written for replica in result.replicas] == [
+        ("gs://bucket/jobs/chief",),
+        ("gs://bucket/jobs/worker",),
+    ]
+    assert (bench.folder / "store" / "bucket" / "jobs" / "worker").read_text() == "here"
+
+
+def test_code_that_looks_up_no_name_gets_addresses(bench: Bench) -> None:
+    result = bench.run(bench.body("import time\n" + SEEN + "time.sleep(0.5)", 1, 1), named=False)
+    cluster = json.loads(seen(result.log)[0]["env"]["TF_CONFIG"])["cluster"]
+    addresses = [cluster[role][0] for role in ("chief", "worker")]
+    assert len({*addresses}) == 2 and all(one.startswith("127.0.0.1:") for one in addresses)
 
 
 def test_an_empty_pool_keeps_the_place_of_the_workers(bench: Bench) -> None:

@@ -146,6 +146,21 @@ def test_a_job_that_fails_ends_with_the_reason_and_the_likely_cause(desk: Desk) 
     assert "ModuleNotFoundError" in desk.run("logs")
 
 
+def test_the_log_says_which_replica_it_is_only_where_there_are_several(desk: Desk) -> None:
+    def fail(job: Body, log: Callable[[str], None]) -> str:
+        for pool, _ in enumerate(job["jobSpec"]["workerPoolSpecs"]):
+            log(f"workerpool{pool}-0: here")
+        return "The replica workerpool1-0 exited with a non-zero status of 1."
+
+    desk.google.job = fail
+    desk.run("train", code=1)
+    assert "workerpool" not in desk.run("logs")
+    desk.change("machine_type =", "replica_count = 2\nmachine_type =")
+    said = desk.run("train", code=1)
+    assert "workerpool0-0: here" in said and "workerpool1-0: here" in said
+    assert [line for line in desk.run("logs").splitlines() if line] == ["workerpool0-0: here", "workerpool1-0: here"]
+
+
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(desk: Desk) -> None:
     stopped: list[str] = []
 

@@ -74,6 +74,18 @@ def test_the_executor_runs_the_same_module_with_the_same_flags() -> None:
     }
 
 
+@pytest.mark.parametrize("package", ["container", "executor"])
+def test_a_job_is_told_how_often_to_save_where_that_is_not_what_it_does_by_itself(package: str) -> None:
+    kind = "containerSpec" if package == "container" else "pythonPackageSpec"
+    for seconds, env in ((60, None), (0, [{"name": "CHECKPOINT_SECONDS", "value": "0"}])):
+        each = of_each_kind(package=package, checkpoint_seconds=seconds, replica_count=2)
+        for spec in (each["CustomJob"]["jobSpec"], each["HyperparameterTuningJob"]["trialJobSpec"]):
+            assert [pool[kind].get("env") for pool in spec["workerPoolSpecs"]] == [env, env]
+        problems = validate.problems("CustomJob", each["CustomJob"], "us-central1")
+        # The executor's image is of the past.
+        assert [one for one in problems if "executorImageUri" not in one.path] == []
+
+
 @pytest.mark.parametrize(("replicas", "pools"), [(1, [1]), (2, [1, 1]), (5, [1, 4])])
 def test_the_first_pool_is_one_chief_and_the_second_the_workers(replicas: int, pools: list[int]) -> None:
     found = of_each_kind(replica_count=replicas)["CustomJob"]["jobSpec"]["workerPoolSpecs"]

@@ -7,6 +7,7 @@ Standard library only, so that a mistake in the data can be reported without wai
 import codecs
 import contextlib
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -287,3 +288,16 @@ class Table:
     @property
     def weight(self) -> Weight | None:
         return next((column for column in self.columns if isinstance(column, Weight)), None)
+
+
+def described(column: Column) -> str:
+    """What of a column the shape and the meaning of weights depend on."""
+    names = ("vocabulary", "labels", "size", "words", "length", "format", "encoding", "one_hot")
+    told = [f"{name} {shortened(value)}" for name in names if (value := getattr(column, name, None)) not in (None, "")]
+    return " ".join([type(column).__name__, ", ".join(told)]).strip()
+
+
+def shortened(value: object) -> str:
+    """A value as people read it; of a long one, its beginning and what tells it from others."""
+    text = repr(list(value) if isinstance(value, (list, tuple)) else value)
+    return text if len(text) <= 120 else f"{text[:100]}... ({zlib.crc32(text.encode('utf-8', 'replace')):08x})"

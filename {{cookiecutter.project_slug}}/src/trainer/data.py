@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 
 from trainer import files, rows
-from trainer.columns import Column, DataError, Table
+from trainer.columns import Column, DataError, Table, described, shortened
 from trainer.encoding import Encoder, encoded_as, reserve_names
 from trainer.explaining import ask
 from trainer.export import plain
-from trainer.notes import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.reader import EXAMPLES, Reader  # noqa: F401 - where model.py may look for it
+from trainer.rows import SAME_ROWS, Seen, find_notes, is_records, say_left_out
 from trainer.scan import BadRowError, FirstPass, Scan
 from trainer.store import Store, kept_place
 from trainer.values import Tensors, Units
@@ -108,14 +108,28 @@ class CsvReader:
         reserve_names(column.key for column in self.features)
         return {column.key: keras.Input(name=column.key, **encoded_as(column)) for column in self.features}
 
-    def batches(self, training: bool, batch_size: int, seed: tf.Tensor | int = 0) -> tf.data.Dataset:
+    @property
+    def about(self) -> dict[str, Any]:
+        """What weights are learned from: the columns, what the training data has taught, and what it adds up to."""
+        first, normal = self._first[True], zip(self._encoder.numbers, self._encoder.normal, strict=False)
+        moments = {**{one.name: pair for one, pair in normal}, **first.moments}
+        columns = {one.name: described(one) for one in (*self.features, *self.table.targets)}
+        for column, words in zip(self._encoder.worded, first.words, strict=True):
+            columns[column.name] += f", {len(words)} words {shortened(words)}"
+        learned = {name: f"mean {mean:.5g}, deviation {spread:.5g}" for name, (mean, spread) in moments.items()}
+        return {"columns": columns, "learned": learned, "total": first.total}
+
+    def batches(
+        self, training: bool, batch_size: int, seed: tf.Tensor | int = 0, skip: tf.Tensor | int = 0
+    ) -> tf.data.Dataset:
+        """As `Reader` says; in training without the first `skip` batches."""
         if not training and batch_size in self._evaluation:
             return self._evaluation[batch_size]
         store = self._stores[training]
         if store.way == "again":
-            found = self._again(training, seed).rebatch(batch_size)
+            found = self._again(training, seed).rebatch(batch_size).skip(tf.cast(skip, tf.int64))
         else:
-            found = store.shuffled(batch_size, seed) if training else store.ordered(batch_size)
+            found = store.shuffled(batch_size, seed, skip) if training else store.ordered(batch_size)
         encode = files.as_written(lambda packed: self._encoded(packed, training))
         encoded = found.map(encode, num_parallel_calls=tf.data.AUTOTUNE)
         batches = encoded.prefetch(tf.data.AUTOTUNE)

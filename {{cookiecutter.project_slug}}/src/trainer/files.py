@@ -5,6 +5,7 @@ import atexit
 import gzip
 import math
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -16,7 +17,7 @@ import tensorflow as tf
 
 from trainer import rows
 from trainer.columns import Column, DataError, Dropped, Table, Target
-from trainer.notes import is_data, is_records, left_out, say_left_out
+from trainer.rows import is_data, is_records, left_out, say_left_out
 from trainer.run import UserError, join
 
 START_BYTES = 4096
@@ -172,6 +173,19 @@ def start(file: str) -> bytes:
     except tf.errors.OpError as error:
         raise DataError(f"{file} cannot be read: {error.message.splitlines()[0]}") from error
     return first
+
+
+def write_whole(place: str, text: str) -> None:
+    """Write a file that nobody finds half written."""
+    with tf.io.gfile.GFile(f"{place}.part", "w") as file:
+        file.write(text)
+    tf.io.gfile.rename(f"{place}.part", place, overwrite=True)
+
+
+def reason(error: Exception) -> str:
+    """What an error of TensorFlow says, without what it adds about an operation."""
+    said = re.sub(r"\{\{function_node [^}]*\}\} ?| \[Op:\w+\]", "", str(getattr(error, "message", error)))
+    return said.partition("\n")[0][:250]
 
 
 def plain_path(folder: str) -> str:

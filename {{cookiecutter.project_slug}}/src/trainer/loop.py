@@ -3,8 +3,10 @@
 compute, and nothing less. What this training, an export or an endpoint could not do with a network is refused.
 """
 
+import contextlib
 import inspect
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -13,16 +15,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.cluster import Peers
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import answers_alike, signatures_of, tensors
 from trainer.files import as_written
-from trainer.reader import Reader, refuse
+from trainer.reader import Reader, part, refuse
 from trainer.values import Units, like, named
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 30
-STEPS_PER_CALL = 500
-FEW_STEPS, LARGE_BATCH = 64, 4096
+# Between two calls, a checkpoint is saved, or SIGTERM answered.
+STEPS_PER_CALL, SECONDS_PER_CALL = 500, 2.0
+FIRST_STEPS, FEW_STEPS, LARGE_BATCH = 8, 64, 4096
 
 
 def build(model: ModuleType, hyperparameters: Any, reader: Reader) -> tuple[keras.Model, bool]:
@@ -82,21 +86,73 @@ def _has_loss(network: keras.Model) -> bool:
     return bool(network.loss) or type(network).compute_loss is not keras.Model.compute_loss or added > 0
 
 
+def refuse_on_hosts(network: keras.Model) -> None:
+    """Raise UserError for what several hosts would compute by their own rows only, and so otherwise than one does."""
+    for layer in network._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and not layer.synchronized:
+            raise UserError(
+                f"model.py: the layer {layer.name!r} would normalise by the rows of one host, each by others; write "
+                "keras.layers.BatchNormalization(synchronized=True)"
+            )
+    for loss in tf.nest.flatten(network.loss):
+        if (way := getattr(loss, "reduction", None)) in ("sum", "mean_with_sample_weight"):
+            raise UserError(
+                f"model.py: a loss has reduction={way!r}, of which each host would compute its own; leave it out"
+            )
+    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+    if optimizer.gradient_accumulation_steps:
+        raise UserError(
+            "model.py: gradient_accumulation_steps is for one host; leave it out, and raise batch_size, of which each "
+            "host gets its part"
+        )
+
+
+@contextlib.contextmanager
+def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """As `strategy.scope()`, but that each host has its own metrics: one host alone evaluates."""
+
+    def create(create_next: Callable, **settings: Any) -> tf.Variable:
+        if settings.get("synchronization") == tf.VariableSynchronization.ON_READ:
+            settings["synchronization"] = tf.VariableSynchronization.AUTO
+            settings["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        return create_next(**settings)
+
+    with strategy.scope(), tf.variable_creator_scope(create):
+        yield
+
+
 def is_finite(values: Any) -> bool:
     """Whether every number of a tensor, or of several, is."""
     floats = [value for value in tf.nest.flatten(values) if tf.is_tensor(value) and value.dtype.is_floating]
     return all(bool(tf.reduce_all(tf.math.is_finite(value))) for value in floats)
 
 
+def _from(reader: Reader, batch_size: int, seed: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
+    """The batches of an epoch from one on; a reader of one's own makes those before it, too."""
+    if isinstance(reader, CsvReader):
+        return reader.batches(True, batch_size, seed=seed, skip=skip)
+    return reader.batches(True, batch_size, seed=seed).skip(skip)
+
+
 class Loop:
-    """The training and evaluation steps, compiled once, under any tf.distribute strategy.
+    """The training and evaluation steps, compiled once, under any tf.distribute strategy. Of several hosts each trains
+    on its part of every batch, and the chief evaluates.
 
     Not `model.fit`: with Keras 3 it fails under several workers before the first step (keras-team/keras#20585). What
     `compile` was told is done here, too; `network.jit_compile` only where `jit` says that somebody asked for it.
     """
 
-    def __init__(self, network: keras.Model, reader: Reader, strategy: Any, hyperparameters: Any, jit: bool) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        reader: Reader,
+        strategy: tf.distribute.Strategy,
+        hyperparameters: Any,
+        peers: Peers,
+        jit: bool,
+    ) -> None:
         self.network, self.reader, self.strategy, self.hyperparameters = network, reader, strategy, hyperparameters
+        self.peers = peers
         batch_size = hyperparameters.batch_size
         self.units = getattr(reader, "units", Units())
         self.steps = math.ceil(reader.train_rows / batch_size)
@@ -104,6 +160,7 @@ class Loop:
         self.eval_steps = int(evaluation.cardinality())
         if self.eval_steps < 0:
             self.eval_steps = int(evaluation.reduce(0, as_written(lambda count, _: count + 1)))
+        self._per_call = {True: FIRST_STEPS, False: FIRST_STEPS}
         # One iterator for all epochs: creating one costs more than an epoch over a small table.
         self._evaluation = iter(evaluation.repeat())
         self._eval_loss = keras.metrics.Mean(name="val_loss")
@@ -122,33 +179,68 @@ class Loop:
         self._evaluate_steps = self._in_graph(self._steps_of_evaluation)
 
     def epochs(
-        self, start: int, begin: Callable[[int], None] = lambda epoch: None
+        self,
+        start: int,
+        begin: Callable[[int], None] = lambda epoch: None,
+        within: Callable[[int, int, float], None] = lambda epoch, step, loss: None,
+        done: int = 0,
+        loss: float = 0.0,
     ) -> Iterator[tuple[int, dict[str, float]]]:
-        """Train epochs `start` + 1 and on, each after a call of `begin`; yield each one's number and metrics."""
+        """Train epochs `start` + 1 and on, each after a call of `begin`; yield each one's number and metrics.
+
+        `within` gets the epoch, its steps so far and the sum of their losses, after every few steps. Of the first
+        epoch, which has begun then, `done` steps, whose losses add up to `loss`, are left out.
+        """
         total = self.hyperparameters.epochs
         if start >= total:
             return
+        first = done
         batches = iter(
-            self.strategy.distribute_datasets_from_function(lambda context: self._epoch_batches(context, start, total))
+            self.strategy.distribute_datasets_from_function(
+                lambda context: self._epoch_batches(context, start, total, first)
+            )
         )
         for epoch in range(start + 1, total + 1):
-            begin(epoch)
-            loss, done, told = 0.0, 0, time.monotonic()
-            while done < self.steps:
-                count = min(STEPS_PER_CALL, self.steps - done)
-                loss += float(self._train_steps(batches, tf.constant(count)))
+            if not done:
+                begin(epoch)
+            told = time.monotonic()
+            for count in self._calls(True, self.steps - done):
+                loss = float(self._train_steps(batches, tf.constant(count), tf.constant(loss, tf.float64)))
                 done += count
                 if not math.isfinite(loss):
                     break
-                if time.monotonic() - told > SECONDS_BETWEEN_SIGNS_OF_LIFE:
+                if self.peers.is_chief and time.monotonic() - told > SECONDS_BETWEEN_SIGNS_OF_LIFE:
                     told = time.monotonic()
                     print(f"epoch {epoch}: step {done} of {self.steps}, loss so far {loss / done:.6g}", flush=True)
-            yield epoch, {"loss": loss / self.steps, **self.evaluate()}
+                within(epoch, done, loss)
+            told = lambda epoch=epoch, loss=loss: within(epoch, self.steps, loss)
+            seen = lambda loss=loss, told=told: {"loss": loss / self.steps, **self.evaluate(told)}
+            yield epoch, self.peers.share(seen)
+            done, loss = 0, 0.0
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics over the whole evaluation data, their names prefixed with `val_`."""
+    def evaluate(self, between: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Metrics over the whole evaluation data, their names prefixed with `val_`; `between` is called in between."""
         self._reset()
-        return self._values(self._evaluate_steps(self._evaluation, tf.constant(self.eval_steps)))
+        results = self._nothing
+        for number, count in enumerate(self._calls(False, self.eval_steps)):
+            if number:
+                between()
+            results = self._evaluate_steps(self._evaluation, tf.constant(count))
+        return self._values(results)
+
+    def _calls(self, training: bool, steps: int) -> Iterator[int]:
+        """How many of so many steps each call of a graph does, so that none takes long."""
+        most = 1 if os.environ.get("ONSTAGE_KILL") else STEPS_PER_CALL
+        while steps:
+            count = min(self._per_call[training], steps, most)
+            if training:
+                # By the chief's clock: what hosts compute together has to be in calls of the same length.
+                count = self.peers.share(lambda count=count: count)
+            began = time.monotonic()
+            yield count
+            steps -= count
+            seconds = time.monotonic() - began
+            self._per_call[training] = max(1, min(STEPS_PER_CALL, int(count * SECONDS_PER_CALL / max(seconds, 1e-9))))
 
     def evaluate_constant(self, answer: Any) -> dict[str, float]:
         """What `evaluate` gives where every row is answered with `answer`, the numbers of each output in the target's
@@ -184,14 +276,25 @@ class Loop:
             for name, one in named({"loss": self._eval_loss.result(), **results}, self.reader, self.network).items()
         }
 
-    def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int) -> tf.data.Dataset:
-        batch_size = context.get_per_replica_batch_size(self.hyperparameters.batch_size)
-        steps = self.steps * context.num_replicas_in_sync // context.num_input_pipelines
+    def _epoch_batches(self, context: tf.distribute.InputContext, start: int, total: int, done: int) -> tf.data.Dataset:
+        """This host's parts of the batches of all epochs from `start` on, without the first one's `done` steps."""
+        batch_size, replicas = self.hyperparameters.batch_size, self.strategy.num_replicas_in_sync
         # Each epoch has its own seed, so that a resumed job sees the same rows in the same order as an uninterrupted
         # one.
         seeds = tf.data.Dataset.range(self.hyperparameters.seed + start, self.hyperparameters.seed + total)
-        epoch = as_written(lambda seed: self.reader.batches(True, batch_size, seed=seed).take(steps))
-        return seeds.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
+
+        def epoch(seed: tf.Tensor) -> tf.data.Dataset:
+            skip = tf.where(seed == self.hyperparameters.seed + start, tf.constant(done, tf.int64), 0)
+            return _from(self.reader, batch_size, seed, skip).take(self.steps - skip)
+
+        batches = seeds.flat_map(as_written(epoch))
+        if replicas > 1:
+            # Every host walks the same order.
+            own = replicas // context.num_input_pipelines
+            numbers = tf.data.Dataset.range(own).map(lambda number: number + context.input_pipeline_id * own)
+            cut = lambda *batch: numbers.map(as_written(lambda number: part(batch, number, replicas)))
+            batches = batches.flat_map(as_written(cut))
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def _in_graph(self, function: Callable, jit: bool | None = None) -> Callable:
         if self.network.run_eagerly or jit is False:
@@ -216,14 +319,32 @@ class Loop:
             loss = self._loss(features, target, output, weight, training=True)
             scaled = self.network.optimizer.scale_loss(loss)
         if variables := self.network.trainable_variables:
-            self.network.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+            gradients = self._clipped(tape.gradient(scaled, variables))
+            self.network.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return tf.cast(loss, tf.float32)
 
-    def _steps_of_training(self, batches: Iterator, count: tf.Tensor) -> tf.Tensor:
-        total = 0.0
+    def _clipped(self, gradients: list) -> list:
+        """Gradients that are clipped, and found to be finite, by those of all replicas. Keras would do so before it
+        adds them up, each replica by its own.
+        """
+        optimizer = self.network.optimizer
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        clips = inner.clipnorm or inner.global_clipnorm or inner.clipvalue
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas == 1 or not (clips or inner is not optimizer):
+            return gradients
+        there = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
+        summed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, there)
+        scale = optimizer.scale_loss(tf.ones([], there[0].dtype))
+        whole = iter(inner._clip_gradients([gradient / tf.cast(scale, gradient.dtype) for gradient in summed]))
+        back = lambda gradient: gradient * tf.cast(scale / replicas, gradient.dtype)
+        return [None if gradient is None else back(next(whole)) for gradient in gradients]
+
+    def _steps_of_training(self, batches: Iterator, count: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+        """Add the losses of `count` steps to `total`, one by one: the sum does not depend on how they are divided."""
         for _ in tf.range(count):
             losses = self.strategy.run(self._train_batches, args=next(batches))
-            total += self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+            total += tf.cast(self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None), tf.float64)
         return total
 
     def _evaluate_batch(

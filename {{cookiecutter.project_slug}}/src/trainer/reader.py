@@ -1,7 +1,7 @@
 # Owned by the template; read it when your data is no table of numbers and categories.
 """Data that is no table: what training asks of `model.DATA` then, and `Rows`, which has half of it already."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import keras
@@ -89,6 +89,20 @@ class Rows:
         return features, target, *(weight or [1.0])
 
 
+def part(batch: tuple, number: tf.Tensor, count: int) -> tuple:
+    """Rows `number`, `number` + `count`, and so on of a batch, (features, target, weight); weighted so that the sum of
+    `count` parts' mean losses is `count` times the mean over the whole batch, of which a part may have a row more.
+    """
+    rows = tf.shape(tf.nest.flatten(batch[1])[0])[0]
+    places = tf.range(tf.cast(number, tf.int32), rows, count)
+    # A part of no row has one that does not count: a mean over none is not finite.
+    is_empty = tf.cast(tf.size(places) == 0, tf.int32)
+    places = tf.concat([places, tf.zeros([is_empty], tf.int32)], axis=0)
+    factor = tf.cast(tf.size(places) * count * (1 - is_empty), tf.float32) / tf.cast(rows, tf.float32)
+    features, target, weight = tf.nest.map_structure(lambda values: tf.gather(values, places), batch)
+    return features, target, tf.nest.map_structure(lambda one: tf.cast(one, tf.float32) * factor, weight)
+
+
 def prepare(reader: Reader, train: str, evaluation: str) -> None:
     """`reader.prepare`, between looks at what the reader is. Raises UserError."""
     refuse("members", reader)
@@ -102,3 +116,20 @@ def refuse(what: str, *about: Any) -> None:
         problem = ask(f"reader_{what}", *about)
     if problem:
         raise UserError(f"model.py: {problem}")
+
+
+def described(reader: Reader) -> dict[str, Any]:
+    """What weights were learned from: `rows`, `columns`, whose change they do not survive, and what is `learned`."""
+    about = getattr(reader, "about", {"columns": {}, "learned": {}, "total": 0})
+    rows = {"come from": getattr(reader, "order", ""), "count": reader.train_rows, "total": about["total"]}
+    return {"rows": rows, "columns": about["columns"], "learned": about["learned"]}
+
+
+def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What has changed, in words; the order counts."""
+    found = [f"{name} is new" for name in now if name not in then]
+    found += [f"{name} is gone" for name in then if name not in now]
+    found += [f"{name}: {then[name]} then, {now[name]} now" for name in now if then.get(name, now[name]) != now[name]]
+    if not found and [*then] != [*now]:
+        found = [f"the order is {', '.join(now)} now, and was {', '.join(then)}"]
+    return found[:3] + ([f"and {len(found) - 3} more"] if len(found) > 3 else [])

@@ -1,33 +1,31 @@
 # Owned by the template.
-"""What becomes of each epoch: people are told by a line, and TensorBoard, Vertex AI's tuning and callbacks in theirs;
-it is saved, so that a stopped job goes on where it was, and the best one is remembered.
+"""What becomes of each epoch: people are told by a line, and TensorBoard, Vertex AI's tuning and callbacks in theirs.
+And who ends a training before its time: a callback, the platform, or a rehearsal.
 """
 
-import dataclasses
 import inspect
 import json
-import math
+import os
+import signal
+import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.explaining import UserError, ask, explaining_model
-from trainer.files import plain_path
 from trainer.loop import call
-from trainer.run import Objective, Run, join
+from trainer.run import Objective, Run, Terminated
 
 # Objects that remember a training.
 _used: weakref.WeakSet = weakref.WeakSet()
-SECONDS_BETWEEN = 10
-# No hyperparameter can be called so.
-_ORDER = "rows come from"
-_NEW_FOLDER = "use another folder, or delete the checkpoints to start again"
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -85,6 +83,18 @@ def refuse_used(objects: Sequence[Any], kind: str) -> None:
         _used.add(one)
 
 
+def leave_weights(network: keras.Model) -> None:
+    """Where a rehearsal asks for it, write all that is trained into a file, by number and name, as float64.
+
+    It compares what several hosts have, and one alone.
+    """
+    if place := os.environ.get("ONSTAGE_WEIGHTS"):
+        variables = [*network.variables, *network.optimizer.variables]
+        values = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in variables]
+        names = [f"{number} {one.path}" for number, one in enumerate(variables)]
+        np.savez(place, **dict(zip(names, values, strict=True)))
+
+
 class Callbacks:
     """What `callbacks` of model.py lists, if it is there: a list, or a function that returns one and may ask for
     `hyperparameters` and `log_dir`, a folder of the job's that is kept.
@@ -110,9 +120,9 @@ class Callbacks:
         self._list = keras.callbacks.CallbackList(list(listed), model=network, epochs=epochs, steps=steps, verbose=0)
         self.are_there = bool(listed)
 
-    def begin(self, history: Sequence[dict[str, float]]) -> bool:
-        """A training begins, or goes on: of the epochs before, the callbacks are shown what was recorded. Whether one
-        of them ends it.
+    def begin(self, history: Sequence[dict[str, float]], within: bool = False) -> bool:
+        """A training begins, or goes on, perhaps `within` an epoch: of the epochs before, the callbacks are shown what
+        was recorded. Whether one of them ends it.
         """
         self._network.stop_training = False
         with explaining_model():
@@ -120,6 +130,8 @@ class Callbacks:
             for epoch, metrics in enumerate(history, start=1):
                 self.begin_epoch(epoch)
                 self.end_epoch(epoch, metrics)
+            if within:
+                self.begin_epoch(len(history) + 1)
         return bool(self._network.stop_training)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -138,126 +150,45 @@ class Callbacks:
             self._list.on_train_end(dict(metrics))
 
 
-class Checkpoints:
-    """Model, optimizer and epoch under `checkpoint_dir`, with the hyperparameters, the order of rows and the metrics
-    of theirs. `history` has the metrics of each epoch so far.
+class Termination:
+    """SIGTERM, by which a platform says that it will take the machine away: noted, until a checkpoint is written."""
 
-    With `patience` among the hyperparameters also the weights of the epoch with the best OBJECTIVE.
+    def __init__(self) -> None:
+        self.came = False
+        self._before: Any = None
+
+    # After the strategy is made: that of several workers takes the signal for itself.
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+            self._before = signal.signal(signal.SIGTERM, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
+
+    def end(self) -> None:
+        """End the job if the signal came. Raises Terminated, or what who listened before raises."""
+        if self.came:
+            if callable(self._before):
+                self._before(signal.SIGTERM, None)
+            raise Terminated
+
+
+class Kill:
+    """`onstage rehearse --kill`, which names a file in ONSTAGE_KILL: in the middle of the second epoch, or of the only
+    one, a checkpoint is saved, and a step later this process is killed.
     """
 
-    def __init__(self, run: Run, network: keras.Model, order: str = "") -> None:
-        self._folder, plain = run.checkpoint_dir, plain_path(run.checkpoint_dir)
-        if plain != self._folder:
-            tf.io.gfile.makedirs(self._folder)
-        self._hyperparameters = dataclasses.asdict(run.hyperparameters)
-        self._order, self._network = order, network
-        self._patience = self._hyperparameters.get("patience", 0)
-        self._epoch = tf.Variable(0, dtype=tf.int64)
-        self._best = [tf.Variable(weight.value) for weight in network.weights] if self._patience else []
-        self.history: list[dict[str, float]] = []
-        # For how many epochs the training began that is gone on with.
-        self.began_with: int | None = None
-        # Not a file beside it: a job may be killed between the two.
-        self._kept_history = tf.Variable("[]")
-        # Keras leaves the state of its random layers out of the model's own checkpoint.
-        states = [variable.value for variable in network.non_trainable_variables]
-        self._checkpoint = tf.train.Checkpoint(
-            model=network,
-            optimizer=network.optimizer,
-            epoch=self._epoch,
-            states=states,
-            best=self._best,
-            history=self._kept_history,
-        )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, plain, max_to_keep=2)
-        self._saved = time.monotonic()
+    def __init__(self, epoch: int, step: int, steps: int, epochs: int) -> None:
+        middle, here = max(1, steps // 2), os.environ.get("ONSTAGE_KILL") if epoch == min(2, epochs) else None
+        self.is_near = bool(here) and step == middle
+        self._file = here if step == min(middle + 1, steps) else None
+        self._said = {"epoch": epoch, "saved": middle, "step": step, "steps": steps}
 
-    def restore(self, again: bool = False) -> int:
-        """Restore the newest checkpoint; return the epochs that it has seen. Raises UserError for another model's."""
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            return 0
-        self._check_same_model()
-        name = join(self._folder, newest.rpartition("/")[2])
-        try:
-            self._checkpoint.restore(newest).assert_consumed()
-        except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:
-            raise UserError(
-                f"the checkpoint {name} is broken or belongs to another build_model; {_NEW_FOLDER}"
-            ) from error
-        self.history = json.loads(self._kept_history.numpy())
-        if not again:
-            print(f"resuming after epoch {int(self._epoch)} from {name}", flush=True)
-        return int(self._epoch)
-
-    def add(self, metrics: dict[str, float], objective: Objective) -> bool:
-        """Note the metrics of one more epoch; whether the patience is at its end."""
-        self.history.append(metrics)
-        if self._patience and self.best(objective) == len(self.history):
-            for kept, weight in zip(self._best, self._network.weights, strict=True):
-                kept.assign(weight.value)
-        return self.is_over(objective)
-
-    def best(self, objective: Objective) -> int:
-        """The first epoch with the best objective."""
-        sign = 1 if objective.goal == "maximize" else -1
-        # Epochs of before may have been told other metrics.
-        values = [sign * metrics.get(objective.metric, math.nan) for metrics in self.history]
-        return values.index(max(values, key=lambda value: -math.inf if math.isnan(value) else value)) + 1
-
-    def is_over(self, objective: Objective) -> bool:
-        """Whether no epoch was better for as many as the patience."""
-        return bool(self._patience and self.history) and len(self.history) - self.best(objective) >= self._patience
-
-    def finish(self) -> str:
-        """Give the network the weights that are exported: the best epoch's, or averages, as at the end of fit; say
-        which. After the last checkpoint, from which a training goes on.
-        """
-        if self._patience:
-            for kept, weight in zip(self._best, self._network.weights, strict=True):
-                weight.assign(kept)
-            return "best"
-        optimizer = self._network.optimizer
-        if not getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
-            return "last"
-        optimizer.finalize_variable_values(self._network.trainable_variables)
-        return "averages"
-
-    def save(self, epoch: int, last: bool) -> None:
-        """Save after `epoch`, unless that was done a moment ago."""
-        if not last and time.monotonic() - self._saved < SECONDS_BETWEEN:
-            return
-        self._epoch.assign(epoch)
-        tf.io.gfile.makedirs(self._folder)
-        # Once, and before the first checkpoint: a job that is killed while it writes leaves half a note.
-        if self._manager.latest_checkpoint is None:
-            with tf.io.gfile.GFile(self._note, "w") as note:
-                note.write(json.dumps({**self._hyperparameters, _ORDER: self._order}, indent=2))
-        self._kept_history.assign(json.dumps(self.history))
-        self._manager.save()
-        self._saved = time.monotonic()
-
-    @property
-    def _note(self) -> str:
-        return join(self._folder, "hyperparameters.json")
-
-    def _check_same_model(self) -> None:
-        # A restored optimizer brings its learning rate along: a new --learning-rate would do nothing.
-        try:
-            with tf.io.gfile.GFile(self._note) as note:
-                before = json.loads(note.read())
-        except (tf.errors.NotFoundError, ValueError) as error:
-            raise UserError(f"{self._note} is missing or broken; {_NEW_FOLDER}") from error
-        self.began_with = before.get("epochs")
-        changed = [
-            f"{name}={before.get(name)} then, {value} now"
-            for name, value in self._hyperparameters.items()
-            if name != "epochs" and before.get(name) != value
-        ]
-        if changed:
-            raise UserError(f"the checkpoint in {self._folder} was made with {', '.join(changed)}; {_NEW_FOLDER}")
-        if before.get(_ORDER, self._order) != self._order:
-            print(
-                f"rows come from {self._order} now, not from {before[_ORDER]}: their order differs from here on",
-                flush=True,
-            )
+    def do(self) -> None:
+        if self._file:
+            Path(self._file).write_text(json.dumps(self._said), encoding="utf-8")
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

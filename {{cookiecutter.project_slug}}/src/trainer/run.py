@@ -22,6 +22,9 @@ from typing import Any
 
 from trainer.explaining import UserError, ask, explaining_model
 
+if typing.TYPE_CHECKING:
+    from trainer.cluster import Cluster
+
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
 # `_tuning_objective_metric`: SageMaker's tuning service.
@@ -32,8 +35,18 @@ PLATFORM_FLAGS = {
 }
 
 
+# What a shell says of a process that SIGTERM has ended: 128 and the number of the signal.
+TERMINATED = 143
+CHECKPOINT_SECONDS = 60
+
 # What is wrong with model.py, while it is loaded.
 _mistakes: list[str] | None = None
+# Where the reason of a failure is left.
+_failure_file: Path | None = None
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ended a training, and a checkpoint holds what it had done."""
 
 
 def mistaken(message: str) -> None:
@@ -88,8 +101,12 @@ class Run:
     trial: str = "0"
     # Where decoded rows are kept for another training on the same files; nowhere for "".
     rows_dir: str = ""
+    # How often a checkpoint is written within an epoch; 0: only after one.
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     # How to export the trained model again, should that fail: a sentence for people.
     export_again: str = ""
+    # Where several hosts train together.
+    cluster: "Cluster | None" = None
 
 
 def tunable(
@@ -156,27 +173,42 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
     SageMaker shows the first 1,024 characters of that file as FailureReason, so the message comes before the traceback.
     A rehearsal asks in two variables where a program is that does not end, and for a note when `run` is over.
     """
+    global _failure_file
+    _failure_file = failure_file
     if seconds := os.environ.get("ONSTAGE_SECONDS"):
         faulthandler.dump_traceback_later(float(seconds))
     try:
         run()
+    except Terminated:
+        print("stopped by SIGTERM; the same job goes on from its checkpoint", file=sys.stderr, flush=True)
+        return TERMINATED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         return 130
     except Exception as error:  # noqa: BLE001 - the job's last line of defence: everything is reported, nothing swallowed
-        known = isinstance(error, UserError)
-        message = str(error) if known else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        print(f"error: {message}" if known else trace, file=sys.stderr, flush=True)
-        if failure_file is not None:
-            failure_file.parent.mkdir(parents=True, exist_ok=True)
-            failure_file.write_text(f"{message}\n\n{trace}", encoding="utf-8")
+        _say(error)
         return 1
     finally:
         if ended := os.environ.get("ONSTAGE_ENDED"):
             Path(ended).touch()
             faulthandler.dump_traceback_later(5)
     return 0
+
+
+def give_up(message: str) -> None:
+    """End the process, which waits for something that does not come, as `main` ends it for a UserError."""
+    _say(UserError(message))
+    os._exit(1)
+
+
+def _say(error: Exception) -> None:
+    known = isinstance(error, UserError)
+    message = str(error) if known else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    print(f"error: {message}" if known else trace, file=sys.stderr, flush=True)
+    if _failure_file is not None:
+        _failure_file.parent.mkdir(parents=True, exist_ok=True)
+        _failure_file.write_text(f"{message}\n\n{trace}", encoding="utf-8")
 
 
 def join(folder: str, *names: str) -> str:
@@ -206,10 +238,15 @@ def export_again(place: str) -> str:
     return f"Copy {place} to FOLDER/checkpoints in the project, and {command} exports them again, without training."
 
 
-def refuse_several_hosts(hosts: Sequence[str]) -> None:
-    """Raise UserError for a job of several hosts: each would train, and export, a model of its own."""
-    if len(hosts) > 1:
-        raise UserError(f"this trainer runs on one host, the job has {len(hosts)} ({', '.join(hosts)}); ask for one")
+def checkpoint_seconds(environment: Mapping[str, str]) -> float:
+    """What settings.toml says of checkpoints, and the job's CHECKPOINT_SECONDS. Raises UserError for no such number."""
+    text = environment.get("CHECKPOINT_SECONDS") or str(CHECKPOINT_SECONDS)
+    try:
+        if (value := _finite(text)) >= 0:
+            return value
+    except ValueError:
+        pass
+    raise UserError(f"the variable CHECKPOINT_SECONDS is {text!r}: a number of seconds, or 0 for none within epochs")
 
 
 class _Parser(argparse.ArgumentParser):

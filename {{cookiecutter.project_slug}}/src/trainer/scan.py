@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer.columns import Classes, Table, Target
 from trainer.encoding import FLOAT_LIMIT, Encoder, together
-from trainer.notes import EXAMPLES, Seen
+from trainer.rows import EXAMPLES, Seen
 from trainer.store import Store
 from trainer.values import WordCounts
 

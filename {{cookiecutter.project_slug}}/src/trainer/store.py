@@ -42,6 +42,8 @@ class Store:
     def __init__(self, width: int, budget: int, kept: str | None = None) -> None:
         self.rows, self.way, self.why = 0, "memory", ""
         self.sums: list[int] = []
+        # Rows of each block in a file.
+        self._sizes: list[int] = []
         self._width, self._kept = width, kept
         # Nobody shall find it half written.
         self._folder = f"{kept}-{os.getpid()}" if kept else None
@@ -110,6 +112,7 @@ class Store:
                 else:
                     self.way, self._memory = "files", self._memory[:0]
                 self.rows += len(block)
+                self._sizes.append(len(block))
             self.sums, self._folder = found["sums"], self._kept
             if self.rows != found["rows"]:
                 raise ValueError(self.rows)
@@ -133,27 +136,44 @@ class Store:
         if self.way == "files":
             self.why += f"; they are in files in {self._folder}, of which {BLOCKS_TOGETHER} are shuffled together"
 
-    def shuffled(self, batch_size: int, seed: tf.Tensor | int) -> tf.data.Dataset:
-        """Endless batches, every pass over the rows in an order of its own; the same `seed`, the same orders."""
-        numbers = tf.data.Dataset.range(tf.int64.max)
+    def shuffled(self, batch_size: int, seed: tf.Tensor | int, skip: tf.Tensor | int = 0) -> tf.data.Dataset:
+        """Endless batches, every pass over the rows in an order of its own; the same `seed`, the same orders. The first
+        `skip` batches are left out, and not read.
+        """
+        start = tf.cast(skip, tf.int64) * batch_size
         if self.way == "memory":
+            numbers = tf.data.Dataset.range(tf.int64.max)
 
             def rows(number: tf.Tensor) -> tf.Tensor:
-                places = number * ROWS_TOGETHER + tf.range(ROWS_TOGETHER, dtype=tf.int64)
+                places = start + number * ROWS_TOGETHER + tf.range(ROWS_TOGETHER, dtype=tf.int64)
                 return tf.gather(self._tensor, _permuted(places, self.rows, seed))
 
             return numbers.map(as_written(rows), num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size)
         blocks = len(self.sums)
         windows = -(-blocks // BLOCKS_TOGETHER)
+        first_window, before = self._window_of(start, seed)
 
         def window(number: tf.Tensor) -> tf.Tensor:
             first = number // windows * blocks + number % windows * BLOCKS_TOGETHER
             last = tf.minimum(first + BLOCKS_TOGETHER, (number // windows + 1) * blocks)
             rows = self._read(_permuted(tf.range(first, last), blocks, seed))
             count = tf.shape(rows, tf.int64)[0]
-            return tf.gather(rows, _permuted(tf.range(count), count, seed, number + 1))
+            places = _permuted(tf.range(count), count, seed, number + 1)
+            return tf.gather(rows, places[tf.where(number == first_window, before, 0) :])
 
+        numbers = tf.data.Dataset.range(first_window, tf.int64.max)
         return numbers.map(as_written(window)).prefetch(1).rebatch(batch_size)
+
+    def _window_of(self, row: tf.Tensor, seed: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The window of blocks that has a row of endless passes, and how many rows it has before that one."""
+        blocks, passes = len(self._sizes), row // self.rows
+        order = _permuted(tf.range(passes * blocks, (passes + 1) * blocks), blocks, seed)
+        # Windows end with every so many blocks, and with the pass.
+        sums = tf.cumsum(tf.gather(tf.constant(self._sizes, tf.int64), order))
+        ends = tf.concat([sums[BLOCKS_TOGETHER - 1 :: BLOCKS_TOGETHER], sums[-1:]], axis=0)
+        found = tf.searchsorted(ends, [row % self.rows], side="right", out_type=tf.int64)[0]
+        windows = -(-blocks // BLOCKS_TOGETHER)
+        return passes * windows + found, row % self.rows - tf.where(found > 0, ends[tf.maximum(found - 1, 0)], 0)
 
     def ordered(self, batch_size: int) -> tf.data.Dataset:
         """All rows once, in batches, as they were added."""
@@ -181,9 +201,10 @@ class Store:
                     raise OSError("the disk is full")
                 block.tofile(f"{self._folder}/{len(self.sums)}")
                 self.sums.append(zlib.crc32(block))
+                self._sizes.append(len(block))
         except OSError as error:
             shutil.rmtree(self._folder or "", ignore_errors=True)
-            self.sums = []
+            self.sums, self._sizes = [], []
             if self.way == "files":
                 self.way, self.why = "again", f", and files have no room ({error}): every epoch reads the data again"
             else:

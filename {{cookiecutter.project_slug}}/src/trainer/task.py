@@ -5,25 +5,28 @@ Translates what Vertex AI says, in flags and environment variables, into one `Ru
 Source of the variables: https://cloud.google.com/vertex-ai/docs/training/code-requirements
 """
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from trainer.run import Run, UserError, export_again, join, load_model, main, parse_flags, refuse_several_hosts
+from trainer.cluster import Cluster, json_of
+from trainer.run import Run, UserError, checkpoint_seconds, export_again, join, load_model, main, parse_flags
 
 FLAGS = {
     "train_data": "the training data: a CSV file, a folder of them, or a pattern; local or gs://",
     "eval_data": "the evaluation data, likewise",
     "model_layout": "versioned (default) for TensorFlow Serving, flat for Vertex AI's prebuilt containers",
 }
+# The role of each worker pool, as CLUSTER_SPEC and TF_CONFIG name it; `master` is what AI Platform said.
+ROLES = {
+    "workerpool0": "chief", "chief": "chief", "master": "chief", "workerpool1": "worker", "worker": "worker",
+    "workerpool2": "parameter server", "ps": "parameter server", "workerpool3": "evaluator", "evaluator": "evaluator",
+}  # fmt: skip
 
 
 def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     """The Run that Vertex AI asks for. Raises UserError for a bad flag or a location that nobody named."""
     hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv, FLAGS)
-    cluster = json.loads(environment.get("TF_CONFIG") or "{}").get("cluster", {})
-    refuse_several_hosts([host for hosts in cluster.values() for host in hosts])
     for name in ("train_data", "eval_data"):
         if not flags[name]:
             raise UserError(f"--{name.replace('_', '-')} is missing: {FLAGS[name]}")
@@ -53,8 +56,44 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
         log_dir=location("AIP_TENSORBOARD_LOG_DIR", "logs").rstrip("/"),
         metric_file=metric_file,
         trial=trial or "0",
+        checkpoint_seconds=checkpoint_seconds(environment),
         export_again=export_again("that folder"),
+        cluster=_cluster(environment),
     )
+
+
+def _cluster(environment: Mapping[str, str]) -> Cluster | None:
+    """What CLUSTER_SPEC says, or TF_CONFIG where that is all there is; None for one host."""
+    variable = "CLUSTER_SPEC" if environment.get("CLUSTER_SPEC") else "TF_CONFIG"
+    told = json_of(variable, environment) or {}
+    cluster, task = (told.get(key) or {} if isinstance(told, dict) else None for key in ("cluster", "task"))
+    if not isinstance(cluster, dict) or not isinstance(task, dict):
+        raise UserError(f'{variable} must be an object with "cluster" and "task", and is {told}')
+    mine = (str(task.get("type")), str(task.get("index") or 0))
+    found: dict[str, list] = {"chief": [], "worker": []}
+    for pool, hosts in [*cluster.items(), (mine[0], [])]:
+        role = ROLES.get(pool, f"role {pool!r}")
+        if role not in found and (hosts or pool == mine[0] and cluster):
+            only = "a chief, the first worker pool, and workers, the second"
+            raise UserError(f"{variable} has a {role} ({pool}): every host computes steps here; ask for {only}, only")
+        found.get(role, []).extend(((pool, str(number)), host) for number, host in enumerate(hosts))
+    if len(found["chief"]) > 1:
+        hosts = ", ".join(str(host) for _, host in found["chief"])
+        raise UserError(f"{variable} names {len(found['chief'])} chiefs, {hosts}; a job has one")
+    members = found["chief"] + found["worker"]
+    if len(members) < 2:
+        return None
+    places = [place for place, _ in members]
+    if mine not in places:
+        raise UserError(f"{variable}: this host is {' '.join(mine)}, which is not in its cluster")
+    return Cluster(tuple(_address(variable, host) for _, host in members), places.index(mine))
+
+
+def _address(variable: str, text: object) -> tuple[str, int]:
+    name, _, port = str(text).rpartition(":")
+    if not name or not port.isdigit():
+        raise UserError(f"{variable}: a host is NAME:PORT, and one is {text!r}")
+    return name, int(port)
 
 
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:

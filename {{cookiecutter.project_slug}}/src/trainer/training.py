@@ -1,11 +1,16 @@
 # Owned by the template: edit `model.py` instead.
 """The one training story, the same on a laptop, on SageMaker and on Vertex AI."""
 
+import atexit
+import dataclasses
 import inspect
 import math
 import os
 import runpy
-from collections.abc import Iterator
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,14 +18,16 @@ import keras
 import tensorflow as tf
 
 from trainer import model
+from trainer.checkpoints import Checkpoints
+from trainer.cluster import Peers
 from trainer.columns import Table
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
-from trainer.loop import Loop, build
+from trainer.loop import Loop, build, refuse_on_hosts, scope
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Checkpoints, Reporter, refuse_used
-from trainer.run import Run
+from trainer.reporting import Callbacks, Reporter, leave_weights, refuse_used
+from trainer.run import Run, give_up
 
 
 @dataclass(frozen=True)
@@ -52,48 +59,88 @@ class Beginning(NamedTuple):
     jit: bool
 
 
-def train(run: Run) -> Result:
+def train(run: Run) -> Result | None:
     """Train the model of `model.py`, resuming from a checkpoint if there is one, and export it.
 
-    Raises UserError for a mistake in the data, the hyperparameters or `model.py`, before the first step where it can.
+    Of several hosts, the chief alone writes and exports, and the others return None. Raises UserError for a mistake in
+    the data, the hyperparameters or `model.py`, before the first step where it can, and where a host is lost.
     """
     with explaining_model(others=False):
-        return _train(run)
+        peers = Peers(run.cluster, give_up)
+        try:
+            with peers.named(tf.errors.OpError):
+                result = _train(run if peers.is_chief else _elsewhere(run), peers)
+        except BaseException as error:
+            peers.close(error)
+            raise
+        peers.close()
+        return result
 
 
 def begin(run: Run) -> Beginning:
     """Look at the data, and build the network with which a training begins. Raises UserError."""
     with explaining_model(others=False):
-        return _begin(run)
+        return _begin(run, Peers(None))
 
 
-def _begin(run: Run) -> Beginning:
+def _elsewhere(run: Run) -> Run:
+    """`run` with a temporary folder for whatever a host writes that is not the chief."""
+    folder = tempfile.mkdtemp(prefix="host-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    places = {f"{name}_dir": f"{folder}/{name}" for name in ("export", "checkpoint", "log")}
+    return dataclasses.replace(run, metric_file=None, **places)
+
+
+def _begin(run: Run, peers: Peers) -> Beginning:
     hyperparameters = run.hyperparameters
     _check(hyperparameters)
     # Not 0: under a global seed of 0, tf.data compares the seed of an epoch, a tensor, with a number and fails.
     keras.utils.set_random_seed(hyperparameters.seed + 1)
     # Before any other operation, which tf.distribute's strategies for several workers demand.
-    strategy = _strategy(hyperparameters.batch_size)
+    strategy = _strategy(hyperparameters.batch_size, peers)
     reader: Reader = CsvReader(model.DATA, run.rows_dir) if isinstance(model.DATA, Table) else model.DATA
     prepare(reader, run.train_data, run.eval_data)
     print(f"train: {reader.train_rows} rows, eval: {reader.eval_rows} rows", flush=True)
     if isinstance(reader, CsvReader) and (said := reader.units.said(reader.table)):
         print(f"loss, val_loss: of {', '.join(said)}; metrics and answers are in its own units", flush=True)
-    with strategy.scope():
+    if peers.count > 1:
+        _agree(reader, hyperparameters, peers)
+    with scope(strategy):
         return Beginning(reader, strategy, *build(model, hyperparameters, reader))
 
 
-def _train(run: Run) -> Result:
+def _agree(reader: Reader, hyperparameters: Any, peers: Peers) -> None:
+    """Raise UserError unless all hosts walk the same rows in the same order."""
+    _, target, weight = next(iter(reader.batches(True, hyperparameters.batch_size, seed=hyperparameters.seed)))
+    first = zlib.crc32(b"".join(value.numpy().tobytes() for value in tf.nest.flatten((target, weight))))
+    peers.agree(
+        {
+            "hyperparameters": dataclasses.asdict(hyperparameters),
+            "rows for training": reader.train_rows,
+            "rows for evaluation": reader.eval_rows,
+            "the checksum of the first batch's targets": first,
+        },
+        "every host must see all of the data, and shuffle it alike, by the seed that `batches` is given",
+    )
+
+
+def _train(run: Run, peers: Peers) -> Result | None:
     hyperparameters = run.hyperparameters
-    reader, strategy, network, jit = _begin(run)
-    with strategy.scope():
-        loop = Loop(network, reader, strategy, hyperparameters, jit=jit)
+    reader, strategy, network, jit = _begin(run, peers)
+    if peers.count > 1:
+        refuse_on_hosts(network)
+    with scope(strategy):
+        loop = Loop(network, reader, strategy, hyperparameters, peers, jit=jit)
     refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
     _check_objective(loop.metric_names)
     callbacks = Callbacks(model, run, network, loop.metric_names, loop.steps)
-    checkpoints = Checkpoints(run, network, getattr(reader, "order", ""))
+    checkpoints = Checkpoints(run, network, reader, loop.steps)
     reporter = Reporter(run, model.OBJECTIVE)
-    has_trained = _epochs(loop, checkpoints, callbacks, reporter)
+    with checkpoints.termination:
+        has_trained = _epochs(loop, checkpoints, callbacks, reporter)
+    leave_weights(network)
+    if not peers.is_chief:
+        return None
     metrics, last = checkpoints.history[-1], len(checkpoints.history)
     weights = checkpoints.finish()
     if weights == "best":
@@ -123,24 +170,34 @@ def _train(run: Run) -> Result:
 
 def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter: Reporter) -> bool:
     """Train until all epochs are done, the patience is at its end, or a callback ends it; whether there was one."""
-    start, objective, total = checkpoints.restore(), model.OBJECTIVE, loop.hyperparameters.epochs
+    peers, objective, total = loop.peers, model.OBJECTIVE, loop.hyperparameters.epochs
+    start = _restored(checkpoints, loop)
+    step, loss = checkpoints.step, checkpoints.loss
+    if peers.is_chief:
+        checkpoints.prepare()
     if start and checkpoints.began_with != total and "steps" in inspect.signature(model.build_model).parameters:
         print(
             f"build_model's steps are those of {total} epochs now, and were those of {checkpoints.began_with}",
             flush=True,
         )
-    is_over = callbacks.begin(checkpoints.history) or checkpoints.is_over(objective)
-    if start and callbacks.are_there:
+    is_over = callbacks.begin(checkpoints.history, within=step > 0) or checkpoints.is_over(objective)
+    is_over = peers.share(lambda: is_over)
+    if callbacks.are_there:
         # What they changed when they were shown the epochs before.
-        checkpoints.restore(again=True)
-    for epoch, metrics in () if is_over else _checked(loop.epochs(start, callbacks.begin_epoch), loop.reader):
+        _restored(checkpoints, loop, again=True)
+    epochs = loop.epochs(start, callbacks.begin_epoch, _within(checkpoints, peers), step, loss)
+    for epoch, metrics in () if is_over else _checked(epochs, loop.reader):
         if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["val_loss"])):
-            with loop.strategy.scope():
+            with scope(loop.strategy):
                 raise UserError(_why_not_finite(epoch, metrics, loop))
-        reporter.report(epoch, metrics)
+        if peers.is_chief:
+            reporter.report(epoch, metrics)
         is_over = checkpoints.add(metrics, objective)
         is_over |= callbacks.end_epoch(epoch, metrics)
-        checkpoints.save(epoch, last=is_over or epoch == total)
+        if peers.is_chief:
+            checkpoints.save(epoch, last=is_over or epoch == total)
+        # A callback may look at a clock.
+        is_over = peers.share(lambda is_over=is_over: is_over)
         if is_over:
             no_better = f"no epoch since {checkpoints.best(objective)} was better in {objective.metric}"
             why = no_better if checkpoints.is_over(objective) else "a callback has stopped it"
@@ -151,6 +208,36 @@ def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter
             # As after a job that was stopped between its last epoch and its export.
             print(f"nothing left to train: the checkpoint has seen {start} epochs, of {total}", flush=True)
     return len(checkpoints.history) > start
+
+
+def _restored(checkpoints: Checkpoints, loop: Loop, again: bool = False) -> int:
+    """What the chief restores, on every host; how many epochs it has seen."""
+    peers, start = loop.peers, checkpoints.restore(again)
+    if peers.count == 1:
+        return start
+    about = peers.share(
+        lambda: [start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history]
+    )
+    start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history = about
+    for variable in [*loop.network.variables, *loop.network.optimizer.variables] if start or checkpoints.step else ():
+        value = peers.share(lambda variable=variable: tf.io.serialize_tensor(variable.value).numpy())
+        if not peers.is_chief:
+            variable.assign(tf.io.parse_tensor(value, variable.dtype))
+    return start
+
+
+def _within(checkpoints: Checkpoints, peers: Peers) -> Callable[[int, int, float], None]:
+    """What is done after every few steps: the chief saves, and ends the job where any host has been told to end."""
+
+    def on_chief(epoch: int, step: int, loss: float) -> None:
+        checkpoints.termination.came |= peers.is_asked_to_stop
+        checkpoints.save_within(epoch, step, loss)
+
+    def on_others(*_: object) -> None:
+        if checkpoints.termination.came:
+            peers.ask_to_stop()
+
+    return on_chief if peers.is_chief else on_others
 
 
 def _checked(epochs: Iterator[tuple[int, dict[str, float]]], reader: Reader) -> Iterator[tuple[int, dict[str, float]]]:
@@ -174,10 +261,12 @@ def _check(hyperparameters: Any) -> None:
             raise UserError(f"the hyperparameter {name} must be a whole number, {least} or more, not {value}")
 
 
-def _strategy(batch_size: int) -> tf.distribute.Strategy:
+def _strategy(batch_size: int, peers: Peers) -> tf.distribute.Strategy:
     gpus = len(tf.config.list_physical_devices("GPU"))
-    if gpus > 1 and batch_size % gpus:
-        raise UserError(f"batch_size is {batch_size}; on {gpus} GPUs it must be a multiple of {gpus}")
+    if batch_size < (parts := peers.count * max(gpus, 1)):
+        raise UserError(f"batch_size is {batch_size}, and is for all {parts} hosts or GPUs together: {parts} or more")
+    if peers.count > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.MirroredStrategy() if gpus > 1 else tf.distribute.get_strategy()
 
 

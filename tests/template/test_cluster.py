@@ -1,0 +1,293 @@
+"""Who the hosts of a job are, and how they meet: without TensorFlow, each host a thread."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.template.hosts import free_ports
+
+TWO = {"cluster": {"workerpool0": ["a-0:2222"], "workerpool1": ["b-0:2222", "b-1:2223"]}}
+ALGOS = {"SM_HOSTS": '["algo-2", "algo-1"]', "SM_CURRENT_HOST": "algo-2"}
+OLD = {"cluster": {"chief": ["a:2222"], "worker": ["b:2222"]}}
+TWO_CHIEFS = {"cluster": {"chief": ["a:1", "b:1"]}}
+
+
+def spec(told: dict, kind: str, index: int = 0, variable: str = "CLUSTER_SPEC") -> dict[str, str]:
+    """A variable of Vertex AI for one host."""
+    return {variable: json.dumps({**told, "task": {"type": kind, "index": index}})}
+
+
+def channels(way: str) -> dict[str, str]:
+    """SageMaker's variable for channels that are given to hosts this way."""
+    return {"SM_INPUT_DATA_CONFIG": json.dumps({"train": {"TrainingInputMode": "File", "S3DistributionType": way}})}
+
+
+@pytest.fixture
+def hosts_of(project: Path) -> Callable[[dict[str, str]], Any]:
+    """The cluster that an entry point makes of a host's variables: SageMaker's, where there is an SM_ variable."""
+    import sagemaker_entry
+
+    from trainer import task
+
+    def made(environment: dict[str, str]) -> Any:
+        channels = {"SM_CHANNEL_TRAIN": "t", "SM_CHANNEL_EVAL": "e"}
+        if any(name.startswith("SM_") for name in environment):
+            return sagemaker_entry.make_run([], channels | environment).cluster
+        return task.make_run(["--train-data=t", "--eval-data=e", "--job-dir=j"], environment).cluster
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts", "index"),
+    [
+        (ALGOS, ["algo-1:2222", "algo-2:2222"], 1),
+        (ALGOS | channels("FullyReplicated"), ["algo-1:2222", "algo-2:2222"], 1),
+        (spec(TWO, "workerpool0"), ["a-0:2222", "b-0:2222", "b-1:2223"], 0),
+        (spec(TWO, "workerpool1", 1), ["a-0:2222", "b-0:2222", "b-1:2223"], 2),
+        (spec(OLD, "chief", variable="TF_CONFIG"), ["a:2222", "b:2222"], 0),
+        (spec({"cluster": {"worker": ["b:1", "c:2"]}}, "worker", 1, "TF_CONFIG"), ["b:1", "c:2"], 1),
+        (spec(TWO, "workerpool0") | {"TF_CONFIG": "not looked at"}, ["a-0:2222", "b-0:2222", "b-1:2223"], 0),
+    ],
+)
+def test_hosts_are_those_of_the_platform_with_the_chief_first(
+    hosts_of: Callable, environment: dict[str, str], hosts: list[str], index: int
+) -> None:
+    found = hosts_of(environment)
+    assert [f"{name}:{port}" for name, port in found.hosts] == hosts
+    assert found.index == index
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"SM_HOSTS": '["algo-1"]', "SM_CURRENT_HOST": "algo-1"} | channels("ShardedByS3Key"),
+        spec({"cluster": {"workerpool0": ["a-0:2222"]}}, "workerpool0"),
+        spec({"cluster": {"workerpool0": ["a-0:2222"], "workerpool2": []}}, "workerpool0"),
+        {"TF_CONFIG": "{}"},
+    ],
+)
+def test_one_host_is_no_cluster(hosts_of: Callable, environment: dict[str, str]) -> None:
+    assert hosts_of(environment) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"SM_HOSTS": "algo-1,algo-2"}, "SM_HOSTS is no JSON .*: algo-1,algo-2"),
+        ({"SM_HOSTS": '{"a": 1}'}, "SM_HOSTS must be a list"),
+        ({"SM_HOSTS": '["a", "a"]', "SM_CURRENT_HOST": "a"}, "SM_HOSTS names a host twice: a, a"),
+        ({"SM_HOSTS": '["a", "b"]', "SM_CURRENT_HOST": "c"}, "SM_CURRENT_HOST is 'c', which is not one of SM_HOSTS"),
+        ({"SM_HOSTS": '["a", "b"]'}, "SM_CURRENT_HOST is None, which is not one of SM_HOSTS: a, b"),
+        (ALGOS | channels("ShardedByS3Key"), "the channel 'train' has S3DataDistributionType ShardedByS3Key"),
+        ({"TF_CONFIG": "{'cluster'"}, "TF_CONFIG is no JSON"),
+        ({"CLUSTER_SPEC": "[1]"}, 'CLUSTER_SPEC must be an object with "cluster" and "task"'),
+        (spec(TWO_CHIEFS, "chief", variable="TF_CONFIG"), "TF_CONFIG names 2 chiefs, a:1, b:1"),
+        (spec({"cluster": {**TWO["cluster"], "workerpool2": ["c:1"]}}, "workerpool0"),
+         r"CLUSTER_SPEC has a parameter server \(workerpool2\)"),
+        (spec({"cluster": {**OLD["cluster"], "ps": ["c:1"]}}, "worker", variable="TF_CONFIG"),
+         r"a parameter server \(ps\)"),
+        (spec({"cluster": {**TWO["cluster"], "workerpool3": ["c:1"]}}, "workerpool3"),
+         r"an? evaluator \(workerpool3\)"),
+        (spec(OLD, "evaluator", variable="TF_CONFIG"), r"TF_CONFIG has an? evaluator \(evaluator\)"),
+        (spec({"cluster": {**OLD["cluster"], "king": ["c:1"]}}, "worker", variable="TF_CONFIG"), "a role 'king'"),
+        (spec(TWO, "workerpool1", 7), "CLUSTER_SPEC: this host is workerpool1 7, which is not in its cluster"),
+        (spec({"cluster": {"chief": ["a"], "worker": ["b:1"]}}, "chief", variable="TF_CONFIG"), "a host is NAME:PORT"),
+    ],
+)  # fmt: skip
+def test_a_bad_cluster_is_refused_by_the_name_of_its_variable(
+    hosts_of: Callable, environment: dict[str, str], message: str
+) -> None:
+    from trainer.run import UserError
+
+    with pytest.raises(UserError, match=message):
+        hosts_of(environment)
+
+
+@pytest.fixture
+def meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
+    """Start hosts of one cluster, each in a thread; returns what became of each: its Peers, or an error."""
+    from trainer import cluster
+
+    monkeypatch.setenv("TF_CONFIG", "")
+    monkeypatch.setattr(cluster, "SECONDS_TO_MEET", 2.0)
+    monkeypatch.setattr(cluster, "SECONDS_TO_END", 0.1)
+    monkeypatch.setattr(cluster, "SECONDS_BETWEEN", 0.05)
+    ports, begun = free_ports(3), []
+    known = socket.getaddrinfo
+
+    def resolve(name: str, port: int, *more: Any, **options: Any) -> Any:
+        number = {"algo-1": 0, "algo-2": 1, "algo-3": 2}.get(name)
+        return known(name, port, *more, **options) if number is None else known("127.0.0.1", ports[number], **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    def start(*indices: int, hosts: tuple[str, ...] = ("algo-1", "algo-2"), delay: float = 0) -> list[Any]:
+        found: list[Any] = [None] * len(indices)
+
+        def run(place: int, index: int) -> None:
+            time.sleep(delay * place)
+            try:
+                ended: list[str] = []
+                found[place] = cluster.Peers(
+                    cluster.Cluster(tuple((host, 2222) for host in hosts), index), ended.append
+                )
+                found[place].ended = ended
+                begun.append(found[place])
+            except cluster.UserError as error:
+                found[place] = str(error)
+
+        threads = [threading.Thread(target=run, args=pair) for pair in enumerate(indices)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(60)
+        return found
+
+    start.ports = ports
+    yield start
+    for one in begun:
+        one.close()
+
+
+def both(*calls: Callable[[], Any]) -> list[Any]:
+    """What calls in a thread each return, or the message of what they raise."""
+    found: list[Any] = [None] * len(calls)
+
+    def run(place: int, call: Callable[[], Any]) -> None:
+        try:
+            found[place] = call()
+        except Exception as error:  # noqa: BLE001 - what it was is compared
+            found[place] = f"{type(error).__name__}: {error}"
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    return found
+
+
+def test_hosts_meet_and_hear_what_the_chief_makes(meet: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    chief, *workers = meet(0, 1, 2, hosts=("algo-1", "algo-2", "algo-3"), delay=0.3)
+    assert chief.is_chief
+    assert not any(one.is_chief for one in workers)
+    for value in ({"loss": 0.1, "val_loss": float("inf")}, b"\x00\n" * 100_000, None):
+        shares = [lambda one=one, value=value: one.share(lambda: value) for one in (chief, *workers)]
+        assert both(*shares) == [value] * 3
+    same = [lambda one=one: one.agree({"rows": 120}, "all alike") for one in (chief, *workers)]
+    assert both(*same) == [None] * 3
+    counts = zip((chief, *workers), (120, 120, 60), strict=True)
+    other = [lambda one=one, rows=rows: one.agree({"rows": rows}, "all alike") for one, rows in counts]
+    assert both(*other) == ["UserError: rows: algo-1 has 120, algo-3 has 60; all alike"] * 3
+
+
+def test_tensorflow_is_told_addresses_and_not_names(meet: Callable, capsys: pytest.CaptureFixture) -> None:
+    import os
+
+    meet(0, 1)
+    told = json.loads(os.environ["TF_CONFIG"])
+    assert told["cluster"] == {"worker": [f"127.0.0.1:{port}" for port in meet.ports[:2]]}
+    printed = capsys.readouterr().out
+    assert "algo-2, host 2 of 2: waits up to 2 s for all" in printed
+    assert "all 2 hosts are there: algo-1, algo-2" in printed
+
+
+def test_one_host_alone_is_the_chief_and_waits_for_nobody(project: Path) -> None:
+    from trainer.cluster import Peers
+
+    alone = Peers(None)
+    assert alone.is_chief
+    assert alone.share(lambda: object) is object
+    alone.close()
+
+
+def test_a_host_that_never_comes_ends_the_job_with_its_name(meet: Callable) -> None:
+    found = meet(0, 1, hosts=("algo-1", "algo-2", "algo-3"))
+    late = "algo-3 did not come within 2 s, and the job has 3 hosts; see the log of what is missing"
+    assert found == [late, f"algo-1 has ended: {late}"]
+    (found,) = meet(1)
+    assert found == f"algo-1, the chief of 2 hosts, did not answer at 127.0.0.1:{meet.ports[0]} within 2 s"
+
+
+def test_a_name_that_nobody_knows_is_named(meet: Callable) -> None:
+    (found,) = meet(0, hosts=("algo-1", "no-such-host.invalid"))
+    assert found.startswith("no address is known for the host no-such-host.invalid after 2 s: ")
+
+
+def test_a_port_that_is_taken_is_named_with_its_host(meet: Callable) -> None:
+    with socket.create_server(("127.0.0.1", meet.ports[1])):
+        (found,) = meet(1)
+    assert found == f"algo-2 cannot open its port {meet.ports[1]}: another program on that host has it"
+
+
+def test_two_hosts_of_one_name_and_hosts_of_another_job_are_refused(meet: Callable) -> None:
+    from trainer.cluster import Cluster, Peers
+
+    three = tuple((f"algo-{number}", 2222) for number in (1, 2, 3))
+    found = both(*(lambda index=index: Peers(Cluster(three, index)) for index in (0, 0)))
+    assert sum("another program on that host has it" in str(one) for one in found) == 1
+    found = both(*(lambda index=index: Peers(Cluster(three, index)) for index in (0, 1, 1)))
+    assert "two hosts say that they are algo-2, number 1 of the job" in found[0]
+    found = both(lambda: Peers(Cluster(three, 0)), lambda: Peers(Cluster(three[:2], 1)))
+    assert "algo-2 knows other hosts than algo-1" in found[0]
+
+
+def test_a_stranger_at_the_port_is_sent_away(meet: Callable) -> None:
+    def stranger() -> None:
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            try:
+                with socket.create_connection(("127.0.0.1", meet.ports[0]), timeout=2) as one:
+                    one.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    return
+            except OSError:
+                time.sleep(0.01)
+
+    visit = threading.Thread(target=stranger)
+    visit.start()
+    chief, worker = meet(0, 1, delay=0.5)
+    visit.join(10)
+    assert both(lambda: chief.share(lambda: 1), lambda: worker.share(lambda: 2)) == [1, 1]
+
+
+def test_a_host_that_is_lost_is_named_on_all_others(meet: Callable) -> None:
+    from trainer.cluster import UserError
+
+    chief, second, third = meet(0, 1, 2, hosts=("algo-1", "algo-2", "algo-3"))
+    # As the kernel does for a process that was killed.
+    third._links[0]._connection.shutdown(socket.SHUT_RDWR)
+    lost = "algo-3 is lost: its process was killed, or the host does not answer any more; see its log"
+    with pytest.raises(UserError, match=lost), second.named(ZeroDivisionError):
+        raise ZeroDivisionError
+    with pytest.raises(UserError, match=lost):
+        second.share(lambda: 1)
+    with pytest.raises(UserError, match=lost):
+        chief.agree({}, "")
+    # Whoever waits for something else is ended from outside.
+    until = time.monotonic() + 30
+    while not (chief.ended and second.ended):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert chief.ended == second.ended == [lost]
+
+
+def test_a_host_that_ends_says_why_and_one_that_is_done_is_not_missed(meet: Callable) -> None:
+    from trainer.cluster import UserError
+
+    chief, worker = meet(0, 1)
+    worker.close(ValueError("no room on the disk"))
+    with pytest.raises(UserError, match="algo-2 has ended: no room on the disk"):
+        chief.agree({}, "")
+    chief, worker = meet(0, 1)
+    worker.close()
+    with pytest.raises(ZeroDivisionError), chief.named(ZeroDivisionError):
+        raise ZeroDivisionError
+    assert chief.lost is None

@@ -1,0 +1,285 @@
+"""A job of several hosts trains as one host does: real processes, which start as SageMaker's toolkit starts them."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.template.hosts import Job
+
+# Before the entry point trains: in one cluster, each way to build a model is trained by all hosts and, once more, by
+# the chief alone; how far apart they are goes to `found.json`. A process can be part of one cluster only.
+COMPARE = """
+import dataclasses
+import json
+import keras
+import numpy as np
+import tensorflow as tf
+from trainer import loop, model, training
+from trainer.cluster import Peers
+
+SGD = keras.optimizers.SGD
+
+
+def built(optimizer, hidden=(), **compiled):
+    def build_model(hyperparameters, inputs):
+        x = keras.layers.Concatenate()(list(inputs.values()))
+        x = keras.layers.Dense(8, activation="tanh")(x)
+        for layer in hidden:
+            x = layer()(x)
+        network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", dtype="float32")(x))
+        compiled.setdefault("loss", "sparse_categorical_crossentropy")
+        metrics = ["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="entropy")]
+        network.compile(optimizer(), weighted_metrics=metrics, **compiled)
+        return network
+
+    return build_model
+
+
+normalised = lambda: keras.layers.BatchNormalization(synchronized=True)
+regular = lambda: keras.layers.Dense(8, kernel_regularizer="l2", activity_regularizer=None)
+half = lambda: keras.optimizers.LossScaleOptimizer(SGD(0.5, global_clipnorm=0.05), initial_scale=2.0**10)
+CASES = {
+    "all at once": (built(lambda: SGD(0.3, momentum=0.9, clipnorm=0.1, use_ema=True), [regular]), 17),
+    "batch statistics": (built(lambda: SGD(0.1), [normalised]), 17),
+    "plain": (built(lambda: SGD(0.5)), 16),
+    "global_clipnorm": (built(lambda: SGD(0.5, global_clipnorm=0.05)), 17),
+    "clipvalue": (built(lambda: SGD(0.5, clipvalue=0.01)), 17),
+    "scaled loss": (built(half), 17),
+    "dropout": (built(lambda: SGD(0.5), [lambda: keras.layers.Dropout(0.2)]), 16),
+}
+
+
+def trained(reader, strategy, peers, build_model, batch_size):
+    told = dataclasses.replace(model.Hyperparameters(), batch_size=batch_size, epochs=1, seed=3)
+    keras.utils.set_random_seed(4)
+    model.build_model = build_model
+    with loop.scope(strategy):
+        network, jit = loop.build(model, told, reader)
+        if peers.count > 1:
+            loop.refuse_on_hosts(network)
+        steps = loop.Loop(network, reader, strategy, told, peers, jit)
+    # A hundred steps, in whole epochs.
+    epochs = -(-100 // steps.steps)
+    steps.hyperparameters = dataclasses.replace(told, epochs=epochs)
+    seen = list(steps.epochs(0))
+    return [variable.numpy() for variable in network.variables], seen[-1][1]
+
+
+def compare(reader, strategy, peers):
+    found = {}
+    for name in sys.argv.pop().split(","):
+        build_model, batch_size = CASES[name]
+        together, metrics = trained(reader, strategy, peers, build_model, batch_size)
+        if not peers.is_chief:
+            found[name] = [0, 0, [value.tobytes().hex() for value in together]]
+            continue
+        alone, expected = trained(reader, tf.distribute.get_strategy(), Peers(None), build_model, batch_size)
+        far = max(float(np.abs(one - other).max()) for one, other in zip(together, alone))
+        of_metrics = max(abs(metrics[key] - expected[key]) for key in expected)
+        found[name] = [far, of_metrics, [value.tobytes().hex() for value in together]]
+    write("found.json", found)
+
+
+def write(name, value):
+    with open(os.path.join(os.environ["SAGEMAKER_BASE_DIR"], name), "w") as file:
+        json.dump(value, file)
+
+
+def look(reader, hyperparameters, peers, agree=training._agree):
+    agree(reader, hyperparameters, peers)
+    mine = model.build_model
+    compare(reader, strategies[0], peers)
+    model.build_model = mine
+    loop.Loop._epoch_batches = recorded
+    keras.utils.set_random_seed(hyperparameters.seed + 1)
+
+
+# The rows of the training that the entry point asks for.
+def recorded(self, *given, batches=loop.Loop._epoch_batches):
+    def both(features, target, weight):
+        seen = tf.numpy_function(note, [*features.values(), weight], tf.int64)
+        with tf.control_dependencies([seen]):
+            return tf.nest.map_structure(tf.identity, (features, target, weight))
+
+    return batches(self, *given).map(both)
+
+
+def note(*columns):
+    rows.extend(zip(*(column.tolist() for column in columns)))
+    write("rows.json", rows)
+    return np.int64(len(rows))
+
+
+rows, strategies, make = [], [], training._strategy
+training._strategy = lambda *given: strategies.append(make(*given)) or strategies[-1]
+training._agree = look
+"""
+FLAGS = ["--epochs=2", "--batch-size=16"]
+METRICS = r"^epoch=(\d) loss=([\d.]+) val_loss=([\d.]+) val_accuracy=([\d.]+)$"
+
+
+def compared(project: Path, folder: Path, count: int, cases: str) -> tuple[Job, list[dict]]:
+    """A job of `count` hosts that has compared these cases, and what each host has found."""
+    job = Job(project, folder, count)
+    for name in job.names:
+        job.start(name, [*FLAGS, cases], before=COMPARE)
+    codes = job.wait()
+    assert set(codes.values()) == {0}, {name: job.log(name)[-2000:] for name in job.names}
+    return job, [json.loads((folder / name / "found.json").read_text()) for name in job.names]
+
+
+def rows_of_one_host(project: Path) -> list[list[float]]:
+    """What two epochs of one host see, as FLAGS ask."""
+    from trainer import model
+    from trainer.data import CsvReader
+
+    reader = CsvReader(model.DATA)
+    reader.prepare(str(project / "data" / "train"), str(project / "data" / "eval"))
+    rows: list[list[float]] = []
+    for epoch in range(2):
+        for features, _, weight in reader.batches(True, 16, seed=model.Hyperparameters().seed + epoch).take(8):
+            rows += map(list, zip(*(column.numpy().tolist() for column in [*features.values(), weight]), strict=True))
+    return rows
+
+
+def check_whole(project: Path, job: Job, one: list[str]) -> None:
+    """The training after the comparison: rows, metrics, files and what is printed; `one` are one host's epochs."""
+    seen = [row for name in job.names for row in json.loads((job.folder / name / "rows.json").read_text())]
+    counts = zip(sorted(seen), sorted(rows_of_one_host(project)), strict=True)
+    assert all(row == pytest.approx(expected, rel=1e-5) for row, expected in counts)
+    chief, *others = job.names
+    epochs = re.findall(METRICS, job.log(chief), re.MULTILINE)
+    assert [float(one) for epoch in epochs for one in epoch] == pytest.approx(one, rel=1e-4)
+    left = job.files(chief)
+    assert {"model/model/1/saved_model.pb", "checkpoints/checkpoint"} <= left
+    assert any(name.startswith("output/data/tensorboard/") for name in left)
+    for name in others:
+        assert job.files(name) == {"found.json", "rows.json"}
+        assert "loss" not in job.log(name)
+
+
+@pytest.fixture(scope="module")
+def one_host(project: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """Epochs and metrics of one host, as FLAGS ask."""
+    job = Job(project, tmp_path_factory.mktemp("one"), 1)
+    job.start("algo-1", FLAGS)
+    assert job.wait() == {"algo-1": 0}, job.log("algo-1")[-2000:]
+    return [float(one) for epoch in re.findall(METRICS, job.log("algo-1"), re.MULTILINE) for one in epoch]
+
+
+def test_two_hosts_train_as_one_does(project: Path, tmp_path: Path, one_host: list[float]) -> None:
+    job, (chief, worker) = compared(project, tmp_path, 2, "all at once,batch statistics")
+    weights, metrics, _ = chief["all at once"]
+    assert weights < 1e-5
+    assert metrics < 1e-5
+    # Rounding grows where a batch is normalised by its own numbers.
+    assert max(chief["batch statistics"][:2]) < 1e-2
+    # Bit for bit, moving statistics and averages too.
+    assert {name: found[2] for name, found in chief.items()} == {name: found[2] for name, found in worker.items()}
+    check_whole(project, job, one_host)
+
+
+@pytest.mark.long
+def test_three_hosts_train_as_one_does(project: Path, tmp_path: Path, one_host: list[float]) -> None:
+    cases = ["plain", "global_clipnorm", "clipvalue", "scaled loss", "dropout"]
+    job, (chief, *others) = compared(project, tmp_path, 3, ",".join(cases))
+    for name in cases[:-1]:
+        assert max(chief[name][:2]) < 1e-5, name
+    for worker in others:
+        assert {name: found[2] for name, found in chief.items()} == {name: found[2] for name, found in worker.items()}
+    check_whole(project, job, one_host)
+
+
+MANY = ["--epochs=2000", "--batch-size=16"]
+
+
+@pytest.mark.long
+def test_a_host_that_is_killed_ends_the_job_with_its_name_and_all_go_on_together(project: Path, tmp_path: Path) -> None:
+    job = Job(project, tmp_path, 2, {"CHECKPOINT_SECONDS": "1"})
+    for name in job.names:
+        job.start(name, MANY)
+    job.wait_for("algo-1", "epoch=3 ")
+    job.running["algo-2"].kill()
+    assert job.wait() == {"algo-1": 1, "algo-2": -9}
+    assert "error: algo-2 is lost: its process was killed" in job.log("algo-1")
+    assert (tmp_path / "algo-1" / "output" / "failure").read_text().startswith("algo-2 is lost")
+    # As the service does: only the chief's folder has checkpoints.
+    for name in job.names:
+        job.start(name, MANY)
+    job.wait_for("algo-1", "epoch=")
+    assert re.search(r"^(resuming after|goes on in) epoch", job.log("algo-1"), re.MULTILINE)
+    job.running["algo-1"].kill()
+    assert job.wait() == {"algo-1": -9, "algo-2": 1}
+    assert "error: algo-1 is lost: its process was killed" in job.log("algo-2")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("told", ["algo-1", "algo-2"])
+def test_sigterm_of_one_host_ends_all_after_a_checkpoint(project: Path, tmp_path: Path, told: str) -> None:
+    job = Job(project, tmp_path, 2)
+    for name in job.names:
+        job.start(name, MANY)
+    job.wait_for("algo-1", "epoch=3 ")
+    job.running[told].terminate()
+    assert job.wait() == {"algo-1": 143, "algo-2": 143}
+    assert "checkpoints/checkpoint" in job.files("algo-1")
+    assert not job.files("algo-2")
+
+
+@pytest.mark.long
+def test_a_host_that_starts_late_joins(project: Path, tmp_path: Path) -> None:
+    job = Job(project, tmp_path, 2)
+    job.start("algo-2", FLAGS)
+    time.sleep(60)
+    job.start("algo-1", FLAGS)
+    assert job.wait() == {"algo-1": 0, "algo-2": 0}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("hidden[0:0] = [lambda: keras.layers.BatchNormalization()]", "BatchNormalization(synchronized=True)"),
+        ("compiled['loss'] = keras.losses.SparseCategoricalCrossentropy(reduction='sum')", "reduction='sum'"),
+        ("optimizer = lambda: SGD(gradient_accumulation_steps=2)", "gradient_accumulation_steps is for one host"),
+    ],
+)
+def test_what_each_host_would_compute_for_itself_is_refused(
+    project: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    job = Job(project, tmp_path, 2)
+    before = (
+        COMPARE.split("CASES = ")[0]
+        + f"""
+def mine(hyperparameters, inputs):
+    hidden, compiled, optimizer = [], {{}}, lambda: SGD()
+    {change}
+    return built(optimizer, hidden, **compiled)(hyperparameters, inputs)
+
+
+model.build_model = mine
+"""
+    )
+    for name in job.names:
+        job.start(name, FLAGS, before=before)
+    assert job.wait() == {"algo-1": 1, "algo-2": 1}
+    for name in job.names:
+        assert message in job.log(name)
+
+
+@pytest.mark.long
+def test_hosts_with_other_files_are_refused(project: Path, tmp_path: Path) -> None:
+    job = Job(project, tmp_path, 2)
+    (tmp_path / "part").mkdir()
+    lines = next((project / "data" / "train").glob("*.csv")).read_text().splitlines(keepends=True)
+    (tmp_path / "part" / "a.csv").write_text("".join(lines[:60]))
+    job.start("algo-1", FLAGS)
+    job.shared["SM_CHANNEL_TRAIN"] = str(tmp_path / "part")
+    job.start("algo-2", FLAGS)
+    assert job.wait() == {"algo-1": 1, "algo-2": 1}
+    said = "error: rows for training: algo-1 has 120, algo-2 has 59; every host must see all of the data"
+    assert said in job.log("algo-1")
+    assert said in job.log("algo-2")

@@ -1,0 +1,305 @@
+# Owned by the template.
+"""Several hosts that train one model: who they are, how they meet and hear of each other, and which one is lost.
+
+Before TensorFlow starts, each host connects to the port that is the chief's in the cluster, and keeps the connection:
+TensorFlow itself waits for a host that never comes, or whose name nobody knows, without a word. Standard library only.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.explaining import UserError
+from trainer.run import Terminated
+
+# How long a host waits for the names and the start of all others; and for how long one may be silent after that.
+SECONDS_TO_MEET = 600.0
+SECONDS_OF_SILENCE = 120.0
+# What TensorFlow gets to notice by itself that a host is lost.
+SECONDS_TO_END = 20.0
+SECONDS_BETWEEN = 0.5
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The hosts of a job with their ports, the chief first, and which of them this one is."""
+
+    hosts: tuple[tuple[str, int], ...]
+    index: int
+
+    @property
+    def name(self) -> str:
+        return self.hosts[self.index][0]
+
+
+def json_of(variable: str, environment: Mapping[str, str]) -> Any:
+    """What a variable of a platform says; None where it is not set. Raises UserError for what is no JSON."""
+    text = environment.get(variable)
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{variable} is no JSON ({error}): {text[:200]}") from error
+
+
+class Peers:
+    """The other hosts, once all are there. Of one host alone, there are none, and it is the chief.
+
+    `end` is called with a message, on a thread, where a host is lost and this one does not end by itself.
+    """
+
+    def __init__(self, cluster: Cluster | None, end: Callable[[str], None] = lambda message: None) -> None:
+        """Wait for all hosts, and tell TensorFlow in TF_CONFIG where they are. Raises UserError."""
+        self.cluster, self._end = cluster, end
+        self.count, self.index = (len(cluster.hosts), cluster.index) if cluster else (1, 0)
+        self.is_chief = self.index == 0
+        self.lost: str | None = None
+        self.is_asked_to_stop = False
+        self._is_lost, self._lock = threading.Event(), threading.Lock()
+        self._links: dict[int, _Link] = {}
+        if cluster:
+            self._meet(cluster, time.monotonic() + SECONDS_TO_MEET)
+
+    def share(self, make: Callable[[], Any]) -> Any:
+        """What the chief makes, a JSON value or bytes, on every host. Raises UserError where a host is lost."""
+        if not self._links:
+            return make()
+        if self.is_chief:
+            made = make()
+            for link in self._links.values():
+                link.send("value", made)
+            return made
+        return self._receive(0)
+
+    def agree(self, values: dict[str, Any], hint: str) -> None:
+        """Raise UserError, on all hosts, unless each has the same JSON values of these names, which are for people."""
+        problem = None
+        if self.is_chief:
+            for index in self._links:
+                theirs = self._receive(index)
+                found = (
+                    f"{name}: {self._name(0)} has {value}, {self._name(index)} has {theirs[name]}; {hint}"
+                    for name, value in values.items()
+                    if theirs[name] != value
+                )
+                problem = problem or next(found, None)
+        else:
+            self._links[0].send("value", values)
+        if problem := self.share(lambda: problem):
+            raise UserError(problem)
+
+    @contextlib.contextmanager
+    def named(self, *kinds: type[BaseException]) -> Iterator[None]:
+        """Turn what TensorFlow raises when a host is lost into a UserError that names it."""
+        try:
+            yield
+        except kinds as error:
+            # A process that dies is heard of at once, and by workers through the chief.
+            if self._links and self._is_lost.wait(SECONDS_TO_END / 2):
+                raise UserError(self.lost) from error
+            raise
+
+    def ask_to_stop(self) -> None:
+        """Tell the chief that this host has been told to end, as all will then, by Terminated."""
+        self._links[0].send("stop", None)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Tell the others that this host has done its part, or why it ends. It may be lost without harm after that."""
+        kind = "done" if error is None else "stopped" if isinstance(error, Terminated) else "ended"
+        for link in self._links.values():
+            link.send(kind, error and (str(error) or type(error).__name__))
+        self._links = {}
+
+    def _name(self, index: int) -> str:
+        return self.cluster.hosts[index][0]
+
+    def _receive(self, index: int) -> Any:
+        value = self._links[index].values.get()
+        if value is _LOST:
+            raise UserError(self.lost)
+        if value is _STOPPED:
+            raise Terminated
+        return value
+
+    def _lose(self, message: str) -> None:
+        with self._lock:
+            # Of a host that is done itself, nobody waits for anything.
+            if self.lost or not self._links:
+                return
+            self.lost = message
+        if self.is_chief:
+            for link in self._links.values():
+                link.send("lost", message)
+        for link in self._links.values():
+            link.values.put(_LOST)
+        self._is_lost.set()
+        time.sleep(SECONDS_TO_END)
+        self._end(message)
+
+    def _meet(self, cluster: Cluster, until: float) -> None:
+        limit = f"{SECONDS_TO_MEET:.0f} s"
+        print(f"{cluster.name}, host {cluster.index + 1} of {self.count}: waits up to {limit} for all", flush=True)
+        addresses = [_resolve(name, port, until, limit) for name, port in cluster.hosts]
+        listener = self._listen(addresses)
+        with listener:
+            if self.is_chief:
+                links = self._wait_for_workers(listener, until, limit)
+        if not self.is_chief:
+            links = {0: self._wait_for_chief(addresses[0], until, limit)}
+        self._links = links
+        for index, link in links.items():
+            threading.Thread(target=self._listen_to, args=(index, link), daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
+        places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses]
+        # All are workers, of which TensorFlow takes the first for the chief.
+        task = {"type": "worker", "index": self.index}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": places}, "task": task})
+        print(f"all {self.count} hosts are there: {', '.join(name for name, _ in cluster.hosts)}", flush=True)
+
+    def _listen(self, addresses: Sequence[tuple[str, int]]) -> socket.socket:
+        """The port that TensorFlow will open; where all hosts are on this machine, on the loopback interface only."""
+        host, port = addresses[self.index]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        is_local = all(one.startswith("127.") or one == "::1" for one, _ in addresses)
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host if is_local else "", port))
+            listener.listen(self.count)
+        except OSError as error:
+            listener.close()
+            why = "another program on that host has it" if error.errno == errno.EADDRINUSE else error.strerror
+            raise UserError(f"{self.cluster.name} cannot open its port {port}: {why}") from error
+        return listener
+
+    def _wait_for_workers(self, listener: socket.socket, until: float, limit: str) -> dict[int, "_Link"]:
+        links: dict[int, _Link] = {}
+        try:
+            while len(links) < self.count - 1:
+                listener.settimeout(max(until - time.monotonic(), 0.01))
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    late = [self._name(index) for index in range(1, self.count) if index not in links]
+                    raise UserError(
+                        f"{', '.join(late)} did not come within {limit}, and the job has {self.count} hosts; see the "
+                        "log of what is missing"
+                    ) from None
+                link = _Link(connection, 10)
+                # Whoever says anything else is none of ours.
+                kind, value = link.receive()
+                index = value.get("index") if kind == "hello" and isinstance(value, dict) else None
+                if index not in range(1, self.count):
+                    connection.close()
+                elif index in links:
+                    raise UserError(f"two hosts say that they are {self._name(index)}, number {index} of the job")
+                elif value["hosts"] != [list(host) for host in self.cluster.hosts]:
+                    raise UserError(f"{self._name(index)} knows other hosts than {self._name(0)}: {value['hosts']}")
+                else:
+                    links[index] = link
+        except UserError as error:
+            for link in links.values():
+                link.send("ended", str(error))
+            raise
+        for link in links.values():
+            link.send("welcome", None)
+        return links
+
+    def _wait_for_chief(self, address: tuple[str, int], until: float, limit: str) -> "_Link":
+        chief, place = self._name(0), f"{address[0]}:{address[1]}"
+        while True:
+            with contextlib.suppress(OSError):
+                # The chief ends first, and says who did not come.
+                connection = socket.create_connection(address, timeout=5)
+                link = _Link(connection, max(until - time.monotonic(), 0) + SECONDS_TO_END)
+                link.send("hello", {"index": self.index, "hosts": self.cluster.hosts})
+                kind, value = link.receive()
+                if kind == "welcome":
+                    return link
+                connection.close()
+                if kind == "ended":
+                    raise UserError(f"{chief} has ended: {value}")
+            if time.monotonic() > until:
+                raise UserError(f"{chief}, the chief of {self.count} hosts, did not answer at {place} within {limit}")
+            time.sleep(SECONDS_BETWEEN)
+
+    def _listen_to(self, index: int, link: "_Link") -> None:
+        link.wait_at_most(SECONDS_OF_SILENCE)
+        while True:
+            kind, value = link.receive()
+            if kind == "value":
+                link.values.put(value)
+            elif kind == "stop":
+                self.is_asked_to_stop = True
+            elif kind == "stopped":
+                link.values.put(_STOPPED)
+                return
+            elif kind == "done":
+                return
+            elif kind != "beat":
+                break
+        name = self._name(index)
+        said = {"lost": value, "ended": f"{name} has ended: {value}"}
+        gone = f"{name} is lost: its process was killed, or the host does not answer any more; see its log"
+        self._lose(said.get(kind, gone))
+
+    def _beat(self) -> None:
+        while not self._is_lost.wait(SECONDS_OF_SILENCE / 10):
+            for link in list(self._links.values()):
+                link.send("beat", None)
+
+
+class _Link:
+    """A connection that carries values: a line that says what comes and how long it is, then JSON or bytes."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        connection.settimeout(seconds)
+        self._incoming = connection.makefile("rb")
+        self.values: queue.SimpleQueue = queue.SimpleQueue()
+
+    def wait_at_most(self, seconds: float) -> None:
+        self._connection.settimeout(seconds)
+
+    def send(self, kind: str, value: Any) -> None:
+        """Send a value. Of one that cannot be sent, whoever listens to the other end is told."""
+        is_bytes = isinstance(value, bytes)
+        content = value if is_bytes else json.dumps(value).encode()
+        head = json.dumps({"kind": kind, "bytes": len(content), "json": not is_bytes}).encode()
+        with self._lock, contextlib.suppress(OSError):
+            self._connection.sendall(head + b"\n" + content)
+
+    def receive(self) -> tuple[str | None, Any]:
+        """The next value and its kind; None for the end of the connection, silence, and what was not sent by `send`."""
+        try:
+            head = json.loads(self._incoming.readline(1000))
+            content = self._incoming.read(head["bytes"])
+            if len(content) == head["bytes"]:
+                return head["kind"], json.loads(content) if head["json"] else content
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None, None
+
+
+def _resolve(name: str, port: int, until: float, limit: str) -> tuple[str, int]:
+    """Address and port of a host. Raises UserError for one whose name nobody knows in time."""
+    while True:
+        try:
+            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            return min(found, key=lambda one: one[0] != socket.AF_INET)[4][:2]
+        except OSError as error:
+            if time.monotonic() > until:
+                raise UserError(f"no address is known for the host {name} after {limit}: {error}") from error
+        time.sleep(SECONDS_BETWEEN)
+
+
+_LOST, _STOPPED = object(), object()
