@@ -54,7 +54,7 @@ def main() -> None:
     values = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype("float32")
     lines = [",".join([*map(str, row), "ab"[int(row[0] > 0)]]) for row in values]
     file = str(folder / "table.csv")
-    Path(file).write_text("\n".join([",".join([*names, "y"]), *lines]) + "\n")
+    Path(file).write_text("\n".join([",".join([*names, "y"]), *lines]) + "\n", encoding="utf-8")
 
     reader = CsvReader(Table([*map(Numeric, names), Classes("y", ["a", "b"])]))
     started = time.perf_counter()

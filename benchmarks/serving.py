@@ -89,7 +89,11 @@ def start_uvicorn(model: str) -> tuple[subprocess.Popen[bytes], str]:
 def memory(pid: int) -> float:
     """Megabytes of a process, where the system says so."""
     status = Path(f"/proc/{pid}/status")
-    return int(status.read_text().split("VmRSS:")[1].split()[0]) / 1024 if status.exists() else float("nan")
+    return (
+        int(status.read_text(encoding="utf-8").split("VmRSS:")[1].split()[0]) / 1024
+        if status.exists()
+        else float("nan")
+    )
 
 
 def threads(pid: int) -> int:

@@ -134,6 +134,7 @@ def rehearse(
     workers: int | None = None,
     kill: bool = False,
     batch: bool = False,
+    serving_version: str = "",
     folder: str | Path | None = None,
     **hyperparameters: Any,
 ) -> Rehearsal:
@@ -144,8 +145,8 @@ def rehearse(
     chosen = [
         word for name, ids in (("select", select), ("ignore", ignore)) for one in ids for word in (f"--{name}", one)
     ]
-    options = _option(all_rows=all_rows, tune=tune, workers=workers, kill=kill, batch=batch)
-    words = ["rehearse", *_words(platform), *chosen, *options]
+    asked = _option(tune=tune, workers=workers, kill=kill, batch=batch, serving_version=serving_version)
+    words = ["rehearse", *_words(platform), *chosen, *_option(all_rows=all_rows), *asked]
     with tempfile.TemporaryDirectory(prefix="onstage-") as place:
         file = Path(place) / "report.json"
         lines = call([*words, "--json", str(file), *_flags(hyperparameters)], folder, failing=(1,))[0]

@@ -86,6 +86,10 @@ _BATCHED = {
     "batch": "with --batch: the batch job answers every row as the endpoint does, told by [batch] key (of the file in "
     "[batch] rows: no row is one that costs it others)"
 }
+# Only with `onstage rehearse --serving-version`.
+_OTHER_VERSION = {
+    "serving-version": "with --serving-version: that version of TensorFlow loads the model, and answers as the one here"
+}
 _NAMES = {
     "project": _PROJECT,
     "sagemaker": {
@@ -103,6 +107,7 @@ _NAMES = {
         **_WORKERS,
         **_KILLS,
         **_BATCHED,
+        **_OTHER_VERSION,
         "ping": "the endpoint's health check passes",
     },
     "vertex": {
@@ -122,6 +127,7 @@ _NAMES = {
         **_WORKERS,
         **_KILLS,
         **_BATCHED,
+        **_OTHER_VERSION,
         "health": "the endpoint's health check passes",
         "limits": "a request is smaller than what the endpoint takes",
     },
@@ -138,7 +144,13 @@ _ONLY_OF_BODY = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex")
 }
 _ONLY_ALONE = frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in _ALONE)
 # What only an option of `onstage rehearse` asks for; the last check of each runs something.
-_OPTIONS = {"tune": (*_SEARCHED, *_TRIALS), "workers": (*_WORKERS,), "kill": (*_KILLS,), "batch": (*_BATCHED,)}
+_OPTIONS = {
+    "tune": (*_SEARCHED, *_TRIALS),
+    "workers": (*_WORKERS,),
+    "kill": (*_KILLS,),
+    "batch": (*_BATCHED,),
+    "serving_version": (*_OTHER_VERSION,),
+}
 _OPTIONAL = {
     option: frozenset(f"{place}.{name}" for place in ("sagemaker", "vertex") for name in names)
     for option, names in _OPTIONS.items()
@@ -165,9 +177,8 @@ _NEEDS = {
     "artifact": ("model",),
     "operations": ("model",),
     "load": ("model",),
-    **dict.fromkeys(
-        ("ping", "health", "limits", "predictions", "refusals", "seed", "kill", "batch", *_REPLAYED), ("load",)
-    ),
+    **dict.fromkeys(("ping", "health", "limits", "predictions", "refusals", "seed", *_REPLAYED), ("load",)),
+    **dict.fromkeys((*_KILLS, *_BATCHED, *_OTHER_VERSION), ("load",)),
 }
 _NEED_THE_PAGE = ("request", "data", "hyperparameters", "objective", "secrets", "resolution")
 # Without what these make, nothing that follows can be done.

@@ -81,10 +81,13 @@ def rehearse(
             help="Hosts of each job, which are processes here. [default: as many as settings.toml says]",
         ),
     ] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="Also the batch job, and what a bad row costs.")] = False,
     kill: Annotated[
         bool, typer.Option("--kill", help="Also the job once more, killed in the middle of an epoch and started again.")
     ] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Also the batch job, and what a bad row costs.")] = False,
+    serving_version: Annotated[
+        str, typer.Option(metavar="2.N", help="Also the endpoint with this TensorFlow, which is installed once.")
+    ] = "",
     listed: Annotated[bool, typer.Option("--list", help="Print the ids of all checks, and end.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON's schema, and end.")] = False,
 ) -> None:
@@ -103,12 +106,17 @@ def rehearse(
     from onstage.commands import rehearsed
     from onstage.rehearsal import both, unseen
     from onstage.report_formats import Output
+    from onstage.serving import versions
 
     options = {"tune": tune, "workers": None if workers == 1 else bool(workers), "kill": kill, "batch": batch}
+    # Nobody knows which version, where only its check is selected.
+    options |= {"serving_version": bool(serving_version) or None}
     select, asked = catalogue.requested(select or (), platforms, options)
     several = workers or (2 if any(one.endswith(".workers") for one in asked) else 1)
     output, checks = Output("rehearse", kind, json_file), catalogue.of_rehearsal(platforms, asked)
     with _report(output, select, ignore, checks) as report:
+        report.serving_version = serving_version
+        other = versions.require(serving_version) if serving_version else None
         rehearsals = [_rehearsal(one) for one in platforms]
         if settings := _settings(report, project, rehearsals):
             if all_rows:
@@ -119,7 +127,7 @@ def rehearse(
             asked |= {f"{one}.workers" for one in platforms if here[one] > 1}
             checks = catalogue.of_rehearsal(platforms, asked)
             report.not_seen += [line for one in platforms for line in unseen.hosts(one, there[one], here[one])]
-            both.rehearse(report, rehearsals, settings.with_hosts(here), argv, asked)
+            both.rehearse(report, rehearsals, settings.with_hosts(here), argv, asked, other)
         report.not_seen += [*unseen.missing(report, checks), *unseen.unselected(report, checks)]
         whole = [one for one in platforms if all(map(report.wants_id, catalogue.of_rehearsal([one])))]
         if whole and report.passed:

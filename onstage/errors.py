@@ -1,6 +1,7 @@
 """Mistakes that their author can mend, and the border at which every command shows them."""
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -34,8 +35,16 @@ def main(run: Callable[[], object]) -> int:
     """Call `run` and show what it raises. The exit code: 0; 1 for a failure; 2 for a command that cannot start; 128 and
     the signal's number where it was stopped.
     """
+    _print_anything()
     with stopping.listening():
         return _main(run)
+
+
+def _print_anything() -> None:
+    """Print what a terminal's code page lacks, such as cp1252 on Windows, as an escape: it is no reason to end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _main(run: Callable[[], object]) -> int:

@@ -55,6 +55,16 @@ def version() -> str:
     return f"{distribution.version} (editable, {place})" if place else distribution.version
 
 
+def version_of(*distributions: str) -> str:
+    """The version of the first of these distributions that is installed; empty for none."""
+    for name in distributions:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
 def check(project: Project) -> None:
     """Raise StartError unless the `onstage` that runs is the project's own; an editable one is accepted.
 

@@ -105,6 +105,8 @@ class Report:
         self.project: tuple[Any, dict[str, Any]] | None = None
         # By channel: what the rehearsed jobs get of the data, as the check of the data has found it.
         self.samples: dict[str, Sample] = {}
+        # Of TensorFlow, a version that serves what a job left, beside the one here; empty for none.
+        self.serving_version = ""
         self._select = frozenset(select)
         self._console = console
         self._started = time.monotonic()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from onstage import uv
 from tests.conftest import ROOT
 
 AIPLATFORM = ["google-cloud-aiplatform==2.7.0", "google-cloud-storage==3.*", "cloudml-hypertune==0.1.0.dev6"]
@@ -29,9 +30,9 @@ def environment(
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        install = [*uv, "pip", "install", "--quiet", "--python", python]
+        words = [sys.executable, "-m", "uv"]
+        subprocess.run([*words, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+        install = [*words, "pip", "install", "--quiet", "--python", python]
         subprocess.run([*install, *options, *requirements], check=True)
         if alone:
             subprocess.run([*install, "--no-deps", *alone], check=True)
@@ -44,3 +45,9 @@ def environment(
 def aiplatform() -> Path:
     """The interpreter of an environment with Google's SDK; compiled, it starts in half the time."""
     return environment("vertex", AIPLATFORM, "--compile-bytecode")
+
+
+def older_tensorflow() -> dict[str, str]:
+    """Variables with which `--serving-version` installs versions here: once for all runs, by the usual cache of uv."""
+    own = os.environ.get("UV_CACHE_DIR", str(uv.cache().with_name("uv")))
+    return {"XDG_CACHE_HOME": str(ROOT / "build" / "oracles"), "UV_CACHE_DIR": own}

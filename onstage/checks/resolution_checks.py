@@ -11,9 +11,10 @@ from packaging.utils import canonicalize_name
 from onstage.checks import requirement_lines
 from onstage.checks.import_checks import IMAGE_OWNED
 from onstage.checks.requirement_lines import Line
-from onstage.checks.resolving import Plan, UnreachableError, resolve
+from onstage.checks.resolving import Plan, resolve
 from onstage.checks.source_checks import Image, Source
 from onstage.report import Finding
+from onstage.uv import UnreachableError
 
 _NOT_FOUND = "ERROR: No matching distribution found, or ResolutionImpossible: the job ends before the script starts"
 _TENSORFLOW = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu"}

@@ -1,37 +1,23 @@
 """Asks uv which versions the requirements of `src/` come to in an image; what it said is kept for a day."""
 
-import ast
 import hashlib
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from onstage import progress, stopping
+from onstage import progress, uv
 from onstage.checks import requirement_lines
 from onstage.checks.source_checks import Image, Source
+from onstage.uv import UnreachableError
 
 # In seconds: what a check may take, and how long an index is taken to have nothing new.
 TIME, FRESH = 20.0, 86400.0
-# uv has no variable for this option of pip's, so far.
-_NO_INDEX = "UV_NO_INDEX"
-# Words of uv's answers that say that it could not ask, rather than that there is nothing.
-_NO_ANSWER = re.compile(
-    r"Failed to fetch|network was disabled|lookups were disabled|authentication|error sending request"
-)
-
-
-class UnreachableError(Exception):
-    """There is no answer: no uv, no index, or no time."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ def resolve(code: Source, image: Image) -> Plan:
     """The plan for the requirements of `code`. Raises UnreachableError without an answer and without an older one."""
     texts = [file.read_text(encoding="utf-8-sig", errors="replace") for file in requirement_lines.files(code)]
     key = hashlib.sha256("\0".join([*texts, image.version, *image.pins]).encode()).hexdigest()[:32]
-    kept = _cache() / f"{key}.json"
+    kept = uv.cache() / "resolved" / f"{key}.json"
     known = _read(kept)
     if known and 0 <= time.time() - kept.stat().st_mtime < FRESH:
         return known
@@ -69,11 +55,6 @@ def resolve(code: Source, image: Image) -> Plan:
     return plan
 
 
-def _cache() -> Path:
-    named = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
-    return Path(named or Path.home() / ".cache") / "onstage" / "resolved"
-
-
 def _read(kept: Path) -> Plan | None:
     try:
         return Plan(**json.loads(kept.read_text(encoding="utf-8")))
@@ -82,13 +63,8 @@ def _read(kept: Path) -> Plan | None:
 
 
 def _ask(code: Source, image: Image) -> Plan:
-    if find_spec("uv") is None:
-        raise UnreachableError("uv is not installed: pip install uv")
     until = time.monotonic() + TIME
-    environment = {**os.environ, **_index(), "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
-    if not {"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"} & set(os.environ):
-        # A company's own authority is in the system's store; the second name is the older versions'.
-        environment |= {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    environment = uv.environment()
     with tempfile.TemporaryDirectory(prefix="resolved-") as temporary:
         plan, kept, lock = (Path(temporary, name) for name in ("plan.txt", "kept.txt", "pylock.toml"))
         # Versions in a file that uv is to write are what it prefers.
@@ -117,27 +93,14 @@ def _run(code: Source, image: Image, words: list[str], environment: Mapping[str,
     """Why there is no solution; None where there is one."""
     platform = ["--python-version", image.version, "--python-platform", "x86_64-manylinux_2_28"]
     common = ["--quiet", "--no-header", "--python", sys.executable, "--index-strategy=unsafe-best-match", *platform]
-    common += ["--no-index"] if _NO_INDEX in environment else []
-    try:
-        done = stopping.call(
-            [sys.executable, "-m", "uv", "pip", "compile", *common, *words],
-            # pip is started there, too: paths in the file begin there.
-            cwd=code.requirements.parent,
-            env=dict(environment),
-            timeout=max(1.0, until - time.monotonic()),
-        )
-    except subprocess.TimeoutExpired:
-        raise UnreachableError(f"the index did not answer in {TIME:.0f} s") from None
-    if done.returncode == 0:
-        return None
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    causes = [line.removeprefix("cause: ") for line in lines if not line.startswith("hint: ")]
-    if done.returncode != 1 or _NO_ANSWER.search(done.stderr) or "No solution found" not in done.stderr:
-        raise UnreachableError(causes[0].removeprefix("error: ") if causes else "uv says nothing")
-    reason = re.sub(
-        r",? (and|so) (you require [^,]+, )?we can conclude.*|, we can conclude.*", "", " ".join(causes[1:])
+    return uv.pip(
+        "compile",
+        [*common, *words],
+        environment,
+        # pip is started there, too: paths in the file begin there.
+        cwd=code.requirements.parent,
+        timeout=max(1.0, until - time.monotonic()),
     )
-    return re.sub(r" and you require [^,]+$", "", reason).removeprefix("Because ").rstrip(".")
 
 
 def _preferred(image: Image) -> dict[str, str]:
@@ -172,22 +135,3 @@ def _without_wheels(lock: str) -> list[str]:
     bare = [one for one in packages if not re.search(r"^(wheels|\[packages.wheels)|\.whl", one, re.MULTILINE)]
     names = [re.search(r'^name = "([^"]+)"', one, re.MULTILINE) for one in bare if re.search("sdist", one)]
     return [found[1] for found in names if found]
-
-
-def _index() -> dict[str, str]:
-    """pip's own index, as uv takes it, unless uv has one. A container has no other, and no folder of wheels either."""
-    if any(name.startswith(("UV_INDEX", "UV_DEFAULT_INDEX")) for name in os.environ):
-        return {}
-    listed = stopping.call([sys.executable, "-m", "pip", "config", "list"]).stdout
-    found: dict[str, Any] = {}
-    # In the order in which later ones win: what all commands are told, what `install` is told, and the variables.
-    for section in ("global", "install", ":env:"):
-        for line in listed.splitlines():
-            place, equals, value = line.partition("=")
-            where, _, key = place.rpartition(".")
-            if equals and where == section:
-                with suppress(ValueError, SyntaxError):
-                    found[key] = ast.literal_eval(value)
-    if str(found.get("no-index", "")).lower() in ("1", "true", "yes", "on"):
-        return {_NO_INDEX: "1"}
-    return {"UV_DEFAULT_INDEX": str(found["index-url"])} if "index-url" in found else {}

@@ -37,7 +37,7 @@ def unpack(archive: Path, folder: Path) -> None:
             options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, members, **options)
     except (*_DAMAGES, tarfile.TarError) as error:
-        raise _damaged(archive.name, error) from error
+        raise UserError(f"{archive.name} cannot be unpacked: {_first_line(error)}") from error
 
 
 def unpack_zip(archive: Path, folder: Path) -> None:
@@ -52,7 +52,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
             opened.extractall(folder)
     # RuntimeError: a member is encrypted, or packed in a way that Python has not got.
     except (*_DAMAGES, zipfile.BadZipFile, RuntimeError) as error:
-        raise _damaged(archive.name, error) from error
+        raise UserError(f"{archive.name} cannot be unpacked: {_first_line(error)}") from error
 
 
 class _Amount:
@@ -110,9 +110,9 @@ def _check_end(archive: str, tar: tarfile.TarFile) -> None:
             raise UserError(f"{archive} holds something after its end: it is two archives, or a damaged one")
 
 
-def _damaged(archive: str, error: Exception) -> UserError:
+def _first_line(error: Exception) -> str:
     # tarfile lists, a line for each, why it is none of the kinds that it knows.
-    return UserError(f"{archive} cannot be unpacked: {str(error).partition(chr(10))[0].rstrip(':')}")
+    return str(error).partition("\n")[0].rstrip(":")
 
 
 def _outside(archive: str, name: str) -> UserError:

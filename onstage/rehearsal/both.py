@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 from onstage.checks import project_checks
 from onstage.checks.model_page import ModelPage
-from onstage.rehearsal import replay, sampled, unseen
+from onstage.checks.source_checks import Source
+from onstage.rehearsal import replay, sampled, serving_version, unseen
 from onstage.rehearsal.endpoint_checks import Form, ask
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Finding, Report
 from onstage.serving.answers import TOLERANCE, difference, rows
 from onstage.serving.process import ServingProcess
+from onstage.serving.versions import Installed
 from onstage.settings import Settings
 from onstage.stopping import STOPPED
 
@@ -84,10 +86,11 @@ def rehearse(
     settings: Settings,
     argv: Sequence[str],
     asked: Collection[str] = (),
+    other: Installed | None = None,
 ) -> None:
     """Check for every platform what is cheap; if nothing fails, run and compare what they make of it.
 
-    `asked` are ids of checks that are done on request only.
+    `asked` are ids of checks that are done on request only. `other` is a version of TensorFlow that serves, too.
     """
     wanted = [one for one in rehearsals if report.wants(one.PLATFORM, "train") or report.wants(one.PLATFORM, "package")]
     checked: list[Callable[[ExitStack], Served | None]] = []
@@ -104,7 +107,7 @@ def rehearse(
     if wanted and report.passed and len(checked) == len(wanted):
         sampled.complete(report, settings)
         with ExitStack() as stack:
-            run_all(report, _replayed(report, checked, wanted, settings, stack, asked))
+            run_all(report, _replayed(report, checked, wanted, settings, stack, asked, other))
     else:
         seen = {check.platform for check in report.checks} - {project_checks.PROJECT}
         report.not_seen += [f"{one}: quotas and permissions, and all that only its account knows" for one in seen]
@@ -126,10 +129,13 @@ def _replayed(
     settings: Settings,
     stack: ExitStack,
     asked: Collection[str],
+    other: Installed | None,
 ) -> Sequence[Callable[[ExitStack], Served | None]]:
-    """`runs`, each of which then sends rows of the data through its endpoint and, if that is `asked`, a batch job."""
-    ids = [f"{one.PLATFORM}.{name}" for one in rehearsals for name in (*replay.NAMES, "batch")]
-    if not any(report.wants_id(one) for one in ids if one in asked or not one.endswith(".batch")):
+    """`runs`, each of which then sends rows of the data through its endpoint; if `asked`, through a batch job, and
+    through an endpoint of the `other` version.
+    """
+    names = {*replay.NAMES, *({one.split(".")[1] for one in asked} & {"batch", serving_version.NAME})}
+    if not any(report.wants(one.PLATFORM, name) for one in rehearsals for name in names):
         return runs
     assert report.project, "the static checks have passed"
     trained = stack.enter_context(TrainedNetwork(report, settings, report.project[1]))
@@ -140,6 +146,8 @@ def _replayed(
             replay.run(report, served.platform, served.predict_url, served.checkpoints, trained)
         if served and f"{served.platform}.batch" in asked:
             rehearsal.run_batch(report, rehearsal.filled(settings), served, trained)
+        if served and other:
+            serving_version.run(report, served.platform, served.server, other, trained, Source.of(settings.project))
         return served
 
     return [partial(run, *one) for one in zip(runs, rehearsals, strict=True)]

@@ -17,6 +17,9 @@ from pathlib import Path
 from onstage.rehearsal import host_names
 from onstage.rehearsal.tunnel import Tunnel
 
+# Hosts would share a GPU of this machine, of which TensorFlow takes all and NCCL takes no two ranks; a job that is
+# compared with them computes as they do.
+ON_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 # It runs by itself, and only Linux can import it.
 _HOLDER = Path(__file__).with_name("loopback.py")
 # For the answers of the process that holds the network, which does nothing else.

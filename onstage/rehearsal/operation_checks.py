@@ -1,6 +1,7 @@
 """Holds what a model's graph uses against the version of TensorFlow that will serve it, and says what that lacks."""
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,19 +58,34 @@ def check_operations(model: Path, server: Server | None) -> list[Finding] | str:
     return findings or f"TensorFlow {server.tensorflow}, which will serve, has what the model uses{without}"
 
 
+def lacking(folders: Iterable[Path], tensorflow: str, code: Source) -> Finding | None:
+    """The first thing that SavedModels use and this version is known to lack, as a finding; None for none."""
+    needs = (need for folder in folders for need in operations.needs(folder) if not need.is_hint)
+    need = next((one for one in needs if one.since > version(tensorflow)), None)
+    if need is None:
+        return None
+    file, line = _line(need, code)
+    since = _text(need.since)
+    fix = f"{_replace(need, tensorflow)}, or serve with TensorFlow {since} or newer"
+    return Finding(f"{_used(need)} from {since} on", fix, file=file, line=line)
+
+
 def _missing(need: Need, server: Server) -> Finding:
-    where = f"the layer {need.layer}" if need.layer else "that place"
-    replace = f"replace it in {where} by what TensorFlow {server.tensorflow} has"
     newer = f"{server.how}: TensorFlow {server.newest} serves then"
     own = f"serve with an image of TensorFlow {_text(need.since)} or newer"
     file, line = _line(need, server.code)
     return Finding(
         f"{_used(need)} from {_text(need.since)} on; the server, {server.image}, has {server.tensorflow}",
-        f"{newer if version(server.newest) >= need.since else own}; or {replace}",
+        f"{newer if version(server.newest) >= need.since else own}; or {_replace(need, server.tensorflow)}",
         _CLOUD[need.kind].format(name=need.name),
         file=file,
         line=line,
     )
+
+
+def _replace(need: Need, tensorflow: str) -> str:
+    where = f"the layer {need.layer}" if need.layer else "that place"
+    return f"replace it in {where} by what TensorFlow {tensorflow} has"
 
 
 def _unknown(need: Need, which: str) -> Finding:

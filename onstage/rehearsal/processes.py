@@ -23,8 +23,9 @@ from onstage.rehearsal.watchdog import end_strays
 _KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS", "TZ")
 
 
-# How long a program may go on when its training is over: a thread, a pool or a child may keep it.
-LINGERING = 12.0
+# How long a program may go on when its training is over: a thread, a pool or a child may keep it. TensorFlow's own end
+# takes a second, and as many times that as there are processes for each processor, up to a limit.
+LINGERING, _MOST_BUSY = 12.0, 5.0
 # How long the end of a line may take, for who reads what is there: between two writes of one `print` nothing goes by.
 PAUSE = 0.05
 _ENDED = "onstage-ended"
@@ -184,7 +185,7 @@ def run(
                 loss.at, deadline = now, min(deadline, now + loss.seconds)
                 next(process for process in processes if process.launch.name == loss.name).end(kill=True)
             if not lingering and all(process.over or _has_ended(process.launch) for process in processes):
-                lingering, deadline = True, min(deadline, now + LINGERING)
+                lingering, deadline = True, min(deadline, now + LINGERING * _business())
             if now >= deadline and kill_at == float("inf"):
                 late, kill_at = True, now + grace
                 _end(processes)
@@ -217,6 +218,12 @@ def run(
 def lingered(root: Path) -> bool:
     """Whether the training of a process with this `root` was over, as the template's projects say."""
     return (root / "tmp" / _ENDED).exists()
+
+
+def _business() -> float:
+    """How many processes each processor has to do with, from 1 on."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 1.0
+    return min(max(1.0, load / (os.cpu_count() or 1)), _MOST_BUSY)
 
 
 def _hold_back(group: int) -> None:

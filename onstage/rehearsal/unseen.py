@@ -2,12 +2,13 @@
 
 import platform as machine
 from collections.abc import Collection, Sequence
-from importlib import metadata
 from typing import Any
 
+from onstage import installation
 from onstage.checks import table_checks
 from onstage.rehearsal.operation_checks import Server
 from onstage.report import Report
+from onstage.serving import operations, versions
 from onstage.settings import Settings
 
 # The distributions that may bring a library, by its name.
@@ -33,7 +34,7 @@ def machines(platform: str, kind: str, gpu: str, count: int) -> list[str]:
 def libraries(platform: str, image: str, known: Any) -> str:
     """What is installed in an image: it does not run here. `known` is what the platform's table has of it."""
     here = {"Python": ".".join(machine.python_version_tuple()[:2])}
-    here |= {name: _installed(distributions) for name, distributions in _LIBRARIES.items()}
+    here |= {name: installation.version_of(*distributions) for name, distributions in _LIBRARIES.items()}
     there = _there(known)
     if not there:
         said = ", ".join(f"{name} {version or 'none'}" for name, version in here.items())
@@ -45,19 +46,21 @@ def libraries(platform: str, image: str, known: Any) -> str:
     return f"{platform}: the image's own libraries: {differences}"
 
 
-def kernels(platform: str, server: Server | None) -> list[str]:
-    """What the server's version of TensorFlow computes with; no line for the version that is here."""
-    here = _installed(_LIBRARIES["tensorflow"]) or "none"
+def kernels(platform: str, server: Server | None, asked: str) -> list[str]:
+    """What the server's version of TensorFlow computes with; no line for the version that is here, or is `asked`."""
+    here = versions.here() or "none"
     if server is None:
         return [
             f"{platform}: the TensorFlow that will serve the model, which the request does not name; here is {here}"
         ]
     if not server.tensorflow:
         return [f"{platform}: the TensorFlow of {server.image}, which will serve the model; here is {here}"]
-    if _is_same(server.tensorflow, here):
+    there = operations.version(server.tensorflow)
+    if _is_same(server.tensorflow, here) or there == operations.version(asked):
         return []
-    there = f"TensorFlow {server.tensorflow} there, {here} here"
-    return [f"{platform}: whether the server computes with every type that the model has: {there}"]
+    said = f"TensorFlow {server.tensorflow} there, {here} here"
+    tried = f"; --serving-version {'.'.join(map(str, there))} tries it" if there >= operations.known()[0] else ""
+    return [f"{platform}: whether the server computes with every type that the model has: {said}{tried}"]
 
 
 def _there(known: Any) -> dict[str, str]:
@@ -72,15 +75,6 @@ def _there(known: Any) -> dict[str, str]:
     }
     listed["tensorflow"] = listed["tensorflow"] or known.tensorflow
     return {name: version for name, version in {"Python": known.python, **listed}.items() if version}
-
-
-def _installed(distributions: Sequence[str]) -> str:
-    for name in distributions:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return ""
 
 
 def _is_same(there: str, here: str) -> bool:

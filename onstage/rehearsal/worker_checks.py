@@ -92,8 +92,10 @@ def of_cluster(hosts: Sequence[Host], words: Words) -> list[Finding]:
 def not_alone(message: str | None, terms: Terms) -> Finding:
     """What is wrong where the job on one host, to compare with, failed with a message, or had to be ended (None)."""
     if message is None:
-        what = f"the same job on one host, to compare with, had not ended after {terms.time_limit:.0f} s"
-        return Finding(what, terms.longer)
+        what = (
+            "the same job on one host, to compare with, had to be ended: it was out of time, or did not end by itself"
+        )
+        return Finding(what, f"look for what keeps the program; if it only needs longer, {terms.longer}")
     return Finding(f"the same job on one host, to compare with, fails: {_last(message)}", terms.again)
 
 

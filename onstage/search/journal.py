@@ -75,8 +75,9 @@ def opened(folder: Path, definition: Definition) -> Iterator[optuna.Study]:
         if cut := _mend(file):
             print(f"{path_for_people(file)}: cut its last line, which was not finished ({cut} bytes)", flush=True)
         (folder / f"{FILE}.lock").unlink(missing_ok=True)
-        study = _study(file, definition)
-        _compare(study, definition, folder)
+        with _damage_named(file):
+            study = _study(file, definition)
+            _compare(study, definition, folder)
         for trial in study.get_trials(states=[TrialState.RUNNING]):
             give_up(study, trial, DIED, uncounted=True)
         yield study
@@ -109,8 +110,11 @@ class _Content(BaseJournalBackend):
 
 
 def definition_of(study: optuna.Study) -> Definition:
-    """What the study was begun with."""
-    return Definition(**study.user_attrs["definition"])
+    """What the study was begun with. Raises StartError where its journal does not say so."""
+    try:
+        return Definition(**study.user_attrs["definition"])
+    except (KeyError, TypeError) as error:
+        raise StartError(f"a journal of onstage tune does not say what it searches: {error}") from error
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:
@@ -143,9 +147,11 @@ def _whole_lines(content: bytes) -> list[bytes]:
     return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
 
 
-def _storage(file: Path) -> JournalStorage:
+@contextlib.contextmanager
+def _damage_named(file: Path) -> Iterator[None]:
+    """Raises StartError for a journal that cannot be read, or made sense of."""
     try:
-        return JournalStorage(JournalFileBackend(str(file), JournalFileOpenLock(str(file))))
+        yield
     except _DAMAGES as error:
         raise StartError(
             f"{path_for_people(file)} is damaged ({error}): --name OTHER starts a search beside it"
@@ -153,7 +159,7 @@ def _storage(file: Path) -> JournalStorage:
 
 
 def _study(file: Path, definition: Definition) -> optuna.Study:
-    storage = _storage(file)
+    storage = JournalStorage(JournalFileBackend(str(file), JournalFileOpenLock(str(file))))
     study = optuna.create_study(
         study_name=STUDY,
         storage=storage,

@@ -49,6 +49,7 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
 
     Make it early: it starts at once, imports TensorFlow while something else runs, and is then told what to `load`. Its
     log goes to standard error with `show_log`, or else to what `log` returns. `environment` is the platform's own.
+    `models` are those that were loaded last: name to version to folder.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
         show_log: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
+        self.models: Mapping[str, Mapping[int, Path]] = {}
+        self._platform, self._environment = platform, dict(environment or {})
         self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._ports: dict[str, int] = {}
-        self._default = ""
         # It has no name, so that nothing of it is left when both processes are killed.
         self._log_file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `stop` closes it
         self._log = ""
@@ -72,7 +74,7 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if show_log else self._log_file,
-            env=_environment() | dict(environment or {}),
+            env=_environment() | self._environment,
             encoding="utf-8",
         )
         assert self._process.stdin and self._process.stdout, "both are pipes"
@@ -106,9 +108,13 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
             name: {str(number): str(path.resolve()) for number, path in versions.items()}
             for name, versions in models.items()
         }
-        self._default = next(iter(wanted))
-        reply = self._answer({"default": self._default, "models": wanted}, seconds)
+        reply = self._answer({"default": next(iter(wanted)), "models": wanted}, seconds)
+        self.models = models
         return {name: ServedModel(**model) for name, model in reply["models"].items()}
+
+    def again(self, python: Path) -> "ServingProcess":
+        """The same platform's server by another Python, which has loaded nothing yet."""
+        return ServingProcess(self._platform, python=str(python), environment=self._environment)
 
     def weights(self, folder: Path) -> list[tuple[list[int], str, float]]:
         """Of every variable of the SavedModel in `folder`: shape, digest, and sum of absolute values; sorted.
@@ -131,7 +137,7 @@ class ServingProcess(AbstractContextManager["ServingProcess"]):
     @property
     def model_url(self) -> str:
         """Of the model that answers by default, in TensorFlow Serving's REST interface."""
-        return f"{self.rest_url}/v1/models/{quote(self._default, safe='')}"
+        return f"{self.rest_url}/v1/models/{quote(next(iter(self.models)), safe='')}"
 
     @property
     def pid(self) -> int:

@@ -77,6 +77,10 @@ def export_all(folder: Path) -> None:
     def in_python(x: Any) -> dict[str, Any]:
         return {"y": tf.ensure_shape(tf.py_function(lambda value: value + 1, [x], tf.float32), [None])}
 
+    # Whatever seed was set before.
+    chance = tf.raw_ops.RandomUniform
+    save("chance", serving_default=(
+        lambda x: {"y": x + chance(shape=tf.shape(x), dtype=tf.float32)}, {"x": ([None], "float32")}))  # fmt: skip
     save("python", serving_default=(in_python, {"x": ([None], "float32")}))
 
     class Wrapped(tf.Module):

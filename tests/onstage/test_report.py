@@ -103,7 +103,10 @@ def test_what_cannot_be_done_is_said_before_anything_runs(copy: Path, words: lis
     assert refusal(forked("rehearse", *words, folder=copy)) == said
 
 
-OPTIONS = {"tune": {"search", "tuning"}, "workers": {"workers"}, "kill": {"kill"}, "batch": {"batch"}}
+OPTIONS = {
+    "tune": {"search", "tuning"}, "workers": {"workers"}, "kill": {"kill"}, "batch": {"batch"},
+    "serving_version": {"serving-version"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from onstage import uv
 from onstage.checks import resolving
 from onstage.checks.platform_checks import image_of
 from onstage.checks.resolution_checks import check_resolution
@@ -23,8 +24,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uv = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "uv")
-    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(uv)))
+    own = uv.cache().with_name("uv")
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(own)))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
 
@@ -110,7 +111,7 @@ def test_without_an_index_it_is_one_warning_or_what_was_known(
     tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "statsmodels==0.14.1\n# for this test alone"
-    plans = resolving._cache()
+    plans = uv.cache() / "resolved"
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (warning,) = found(tmp_path, text, image)
     assert warning.warning

@@ -7,10 +7,20 @@ import pytest
 from onstage.checks.secret_checks import LARGEST, check_secrets
 from onstage.checks.source_checks import Source
 from onstage.project import Project
-from tests.conftest import Bake
+from tests.conftest import ROOT, TEMPLATE, Bake
 
 KEY = "sk-Zq3vT9xYb1Lk7mNp2rSd" + "4fGh6jKl8aQwErTyUiOpAsDfGhJk"
 HEX = "5f4dcc3b5aa765d6" + "1d8327deb882cf99"
+
+
+# What is taken for a secret in the package, and is none: words about secrets, letters to choose names from, names of
+# operations. `packaging/` has a commit.
+NONE = {
+    "onstage": {
+        "catalogue.py", "sagemaker/client/recorder.py", "serving/operations.json", "vertex/requests/names.py",
+    },
+    "packaging": {"release.py"},
+}  # fmt: skip
 
 
 def check(folder: Path, text: str, name: str = "config.py") -> list[str]:
@@ -58,3 +68,17 @@ def test_what_is_none_is_not_named(tmp_path: Path, text: str) -> None:
 
 def test_a_file_of_data_is_not_searched(tmp_path: Path) -> None:
     assert check(tmp_path, f"{KEY}\n" * (LARGEST // 40), "rows.csv") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(TEMPLATE.name, "hooks", "templates", "packaging"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("onstage", "docs")),
+    ],
+)
+def test_nothing_that_is_handed_on_holds_a_secret(name: str, tmp_path: Path) -> None:
+    """To whoever renders a project, or installs the package."""
+    found = check_secrets(Source(ROOT / name, ROOT / name))
+    named = set() if isinstance(found, str) else {one.file.removeprefix("src/") for one in found}
+    assert named == NONE.get(name, set())

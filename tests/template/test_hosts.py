@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.template.conftest import Train
 from tests.template.hosts import Job
 
 # Before the entry point trains: in one cluster, each way to build a model is trained by all hosts and, once more, by
@@ -52,6 +53,9 @@ CASES = {
 }
 
 
+wanted = sys.argv.pop().split(",")
+
+
 def trained(reader, strategy, peers, build_model, batch_size):
     told = dataclasses.replace(model.Hyperparameters(), batch_size=batch_size, epochs=1, seed=3)
     keras.utils.set_random_seed(4)
@@ -70,7 +74,7 @@ def trained(reader, strategy, peers, build_model, batch_size):
 
 def compare(reader, strategy, peers):
     found = {}
-    for name in sys.argv.pop().split(","):
+    for name in wanted:
         build_model, batch_size = CASES[name]
         together, metrics = trained(reader, strategy, peers, build_model, batch_size)
         if not peers.is_chief:
@@ -108,7 +112,7 @@ def recorded(self, *given, batches=loop.Loop._epoch_batches):
 
 
 def note(*columns):
-    rows.extend(zip(*(column.tolist() for column in columns)))
+    rows.extend(zip(*(column.reshape(-1).tolist() for column in columns)))
     write("rows.json", rows)
     return np.int64(len(rows))
 
@@ -141,7 +145,10 @@ def rows_of_one_host(project: Path) -> list[list[float]]:
     rows: list[list[float]] = []
     for epoch in range(2):
         for features, _, weight in reader.batches(True, 16, seed=model.Hyperparameters().seed + epoch).take(8):
-            rows += map(list, zip(*(column.numpy().tolist() for column in [*features.values(), weight]), strict=True))
+            rows += map(
+                list,
+                zip(*(column.numpy().reshape(-1).tolist() for column in [*features.values(), weight]), strict=True),
+            )
     return rows
 
 
@@ -161,36 +168,52 @@ def check_whole(project: Path, job: Job, one: list[str]) -> None:
         assert "loss" not in job.log(name)
 
 
-@pytest.fixture(scope="module")
-def one_host(project: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+@pytest.fixture
+def one_host(train: Train) -> list[float]:
     """Epochs and metrics of one host, as FLAGS ask."""
-    job = Job(project, tmp_path_factory.mktemp("one"), 1)
-    job.start("algo-1", FLAGS)
-    assert job.wait() == {"algo-1": 0}, job.log("algo-1")[-2000:]
-    return [float(one) for epoch in re.findall(METRICS, job.log("algo-1"), re.MULTILINE) for one in epoch]
+    history = train(epochs=2, batch_size=16).history
+    names = ("loss", "val_loss", "val_accuracy")
+    return [number for epoch, found in enumerate(history, 1) for number in (epoch, *(found[name] for name in names))]
 
 
 def test_two_hosts_train_as_one_does(project: Path, tmp_path: Path, one_host: list[float]) -> None:
-    job, (chief, worker) = compared(project, tmp_path, 2, "all at once,batch statistics")
+    job, (chief, worker) = compared(project, tmp_path, 2, "all at once")
     weights, metrics, _ = chief["all at once"]
     assert weights < 1e-5
     assert metrics < 1e-5
-    # Rounding grows where a batch is normalised by its own numbers.
-    assert max(chief["batch statistics"][:2]) < 1e-2
-    # Bit for bit, moving statistics and averages too.
+    # Bit for bit, averages too.
     assert {name: found[2] for name, found in chief.items()} == {name: found[2] for name, found in worker.items()}
     check_whole(project, job, one_host)
 
 
 @pytest.mark.long
 def test_three_hosts_train_as_one_does(project: Path, tmp_path: Path, one_host: list[float]) -> None:
-    cases = ["plain", "global_clipnorm", "clipvalue", "scaled loss", "dropout"]
-    job, (chief, *others) = compared(project, tmp_path, 3, ",".join(cases))
-    for name in cases[:-1]:
+    equal, near = ["plain", "global_clipnorm", "clipvalue", "scaled loss"], "batch statistics"
+    job, (chief, *others) = compared(project, tmp_path, 3, ",".join([*equal, near, "dropout"]))
+    for name in equal:
         assert max(chief[name][:2]) < 1e-5, name
+    # Rounding grows where a batch is normalised by its own numbers.
+    assert max(chief[near][:2]) < 1e-2
     for worker in others:
         assert {name: found[2] for name, found in chief.items()} == {name: found[2] for name, found in worker.items()}
     check_whole(project, job, one_host)
+
+
+def test_parts_of_a_batch_have_each_row_once_and_its_mean_loss(project: Path) -> None:
+    import tensorflow as tf
+
+    from trainer.reader import part
+
+    for rows in range(1, 8):
+        values = tf.range(1, rows + 1, dtype=tf.float32)
+        batch = ({"x": values}, {"y": values[:, tf.newaxis]}, values)
+        for count in (1, 2, 3):
+            parts = [part(batch, number, count) for number in range(count)]
+            counted = [float(x) for features, _, weight in parts for x in features["x"][weight > 0]]
+            assert sorted(counted) == values.numpy().tolist()
+            # As Keras divides it: by the rows of a part, then by the number of parts.
+            losses = [tf.reduce_mean(weight * target["y"][:, 0]) / count for _, target, weight in parts]
+            assert float(sum(losses)) == pytest.approx(float(tf.reduce_mean(values * values)))
 
 
 MANY = ["--epochs=2000", "--batch-size=16"]
@@ -283,3 +306,68 @@ def test_hosts_with_other_files_are_refused(project: Path, tmp_path: Path) -> No
     said = "error: rows for training: algo-1 has 120, algo-2 has 59; every host must see all of the data"
     assert said in job.log("algo-1")
     assert said in job.log("algo-2")
+
+
+READER = """
+import dataclasses
+import keras
+import numpy as np
+import tensorflow as tf
+from trainer import model
+from trainer.reader import Rows
+
+
+class Noise(Rows):
+    def prepare(self, train, evaluation):
+        chance = np.random.default_rng(SEED)
+        self.values = {True: chance.normal(size=(50, 4)), False: chance.normal(size=(10, 4))}
+
+    def rows(self, training):
+        return self.values[training].astype("float32"), self.values[training][:, :1].astype("float32")
+
+    def row(self, values, target):
+        return {"x": values}, target
+
+    def signatures(self, predict):
+        return {"serving_default": (lambda x: predict({"x": x}), [tf.TensorSpec([None, 4], tf.float32, name="x")])}, []
+
+    def examples(self, count=3):
+        return self.rows(False)[0][:count].tolist()
+
+
+def build_model(hyperparameters, inputs):
+    network = keras.Model(inputs, keras.layers.Dense(1)(inputs["x"]))
+    network.compile("sgd", loss="mse")
+    return network
+
+
+model.DATA, model.build_model, model.OBJECTIVE = Noise(), build_model, model.Objective("val_loss", "minimize")
+"""
+VERTEX = """
+from trainer import task
+sys.exit(task.main(lambda: task.run(sys.argv[1:], os.environ)))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", ["0", "None"])
+def test_a_reader_of_ones_own_gives_all_hosts_the_same_rows_or_is_refused(
+    project: Path, tmp_path: Path, seed: str
+) -> None:
+    job = Job(project, tmp_path, 2)
+    # On Vertex AI: the addresses are in CLUSTER_SPEC, and the folder is one for all hosts.
+    places = [f"{host}:{port}" for host, port in job.places.values()]
+    flags = ["--train-data=t", "--eval-data=e", "--epochs=2", "--batch-size=7", f"--job-dir={tmp_path}/job"]
+    for number, name in enumerate(job.names):
+        task = {"type": f"workerpool{number}", "index": 0}
+        cluster = {"workerpool0": places[:1], "workerpool1": places[1:]}
+        job.shared["CLUSTER_SPEC"] = json.dumps({"cluster": cluster, "task": task})
+        job.start(name, flags, before=READER.replace("SEED", seed), entry=VERTEX)
+    codes = set(job.wait().values())
+    if seed == "0":
+        assert codes == {0}, job.log("algo-1")
+        assert (tmp_path / "job" / "model" / "1" / "saved_model.pb").exists()
+    else:
+        assert codes == {1}
+        for name in job.names:
+            assert "the checksum of the first batch's targets" in job.log(name)

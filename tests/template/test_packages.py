@@ -12,22 +12,17 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import yaml
 
 import start
 from tests.conftest import QUESTIONS, ROOT, Bake, Command
-from tests.template.clones import UV
+from tests.template.clones import UV, Installer, Shell
+from tests.template.pairs import covering
 from tests.template.test_ci import PUSH, scripts, shell
-from tests.template.test_matrix import CYCLED, STRUCTURAL
+from tests.template.test_matrix import STRUCTURAL
 
-# Every choice once, each with a rehearsal of its platform. tests/template/test_start.py has both platforms,
-# tests/template/test_matrix.py renders all combinations.
-CHOSEN = [
-    dict(zip(STRUCTURAL, row, strict=True))
-    for row in (
-        ("sagemaker", "regression", "venv", "gpu"), ("vertex", "classification", "conda", "cpu"),
-    )
-]  # fmt: skip
+# Any two answers meet in one of these projects. A push has one of them, and tests/template/test_start.py another.
+CHOSEN = covering({name: QUESTIONS[name] for name in (*STRUCTURAL, "notebooks", "sagemaker_sdk", "ci")})
+ON_PUSH = {"platform": "sagemaker", "problem": "regression", "ci": "github"}
 CI = {"github": PUSH, "gitlab": ".gitlab-ci.yml"}
 # The resolver needs no Python of the version that it resolves for, and would first try to download one.
 COMPILE = [*UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-python-downloads"]
@@ -121,32 +116,48 @@ def render(started: Path, config_file: Path, tmp_path: Path, command: Command) -
     return run
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [
-        pytest.param(answers, id="-".join(answers.values()), marks=pytest.mark.long if number else ())
-        for number, answers in enumerate(CHOSEN)
-    ],
-)
-def test_a_project_passes_its_own_ci(
-    answers: dict[str, str], render: Callable[..., Path], project_python: Path, command: Command
-) -> None:
-    """As its service. GPU projects run on CPU wheels: the CUDA packages are several GB and need a GPU to matter."""
-    number = CHOSEN.index(answers)
-    extra = {question: QUESTIONS[question][number % len(QUESTIONS[question])] for question in CYCLED}
-    project = render(**answers, **extra)
-    told = [one for one in scripts(project, CI[extra["ci"]]) if "pip install" not in one]
+def pass_own_ci(answers: dict[str, str], project: Path, told: list[str], python: Path, command: Command) -> None:
+    """Train, and do as the project's service would, with the packages of an interpreter."""
+    told = [one for one in told if one.split()[0] in ("ruff", "onstage", "pytest")]
     assert [one.split()[0] for one in told] == ["ruff", "onstage", "pytest"]
-    path = {"PATH": f"{project_python.parent}:/usr/bin:/bin"}
     said = ""
-    for one in told:
-        done = command(*shell(one), cwd=project, environment=path)
+    for one in ("python train.py --epochs 2", *told):
+        done = command(*shell(one), cwd=project, environment={"PATH": f"{python.parent}:/usr/bin:/bin"})
         assert done.returncode == 0, done.stdout + done.stderr
         said += done.stdout + done.stderr
     assert re.search(r"^PASSED, \d+ checks", said, re.MULTILINE)
     assert re.search(r"\b4 passed", said)
-    reports = {"github": [], "gitlab": ["rehearsal.xml", "tests.xml"]}[extra["ci"]]
+    reports = ["rehearsal.xml", "tests.xml"] if answers["ci"] == "gitlab" else []
     assert [ElementTree.parse(project / name).getroot().tag for name in reports] == ["testsuites"] * len(reports)
+
+
+def test_a_project_passes_its_own_ci(render: Callable[..., Path], project_python: Path, command: Command) -> None:
+    """With the packages of the default project."""
+    answers = next(one for one in CHOSEN if ON_PUSH.items() <= one.items())
+    project = render(**answers)
+    pass_own_ci(answers, project, scripts(project, PUSH), project_python, command)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("answers", CHOSEN, ids=["-".join(answers.values()) for answers in CHOSEN])
+def test_a_project_of_any_two_answers_is_installed_trained_and_rehearsed(
+    answers: dict[str, str], bake: Bake, tmp_path: Path, command: Command
+) -> None:
+    """GPU projects with CPU wheels: the CUDA packages are several GB and need a GPU to matter. conda's pip section is
+    what is installed; without a service the commands are GitHub's."""
+    project = Path(shutil.copytree(bake(**answers), tmp_path / "project"))
+    requirements = project / "requirements.txt"
+    text = requirements.read_text(encoding="utf-8")
+    (project / "cpu.txt").write_text(text.replace("tensorflow[and-cuda]==", "tensorflow-cpu=="), encoding="utf-8")
+    environment = Installer("uv", tmp_path / "environment", Shell(command, tmp_path / "home"))
+    environment.install_all("cpu.txt", cwd=project)
+    (project / "cpu.txt").unlink()
+    has_sdk = answers["sagemaker_sdk"] == "yes" and answers["platform"] != "vertex"
+    found = command(environment.python, "-c", "import sagemaker.core", cwd=tmp_path)
+    assert (found.returncode == 0) == has_sdk, found.stderr
+    served = project if answers["ci"] != "none" else bake(**answers | {"ci": "github"})
+    told = scripts(served, CI.get(answers["ci"], PUSH))
+    pass_own_ci(answers, project, told, environment.python, command)
 
 
 def test_the_commands_of_the_projects_readme_work(
@@ -217,35 +228,3 @@ def test_a_package_in_src_requirements_is_declared_by_the_sdist(bake: Bake, tmp_
     assert command(sys.executable, "setup.py", "-q", "egg_info", cwd=project).returncode == 0
     (declared,) = project.rglob("requires.txt")
     assert declared.read_text() == "six==1.16.0\n"
-
-
-def test_conda_reads_and_solves_the_environment(bake: Bake, tmp_path: Path) -> None:
-    """The real solver (rattler), over a channel that has the few names which conda-forge has."""
-    import asyncio
-    import json
-
-    from rattler import Channel, Gateway, MatchSpec, Subdir, solve
-
-    described = yaml.safe_load((bake() / "environment.yml").read_text(encoding="utf-8"))
-    assert described["name"] == "iris_classifier"
-    assert described["channels"] == ["conda-forge", "nodefaults"]
-    specs = [MatchSpec(line, strict=True) for line in described["dependencies"] if isinstance(line, str)]
-    (pip,) = [entry["pip"] for entry in described["dependencies"] if isinstance(entry, dict)]
-    assert pip == ["-r requirements.txt"]
-    known = {"python": [("3.11.9", []), ("3.12.7", []), ("3.13.1", [])], "pip": [("25.0", ["python >=3.9"])]}
-    packages = {
-        f"{name}-{version}-0.conda": {
-            "name": name, "version": version, "build": "0", "build_number": 0, "depends": depends, "subdir": "linux-64",
-            "sha256": "0" * 64, "md5": "0" * 32, "size": 1,
-        }
-        for name, versions in known.items()
-        for version, depends in versions
-    }  # fmt: skip
-    for subdir, content in (("linux-64", packages), ("noarch", {})):
-        (tmp_path / subdir).mkdir()
-        repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": content}
-        (tmp_path / subdir / "repodata.json").write_text(json.dumps(repodata))
-    records = asyncio.run(
-        solve([Channel(f"file://{tmp_path}")], specs, Gateway(), [Subdir("linux-64"), Subdir("noarch")])
-    )
-    assert {record.name.normalized: str(record.version) for record in records} == {"python": "3.12.7", "pip": "25.0"}

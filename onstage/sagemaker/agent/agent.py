@@ -16,7 +16,7 @@ from typing import Any
 from onstage import progress
 from onstage.errors import UserError
 from onstage.rehearsal import archives, overlay, processes
-from onstage.rehearsal.cluster import Cluster, weights_of
+from onstage.rehearsal.cluster import ON_CPU, Cluster, weights_of
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
@@ -49,7 +49,7 @@ def run_training_job(
     `python`, a path, runs the scripts. `time_limit` lowers MaxRuntimeInSeconds. A job out of time gets SIGTERM and,
     `grace` seconds later, SIGKILL: 120 in the cloud, where the toolkit does not pass SIGTERM on to the script.
     `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
-    with UserError when it is set. `told` are variables of a rehearsal alone, on the first host. With `weights`,
+    with UserError when it is set. `told` are variables of a rehearsal alone, on each host. With `weights`,
     each host of a template's project leaves those that it ends with. `loss` ends one host in the middle.
     Raises UserError for a body that cannot be rehearsed; a job that fails is a result like any other.
     """
@@ -64,7 +64,8 @@ def run_training_job(
     limit = min(limits, key=lambda name: limits[name])
     hosts = lay_out(body, store, folder)
     outside = model_files(_OPT_ML)
-    rehearsed = {host.name: dict(told or {}) if host is hosts[0] else {} for host in hosts}
+    on_cpu = ON_CPU if weights or len(hosts) > 1 else {}
+    rehearsed = {host.name: {**on_cpu, **(told or {})} for host in hosts}
     if weights:
         for host in hosts:
             rehearsed[host.name]["ONSTAGE_WEIGHTS"] = str(weights_of(host.root))

@@ -11,15 +11,18 @@ from onstage.sagemaker.requests import images
 _PLATFORM = "sagemaker"
 
 
-def not_seen(body: Mapping[str, Any], server: Server | None) -> list[str]:
-    """Short lines about a CreateTrainingJob or CreateHyperParameterTuningJob body, and what will serve its model."""
+def not_seen(body: Mapping[str, Any], server: Server | None, asked: str = "") -> list[str]:
+    """Short lines about a CreateTrainingJob or CreateHyperParameterTuningJob body, and what will serve its model.
+
+    `asked` is a version of TensorFlow that serves it here, too.
+    """
     definitions = body.get("TrainingJobDefinitions") or [body.get("TrainingJobDefinition") or body]
     job: Mapping[str, Any] = definitions[0]
     image = job.get("AlgorithmSpecification", {}).get("TrainingImage", "")
     lines = [unseen.account(_PLATFORM, _things(job))]
     if image:
         lines.append(unseen.libraries(_PLATFORM, image, images.known_image(image)))
-    lines += unseen.kernels(_PLATFORM, server)
+    lines += unseen.kernels(_PLATFORM, server, asked)
     resources = job.get("ResourceConfig", {})
     groups = resources.get("InstanceGroups") or [resources]
     kinds = sorted({group["InstanceType"] for group in groups if "InstanceType" in group})

@@ -134,7 +134,7 @@ def run(
     killed; and of `trials`, the body of a tuning job, those that tell most.
     """
     server = server_of(settings)
-    report.not_seen += not_seen(body, server)
+    report.not_seen += not_seen(body, server, report.serving_version)
     is_several = hosts.count_of(body) > 1
     places = bodies.places_of(settings.cloud(SageMaker), settings.name)
     folder = temporary_folder(stack)

@@ -16,7 +16,7 @@ from typing import Any
 
 from onstage.errors import UserError
 from onstage.rehearsal import overlay, processes
-from onstage.rehearsal.cluster import Cluster, weights_of
+from onstage.rehearsal.cluster import ON_CPU, Cluster, weights_of
 from onstage.rehearsal.model_files import model_files
 from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
@@ -51,7 +51,7 @@ def run_custom_job(
     job runs on top of it. `trial` is the number of a tuning job's trial, whose body requests.trials makes.
     `time_limit` lowers the request's timeout; a job out of time gets SIGTERM and, `grace` seconds later, SIGKILL.
     `on_line` gets the log as it is written. With `background`, the job has what others leave of the processor, and ends
-    with UserError when it is set. `told` are variables of a rehearsal alone, in the first replica. With `weights`,
+    with UserError when it is set. `told` are variables of a rehearsal alone, in each replica. With `weights`,
     each replica of a template's project leaves those that it ends with. `loss` ends one in the middle. Hosts are
     `named` as in the cloud, for code that asks socket.getaddrinfo(name, 2222), or else they have addresses.
     Raises UserError for a body that cannot be rehearsed; a job that fails is a result like any other.
@@ -69,7 +69,8 @@ def run_custom_job(
         ports = cluster.ports if cluster and not named else {}
         addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         replicas = lay_out(spec, buckets, folder, trial, addresses)
-        rehearsed = {one.name: dict(told or {}) if one is replicas[0] else {} for one in replicas}
+        on_cpu = ON_CPU if weights or cluster else {}
+        rehearsed = {one.name: {**on_cpu, **(told or {})} for one in replicas}
         if weights:
             for one in replicas:
                 rehearsed[one.name]["ONSTAGE_WEIGHTS"] = str(weights_of(one.root))

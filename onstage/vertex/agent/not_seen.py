@@ -10,14 +10,17 @@ from onstage.vertex.requests import images
 _PLATFORM = "vertex"
 
 
-def not_seen(body: Mapping[str, Any], server: Server | None) -> list[str]:
-    """Short lines about a CustomJob or HyperparameterTuningJob body, and what will serve its model."""
+def not_seen(body: Mapping[str, Any], server: Server | None, asked: str = "") -> list[str]:
+    """Short lines about a CustomJob or HyperparameterTuningJob body, and what will serve its model.
+
+    `asked` is a version of TensorFlow that serves it here, too.
+    """
     spec: Mapping[str, Any] = body.get("trialJobSpec") or body.get("jobSpec") or {}
     pools = [pool for pool in spec.get("workerPoolSpecs") or () if pool]
     uris = list(dict.fromkeys(filter(None, map(_image, pools))))
     lines = [unseen.account(_PLATFORM, _things(body, spec))]
     lines += [unseen.libraries(_PLATFORM, uri, images.known_image(uri)) for uri in uris]
-    lines += unseen.kernels(_PLATFORM, server)
+    lines += unseen.kernels(_PLATFORM, server, asked)
     machines = [pool.get("machineSpec") or {} for pool in pools]
     kinds = _named(machines, "machineType")
     # int64 may be a text in JSON.

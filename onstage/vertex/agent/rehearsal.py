@@ -128,7 +128,7 @@ def run(
     the job once more, killed; and of `trials`, a tuning job, those that tell most.
     """
     cloud, objective = settings.cloud(Vertex), page.objective.metric
-    report.not_seen += not_seen(body, server_of(settings))
+    report.not_seen += not_seen(body, server_of(settings), report.serving_version)
     is_several = hosts.count_of(body) > 1
     image = image_of(images.known_image(bodies.training_image(cloud)))
     folder = temporary_folder(stack)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from onstage.catalogue import of_rehearsal, requested
+from onstage.serving import versions
 from tests.conftest import Bake
 from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, Mistake, change, failed, nothing, rehearse
@@ -12,14 +13,17 @@ from tests.onstage.mistakes import MODEL, Mistake, change, failed, nothing, rehe
 
 def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_path: Path) -> None:
     shutil.copytree(bake(platform="both"), tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
-    ended = onstage("rehearse", "--tune", "--batch", "--json", tmp_path / "report.json", cwd=tmp_path / "project")
+    # The version that trains, in a process of its own.
+    minor = versions.here().rpartition(".")[0]
+    words = ("--tune", "--batch", "--serving-version", minor, "--json", tmp_path / "report.json")
+    ended = onstage("rehearse", *words, cwd=tmp_path / "project")
     assert ended.code == 0, ended.said
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     details = {(check["platform"], check["name"]): check["detail"] for check in report["checks"]}
     assert {check["status"] for check in report["checks"]} == {"passed"}
     assert "variables" in details["both", "weights"] and details["both", "answers"] == "3 rows"
     platforms = ["sagemaker", "vertex"]
-    asked = requested([], platforms, {"tune": True, "batch": True})[1]
+    asked = requested([], platforms, {"tune": True, "batch": True, "serving_version": True})[1]
     assert {check["id"] for check in report["checks"]} == {*of_rehearsal(platforms, asked)}
     # Each trial of one service trains as that of the other does.
     assert details["sagemaker", "tuning"] == details["vertex", "tuning"]
@@ -27,6 +31,8 @@ def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_pa
     begin = "130 rows of the evaluation data in 1 request, each answered as it is alone; with a row among them "
     assert details["sagemaker", "batch"].startswith(begin)
     assert details["vertex", "batch"].startswith(begin.replace("1 request", "3 requests"))
+    alike = f"TensorFlow {versions.here()} answers 30 rows and a request to named, serving_default as {versions.here()}"
+    assert details["vertex", "serving-version"] == details["sagemaker", "serving-version"] == f"{alike} does"
     names = [name for _, name in details]
     assert names.count("data") == names.count("paths") == 1
     assert names.count("hyperparameters") == 1

@@ -96,7 +96,10 @@ def test_what_a_request_asks_for_is_a_line(body: dict[str, Any], line: str) -> N
 
 SERVERS = [
     (replace(SERVER, tensorflow="2.20"),
-     "whether the server computes with every type that the model has: TensorFlow 2.20 there, 2.21.0 here"),
+     ("whether the server computes with every type that the model has: TensorFlow 2.20 there, 2.21.0 here; "
+      "--serving-version 2.20 tries it")),
+    (replace(SERVER, tensorflow="2.13"),
+     "whether the server computes with every type that the model has: TensorFlow 2.13 there, 2.21.0 here"),
     (replace(SERVER, image="mine", tensorflow=""),
      "the TensorFlow of mine, which will serve the model; here is 2.21.0"),
     (None, "the TensorFlow that will serve the model, which the request does not name; here is 2.21.0"),
@@ -107,6 +110,13 @@ SERVERS = [
 def test_a_server_of_another_version_is_a_line(server: Server | None, line: str) -> None:
     assert f"sagemaker: {line}" in not_seen_by_sagemaker(training_job(), server)
     assert f"vertex: {line}" in not_seen_by_vertex(custom_job(), server)
+
+
+def test_a_version_that_was_asked_beside_the_one_here_is_no_line() -> None:
+    server = replace(SERVER, tensorflow="2.20")
+    for ask, body in ((not_seen_by_sagemaker, training_job()), (not_seen_by_vertex, custom_job())):
+        assert ask(body, server, "2.20") == ask(body, SERVER)
+        assert ask(body, server, "2.15") == ask(body, server)
 
 
 def test_a_library_that_is_not_installed_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

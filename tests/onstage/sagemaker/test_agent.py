@@ -65,6 +65,8 @@ json.dump({"config": config, "data": data, "stdin": sys.stdin.read(), "cwd": os.
     assert environment["TRAINING_JOB_ARN"] == "arn:aws:sagemaker:eu-west-1:111122223333:training-job/a-job"
     assert environment["AWS_REGION"] == "eu-west-1"
     assert environment["MINE"] == str(host.base / "model")
+    # Two processes do not fit on one GPU of this machine.
+    assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
 
 
 def test_model_and_output_become_archives_that_are_the_same_bytes_every_time(bench: Bench) -> None:

@@ -26,7 +26,7 @@ class Noise(keras.layers.Layer):
         return inputs + 0.1 * tf.random.normal(tf.shape(inputs)) if training else inputs
 """),
         ),
-        [f"{KILLED} and started again, the job ends with other weights than an undisturbed one: 4 of 4 variables",
+        [f"{KILLED} and started again, the job ends with other weights than an undisturbed one: ",
          "draw random numbers with keras.random and a SeedGenerator of the layer"], KILL,
     ),
     Mistake(

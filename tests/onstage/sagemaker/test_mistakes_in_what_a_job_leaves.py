@@ -1,13 +1,16 @@
 """Whatever a job leaves in the wrong place, or that an endpoint cannot serve, is named; its job needs no training."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from onstage.serving import versions
 from tests.conftest import Bake
 from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, Mistake, change, failed, rehearse, write
+from tests.oracles import older_tensorflow
 
 ENTRY, TRAINING = "src/sagemaker_entry.py", "src/trainer/training.py"
 # Neither needs TensorFlow; `ready` is a SavedModel that was made elsewhere.
@@ -191,3 +194,36 @@ def test_what_the_cloud_would_do_differently_is_a_warning(little: Path, exports:
     assert "write to SM_OUTPUT_DATA_DIR" in ended.out
     assert "src/trainer/model.py, line 3: UNITS is set in this shell and not in the job" in ended.out
     assert "HOME is set" not in ended.out
+
+
+def test_another_version_of_tensorflow_serves_the_model_when_asked_to(little: Path, exports: dict[str, Path]) -> None:
+    """Here it is the version that is installed anyway, in a process of its own."""
+    leave(little, exports["versions"])
+    minor = versions.here().rpartition(".")[0]
+    ended = onstage("rehearse", "--serving-version", minor, "--select", "sagemaker.load", cwd=little)
+    assert ended.code == 0, ended.said
+    assert f"TensorFlow {versions.here()} answers a request to serving_default as {versions.here()} does" in ended.out
+
+
+@pytest.mark.long
+def test_what_an_older_version_lacks_is_named_with_its_line_although_the_servers_has_it(
+    little: Path, exports: dict[str, Path]
+) -> None:
+    cache = older_tensorflow()
+    words = ("rehearse", "--serving-version", "2.15", "--json", "report.json")
+    leave(little, exports["versions"])
+    accepted = onstage(*words, cwd=little, environment=cache)
+    assert accepted.code == 0, accepted.said
+    assert "TensorFlow 2.15.1 answers a request to serving_default as " in accepted.out
+    shutil.rmtree(little / "src" / "trainer" / "ready")
+    leave(little, exports["webp"])
+    change(MODEL, "def build_model(", "def read(tf, x):\n    return tf.io.decode_webp(x)\n\n\ndef build_model(")(little)
+    refused = onstage(*words, cwd=little, environment=cache)
+    assert refused.code == 1, refused.said
+    report = json.loads((little / "report.json").read_text(encoding="utf-8"))
+    (found,) = [check for check in report["checks"] if check["status"] == "failed"]
+    assert (found["id"], found["file"], found["line"]) == ("sagemaker.serving-version", MODEL, 16)
+    assert "TensorFlow 2.15.1 does not answer as " in found["detail"]
+    assert "Op type not registered 'DecodeWebP' in binary" in found["detail"]
+    assert "the layer reader uses the operation DecodeWebP" in found["detail"]
+    assert found["fix"].endswith("has, or serve with TensorFlow 2.20 or newer")

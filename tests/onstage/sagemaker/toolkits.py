@@ -96,7 +96,8 @@ class Seen(NamedTuple):
             "PATH",  # begins with the interpreter's folder everywhere
             "PYTHONPATH",  # compared by its first part: the rest is the toolkit's own sys.path
             *("PWD", "SHLVL", "_"),  # the shell's, which the agent does without where it can
-            *("https_proxy", "no_proxy"),  # several hosts' way out of the agent's network
+            # Of several hosts: their way out of the agent's network, and that they share no GPU.
+            *("https_proxy", "no_proxy", "CUDA_VISIBLE_DEVICES"),
         }
         values = {name: value for name, value in self.script["environment"].items() if name not in left_out}
         values = {name: value for name, value in values.items() if not name.startswith("ONSTAGE_")}

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -170,3 +171,12 @@ def test_only_the_first_of_several_requests_is_answered_and_the_log_says_so(serv
     assert "warning: " in said and "TensorFlow Serving answers one request a body" in said
     response, said = said_of(server, lambda: httpx.post(url, content=f"{one}\n"))
     assert (response.status_code, said) == (200, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+def test_only_this_machine_s_own_address_is_answered(server: ServingProcess) -> None:
+    for url in (server.url, server.rest_url):
+        port = int(url.rpartition(":")[2])
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=30)

@@ -61,7 +61,9 @@ def test_the_server_ends_with_its_parent_and_knows_no_secrets(tmp_path: Path) ->
     pid, url = parent.stdout.readline().split()
     assert httpx.get(f"{url}/ping").status_code == 502
     if Path("/proc").exists():
-        names = {entry.partition("=")[0] for entry in Path(f"/proc/{pid}/environ").read_text().split("\0")}
+        names = {
+            entry.partition("=")[0] for entry in Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
+        }
         assert "PATH" in names
         assert not {name for name in names if name.startswith(("AWS_", "GOOGLE_", "PYTHON"))}
     parent.send_signal(signal.SIGKILL)

@@ -102,6 +102,7 @@ def test_a_container_gets_the_variables_of_the_service_and_nothing_of_this_machi
     assert found["cwd"] == []
     assert not [path for path in found["path"] if Path(path).is_relative_to(bench.folder / "mine")]
     assert environment["HOME"] != os.environ.get("HOME")
+    assert "CUDA_VISIBLE_DEVICES" not in environment
 
 
 def test_a_job_without_an_output_directory_has_no_places(bench: Bench) -> None:
@@ -120,6 +121,7 @@ def test_several_replicas_have_names_of_each_other_and_roles_by_their_pool(bench
     clusters = [config["cluster"] for config in found.values()]
     assert all(cluster == clusters[0] for cluster in clusters)
     assert sorted(clusters[0]) == ["chief", "ps", "worker"]
+    assert {one["env"]["CUDA_VISIBLE_DEVICES"] for one in seen(result.log)} == {"-1"}
     addresses = [address for hosts in clusters[0].values() for address in hosts]
     assert addresses == [f"cmle-training-workerpool{number}-1234567890-0:2222" for number in range(3)]
     pools = json.loads(seen(result.log)[0]["env"]["CLUSTER_SPEC"])["cluster"]

@@ -94,7 +94,7 @@ def part(batch: tuple, number: tf.Tensor, count: int) -> tuple:
     `count` parts' mean losses is `count` times the mean over the whole batch, of which a part may have a row more.
     """
     rows = tf.shape(tf.nest.flatten(batch[1])[0])[0]
-    places = tf.range(tf.cast(number, tf.int32), rows, count)
+    places = tf.range(tf.minimum(tf.cast(number, tf.int32), rows), rows, count)
     # A part of no row has one that does not count: a mean over none is not finite.
     is_empty = tf.cast(tf.size(places) == 0, tf.int32)
     places = tf.concat([places, tf.zeros([is_empty], tf.int32)], axis=0)

@@ -91,7 +91,9 @@ class Store:
         self._waiting = []
         if self._kept and self.sums:
             try:
-                Path(self._folder, _KEPT).write_text(json.dumps({"rows": self.rows, "sums": self.sums, "about": about}))
+                Path(self._folder, _KEPT).write_text(
+                    json.dumps({"rows": self.rows, "sums": self.sums, "about": about}), encoding="utf-8"
+                )
                 os.rename(self._folder, self._kept)
                 self._folder = self._kept
             except OSError as error:
@@ -101,7 +103,7 @@ class Store:
     def load(self, take: Callable[[dict], None]) -> bool:
         """`take` what is about the rows of another time, and the rows; whether anything whole was there."""
         try:
-            found = json.loads(Path(self._kept or "", _KEPT).read_text())
+            found = json.loads(Path(self._kept or "", _KEPT).read_text(encoding="utf-8"))
             blocks = (np.fromfile(f"{self._kept}/{number}", np.int32) for number in range(len(found["sums"])))
             for block, checksum in zip(blocks, found["sums"], strict=True):
                 if zlib.crc32(block) != checksum:

@@ -129,6 +129,10 @@ def _train(run: Run, peers: Peers) -> Result | None:
     reader, strategy, network, jit = _begin(run, peers)
     if peers.count > 1:
         refuse_on_hosts(network)
+        if jit:
+            # XLA compiles no exchange between hosts.
+            jit = False
+            print("note: jit_compile=True is for one host, and left out on several", flush=True)
     with scope(strategy):
         loop = Loop(network, reader, strategy, hyperparameters, peers, jit=jit)
     refuse_used([one for some in network.metrics for one in getattr(some, "metrics", [some])], "metric")
@@ -149,6 +153,8 @@ def _train(run: Run, peers: Peers) -> Result | None:
         print(f"epoch {last} was the best, and its weights are exported; of them:", flush=True)
     elif weights == "averages":
         print("use_ema: the averages of the weights are exported; of them:", flush=True)
+        metrics = {**metrics, **loop.evaluate()}
+    elif checkpoints.step and not has_trained:
         metrics = {**metrics, **loop.evaluate()}
     if weights != "last" or not has_trained:
         reporter.report(last, metrics)
@@ -206,7 +212,8 @@ def _epochs(loop: Loop, checkpoints: Checkpoints, callbacks: Callbacks, reporter
     else:
         if start >= total or is_over:
             # As after a job that was stopped between its last epoch and its export.
-            print(f"nothing left to train: the checkpoint has seen {start} epochs, of {total}", flush=True)
+            more = f" and {step} steps of another, with whose weights it is exported" if step else ""
+            print(f"nothing left to train: the checkpoint has seen {start} epochs{more}, of {total}", flush=True)
     return len(checkpoints.history) > start
 
 
