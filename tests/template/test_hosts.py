@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from trainer import loop, model, training
 from trainer.cluster import Peers
+from trainer.reporting import refuse_on_hosts
 
 SGD = keras.optimizers.SGD
 
@@ -60,10 +61,10 @@ def trained(reader, strategy, peers, build_model, batch_size):
     told = dataclasses.replace(model.Hyperparameters(), batch_size=batch_size, epochs=1, seed=3)
     keras.utils.set_random_seed(4)
     model.build_model = build_model
-    with loop.scope(strategy):
+    with training.scope(strategy):
         network, jit = loop.build(model, told, reader)
         if peers.count > 1:
-            loop.refuse_on_hosts(network)
+            refuse_on_hosts(network)
         steps = loop.Loop(network, reader, strategy, told, peers, jit)
     # A hundred steps, in whole epochs.
     epochs = -(-100 // steps.steps)

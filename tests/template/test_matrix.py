@@ -42,7 +42,7 @@ ALWAYS = {
 SAGEMAKER = {"src/sagemaker_entry.py"}
 VERTEX = {"src/trainer/task.py", "setup.py", "MANIFEST.in"}
 # What a researcher is asked to look at: files and lines of Python, tests aside.
-MOST_FILES, MOST_LINES = 45, 4900
+MOST_FILES, MOST_LINES = 45, 5100
 
 
 def files_of(project: Path) -> set[str]:
