@@ -330,7 +330,8 @@ class Noise(Rows):
         return {"x": values}, target
 
     def signatures(self, predict):
-        return {"serving_default": (lambda x: predict({"x": x}), [tf.TensorSpec([None, 4], tf.float32, name="x")])}, []
+        serve = lambda x: {"y": predict({"x": x})}
+        return {"serving_default": (serve, [tf.TensorSpec([None, 4], tf.float32, name="x")])}, []
 
     def examples(self, count=3):
         return self.rows(False)[0][:count].tolist()
