@@ -43,7 +43,7 @@ class Noise(Rows):
         return {"x": values}, target
 
     def signatures(self, predict):
-        serve = lambda x: predict({"x": x})
+        serve = lambda x: {"y": predict({"x": x})}
         return {"serving_default": (serve, [tf.TensorSpec([None, 256], tf.float32, name="x")])}, []
 
     def examples(self, count=3):

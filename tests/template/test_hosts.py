@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from trainer import loop, model, training
 from trainer.cluster import Peers
+from trainer.reporting import refuse_on_hosts
 
 SGD = keras.optimizers.SGD
 
@@ -60,10 +61,10 @@ def trained(reader, strategy, peers, build_model, batch_size):
     told = dataclasses.replace(model.Hyperparameters(), batch_size=batch_size, epochs=1, seed=3)
     keras.utils.set_random_seed(4)
     model.build_model = build_model
-    with loop.scope(strategy):
+    with training.scope(strategy):
         network, jit = loop.build(model, told, reader)
         if peers.count > 1:
-            loop.refuse_on_hosts(network)
+            refuse_on_hosts(network)
         steps = loop.Loop(network, reader, strategy, told, peers, jit)
     # A hundred steps, in whole epochs.
     epochs = -(-100 // steps.steps)
@@ -329,7 +330,8 @@ class Noise(Rows):
         return {"x": values}, target
 
     def signatures(self, predict):
-        return {"serving_default": (lambda x: predict({"x": x}), [tf.TensorSpec([None, 4], tf.float32, name="x")])}, []
+        serve = lambda x: {"y": predict({"x": x})}
+        return {"serving_default": (serve, [tf.TensorSpec([None, 4], tf.float32, name="x")])}, []
 
     def examples(self, count=3):
         return self.rows(False)[0][:count].tolist()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.explaining import UserError
-from trainer.run import Terminated
+from trainer.run import Terminated, say_failure
 
 # How long a host waits for the names and the start of all others; and for how long one may be silent after that.
 SECONDS_TO_MEET = 600.0
@@ -54,12 +54,13 @@ def json_of(variable: str, environment: Mapping[str, str]) -> Any:
 class Peers:
     """The other hosts, once all are there. Of one host alone, there are none, and it is the chief.
 
-    `end` is called with a message, on a thread, where a host is lost and this one does not end by itself.
+    `end` is called with a message, on a thread, where a host is lost and this one does not end by itself; without it,
+    the process ends.
     """
 
-    def __init__(self, cluster: Cluster | None, end: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, cluster: Cluster | None, end: Callable[[str], None] | None = None) -> None:
         """Wait for all hosts, and tell TensorFlow in TF_CONFIG where they are. Raises UserError."""
-        self.cluster, self._end = cluster, end
+        self.cluster, self._end = cluster, end or _give_up
         self.count, self.index = (len(cluster.hosts), cluster.index) if cluster else (1, 0)
         self.is_chief = self.index == 0
         self.lost: str | None = None
@@ -300,6 +301,12 @@ def _resolve(name: str, port: int, until: float, limit: str) -> tuple[str, int]:
             if time.monotonic() > until:
                 raise UserError(f"no address is known for the host {name} after {limit}: {error}") from error
         time.sleep(SECONDS_BETWEEN)
+
+
+def _give_up(message: str) -> None:
+    """End the process, whose main thread waits for something that does not come, as a UserError ends it."""
+    say_failure(UserError(message))
+    os._exit(1)
 
 
 _LOST, _STOPPED = object(), object()

@@ -3,7 +3,6 @@
 compute, and nothing less. What this training, an export or an endpoint could not do with a network is refused.
 """
 
-import contextlib
 import inspect
 import math
 import os
@@ -84,41 +83,6 @@ def _has_loss(network: keras.Model) -> bool:
     # Beside compile's, a loss is what compute_loss was overridden for, or add_loss was called with.
     added = len(network.losses) - len([one for one in network.trainable_variables if one.regularizer])
     return bool(network.loss) or type(network).compute_loss is not keras.Model.compute_loss or added > 0
-
-
-def refuse_on_hosts(network: keras.Model) -> None:
-    """Raise UserError for what several hosts would compute by their own rows only, and so otherwise than one does."""
-    for layer in network._flatten_layers(include_self=False):
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and not layer.synchronized:
-            raise UserError(
-                f"model.py: the layer {layer.name!r} would normalise by the rows of one host, each by others; write "
-                "keras.layers.BatchNormalization(synchronized=True)"
-            )
-    for loss in tf.nest.flatten(network.loss):
-        if (way := getattr(loss, "reduction", None)) in ("sum", "mean_with_sample_weight"):
-            raise UserError(
-                f"model.py: a loss has reduction={way!r}, of which each host would compute its own; leave it out"
-            )
-    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
-    if optimizer.gradient_accumulation_steps:
-        raise UserError(
-            "model.py: gradient_accumulation_steps is for one host; leave it out, and raise batch_size, of which each "
-            "host gets its part"
-        )
-
-
-@contextlib.contextmanager
-def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """As `strategy.scope()`, but that each host has its own metrics: one host alone evaluates."""
-
-    def create(create_next: Callable, **settings: Any) -> tf.Variable:
-        if settings.get("synchronization") == tf.VariableSynchronization.ON_READ:
-            settings["synchronization"] = tf.VariableSynchronization.AUTO
-            settings["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
-        return create_next(**settings)
-
-    with strategy.scope(), tf.variable_creator_scope(create):
-        yield
 
 
 def is_finite(values: Any) -> bool:

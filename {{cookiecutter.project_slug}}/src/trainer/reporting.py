@@ -95,6 +95,27 @@ def leave_weights(network: keras.Model) -> None:
         np.savez(place, **dict(zip(names, values, strict=True)))
 
 
+def refuse_on_hosts(network: keras.Model) -> None:
+    """Raise UserError for what several hosts would compute by their own rows only, and so otherwise than one does."""
+    for layer in network._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and not layer.synchronized:
+            raise UserError(
+                f"model.py: the layer {layer.name!r} would normalise by the rows of one host, each by others; write "
+                "keras.layers.BatchNormalization(synchronized=True)"
+            )
+    for loss in tf.nest.flatten(network.loss):
+        if (way := getattr(loss, "reduction", None)) in ("sum", "mean_with_sample_weight"):
+            raise UserError(
+                f"model.py: a loss has reduction={way!r}, of which each host would compute its own; leave it out"
+            )
+    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+    if optimizer.gradient_accumulation_steps:
+        raise UserError(
+            "model.py: gradient_accumulation_steps is for one host; leave it out, and raise batch_size, of which each "
+            "host gets its part"
+        )
+
+
 class Callbacks:
     """What `callbacks` of model.py lists, if it is there: a list, or a function that returns one and may ask for
     `hyperparameters` and `log_dir`, a folder of the job's that is kept.

@@ -22,9 +22,6 @@ from typing import Any
 
 from trainer.explaining import UserError, ask, explaining_model
 
-if typing.TYPE_CHECKING:
-    from trainer.cluster import Cluster
-
 # What a platform says to every script, whether it asked or not.
 # `model_dir`: the SageMaker TensorFlow toolkit (in tuning jobs as None/<job>/model); `job-dir`: AI Platform, gcloud;
 # `_tuning_objective_metric`: SageMaker's tuning service.
@@ -105,8 +102,8 @@ class Run:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     # How to export the trained model again, should that fail: a sentence for people.
     export_again: str = ""
-    # Where several hosts train together.
-    cluster: "Cluster | None" = None
+    # A `cluster.Cluster`, where several hosts train together.
+    cluster: Any = None
 
 
 def tunable(
@@ -186,7 +183,7 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
         print("stopped", file=sys.stderr, flush=True)
         return 130
     except Exception as error:  # noqa: BLE001 - the job's last line of defence: everything is reported, nothing swallowed
-        _say(error)
+        say_failure(error)
         return 1
     finally:
         if ended := os.environ.get("ONSTAGE_ENDED"):
@@ -195,13 +192,8 @@ def main(run: Callable[[], object], failure_file: Path | None = None) -> int:
     return 0
 
 
-def give_up(message: str) -> None:
-    """End the process, which waits for something that does not come, as `main` ends it for a UserError."""
-    _say(UserError(message))
-    os._exit(1)
-
-
-def _say(error: Exception) -> None:
+def say_failure(error: Exception) -> None:
+    """Print an error, and leave it in the failure file of `main`."""
     known = isinstance(error, UserError)
     message = str(error) if known else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))

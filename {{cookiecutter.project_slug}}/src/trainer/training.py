@@ -2,6 +2,7 @@
 """The one training story, the same on a laptop, on SageMaker and on Vertex AI."""
 
 import atexit
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -24,10 +25,10 @@ from trainer.columns import Table
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
-from trainer.loop import Loop, build, refuse_on_hosts, scope
+from trainer.loop import Loop, build
 from trainer.reader import Reader, prepare
-from trainer.reporting import Callbacks, Reporter, leave_weights, refuse_used
-from trainer.run import Run, give_up
+from trainer.reporting import Callbacks, Reporter, leave_weights, refuse_on_hosts, refuse_used
+from trainer.run import Run
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def train(run: Run) -> Result | None:
     the data, the hyperparameters or `model.py`, before the first step where it can, and where a host is lost.
     """
     with explaining_model(others=False):
-        peers = Peers(run.cluster, give_up)
+        peers = Peers(run.cluster)
         try:
             with peers.named(tf.errors.OpError):
                 result = _train(run if peers.is_chief else _elsewhere(run), peers)
@@ -107,6 +108,20 @@ def _begin(run: Run, peers: Peers) -> Beginning:
         _agree(reader, hyperparameters, peers)
     with scope(strategy):
         return Beginning(reader, strategy, *build(model, hyperparameters, reader))
+
+
+@contextlib.contextmanager
+def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """As `strategy.scope()`, but that each host has its own metrics: one host alone evaluates."""
+
+    def create(create_next: Callable, **settings: Any) -> tf.Variable:
+        if settings.get("synchronization") == tf.VariableSynchronization.ON_READ:
+            settings["synchronization"] = tf.VariableSynchronization.AUTO
+            settings["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        return create_next(**settings)
+
+    with strategy.scope(), tf.variable_creator_scope(create):
+        yield
 
 
 def _agree(reader: Reader, hyperparameters: Any, peers: Peers) -> None:
