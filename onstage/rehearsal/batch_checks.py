@@ -168,7 +168,8 @@ def _of_request(refusal: Refusal, outcome: Outcome, given: Rows, alone: Mapping[
     row = json.loads(given.lines[0])
     fix = "let the signature take any number of rows: None as first dimension of every input, and an answer for each"
     if not isinstance(row, list | dict):
-        fix = f'write each row with its input\'s name, such as {{"NAME": {batch_rows.shown(row)}}}; if it is one, {fix}'
+        named = json.dumps({"NAME": row})
+        fix = f"write each row with its input's name, such as {named}; if it is one, {fix}"
     return [Finding(f"{what}, and each of them is alone: {refusal.why}", fix, outcome.lost)]
 
 
