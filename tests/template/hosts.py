@@ -47,6 +47,27 @@ class Job:
         self.names = [f"algo-{number}" for number in range(1, count + 1)]
         self.places = {name: ("127.0.0.1", port) for name, port in zip(self.names, free_ports(count), strict=True)}
         self.running: dict[str, subprocess.Popen] = {}
+        self.train = dict.fromkeys(self.names, project / "data" / "train")
+
+    def shard(self, counts: Sequence[int]) -> None:
+        """Give each host other files of the rows for training, so many of them, as ShardedByS3Key does."""
+        (whole,) = (self.project / "data" / "train").iterdir()
+        header, *lines = whole.read_text(encoding="utf-8").splitlines(keepends=True)
+        # Uneven ones, that stand in the order of the rows when they are together.
+        ends = [len(lines) * (number + 1) ** 2 // sum(counts) ** 2 for number in range(sum(counts))]
+        starts, owners = (
+            [0, *ends],
+            [name for name, count in zip(self.names, counts, strict=True) for _ in range(count)],
+        )
+        for name in self.names:
+            self.train[name] = self.folder / f"data-{name}"
+            self.train[name].mkdir(parents=True)
+        for number, (start, end, owner) in enumerate(zip(starts, ends, owners, strict=False)):
+            part = self.train[owner] / "parts" / f"{number}.csv"
+            part.parent.mkdir(exist_ok=True)
+            part.write_text(header + "".join(lines[start:end]), encoding="utf-8")
+        config = {"train": {"S3DistributionType": "ShardedByS3Key"}, "eval": {"S3DistributionType": "FullyReplicated"}}
+        self.shared["SM_INPUT_DATA_CONFIG"] = json.dumps(config)
 
     def start(self, name: str, flags: Sequence[str] = (), before: str = "", entry: str = SAGEMAKER) -> None:
         """Start a host; `before` is code that runs before the entry point."""
@@ -62,7 +83,7 @@ class Job:
             "SAGEMAKER_BASE_DIR": str(base),
             "SM_HOSTS": json.dumps(self.names),
             "SM_CURRENT_HOST": name,
-            "SM_CHANNEL_TRAIN": str(self.project / "data" / "train"),
+            "SM_CHANNEL_TRAIN": str(self.train[name]),
             "SM_CHANNEL_EVAL": str(self.project / "data" / "eval"),
             **self.shared,
         }

@@ -64,6 +64,11 @@ def test_hosts_are_those_of_the_platform_with_the_chief_first(
     assert found.index == index
 
 
+def test_a_channel_that_is_sharded_is_known(hosts_of: Callable) -> None:
+    assert hosts_of(ALGOS | channels("ShardedByS3Key")).sharded == ("train",)
+    assert hosts_of(ALGOS | channels("FullyReplicated")).sharded == ()
+
+
 @pytest.mark.parametrize(
     "environment",
     [
@@ -82,11 +87,10 @@ def test_one_host_is_no_cluster(hosts_of: Callable, environment: dict[str, str])
     ("environment", "message"),
     [
         ({"SM_HOSTS": "algo-1,algo-2"}, "SM_HOSTS is no JSON .*: algo-1,algo-2"),
-        ({"SM_HOSTS": '{"a": 1}'}, "SM_HOSTS must be a list"),
+        ({"SM_HOSTS": '{"a": 1}'}, "SM_HOSTS is a list such as"),
         ({"SM_HOSTS": '["a", "a"]', "SM_CURRENT_HOST": "a"}, "SM_HOSTS names a host twice: a, a"),
         ({"SM_HOSTS": '["a", "b"]', "SM_CURRENT_HOST": "c"}, "SM_CURRENT_HOST is 'c', which is not one of SM_HOSTS"),
         ({"SM_HOSTS": '["a", "b"]'}, "SM_CURRENT_HOST is None, which is not one of SM_HOSTS: a, b"),
-        (ALGOS | channels("ShardedByS3Key"), "the channel 'train' has S3DataDistributionType ShardedByS3Key"),
         ({"TF_CONFIG": "{'cluster'"}, "TF_CONFIG is no JSON"),
         ({"CLUSTER_SPEC": "[1]"}, 'CLUSTER_SPEC must be an object with "cluster" and "task"'),
         (spec(TWO_CHIEFS, "chief", variable="TF_CONFIG"), "TF_CONFIG names 2 chiefs, a:1, b:1"),
@@ -187,6 +191,45 @@ def test_hosts_meet_and_hear_what_the_chief_makes(meet: Callable, monkeypatch: p
     counts = zip((chief, *workers), (120, 120, 60), strict=True)
     other = [lambda one=one, rows=rows: one.agree({"rows": rows}, "all alike") for one, rows in counts]
     assert both(*other) == ["UserError: rows: algo-1 has 120, algo-3 has 60; all alike"] * 3
+
+
+@pytest.fixture
+def gather(meet: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """What each of three hosts has of all files, as text by name, where each has these in its own folder."""
+    from trainer import files
+
+    monkeypatch.setattr(files, "SENT_BYTES", 4)
+
+    def gathered(*have: dict[str, str]) -> list[Any]:
+        for number, some in enumerate(have):
+            for name, text in some.items():
+                file = tmp_path / str(number) / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+        peers = meet(0, 1, 2, hosts=("algo-1", "algo-2", "algo-3"))
+
+        def of(number: int) -> Any:
+            whole = Path(files.gathered(str(tmp_path / str(number)), peers[number]))
+            found = sorted(path for path in whole.rglob("*") if path.is_file())
+            return {path.relative_to(whole).as_posix(): path.read_text(encoding="utf-8") for path in found}
+
+        return both(*(lambda number=number: of(number) for number in range(3)))
+
+    return gathered
+
+
+def test_hosts_that_have_other_files_each_get_all_of_them(gather: Callable) -> None:
+    all_files = {"a.csv": "x,y\n1,2\n", "deep/b.csv": "", "deep/c.csv": "x,y\n" + "3,4\n" * 100}
+    names = iter(all_files)
+    one, three = {name: all_files[name] for name in (next(names), next(names))}, {}
+    three["deep/c.csv"] = all_files["deep/c.csv"]
+    # The second has no file, and no folder.
+    assert gather(one, {}, three) == [all_files] * 3
+
+
+def test_a_file_that_two_hosts_have_is_refused(gather: Callable) -> None:
+    said = "UserError: ShardedByS3Key: the hosts of the job have more than one file a.csv"
+    assert gather({"a.csv": "x"}, {"b.csv": "y"}, {"a.csv": "z"}) == [said] * 3
 
 
 def test_tensorflow_is_told_addresses_and_not_names(meet: Callable, capsys: pytest.CaptureFixture) -> None:

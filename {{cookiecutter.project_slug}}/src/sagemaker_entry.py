@@ -66,13 +66,13 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     current = environment.get("SM_CURRENT_HOST")
     if current not in hosts:
         raise UserError(f"SM_CURRENT_HOST is {current!r}, which is not one of SM_HOSTS: {', '.join(hosts)}")
-    for channel, told in (json_of("SM_INPUT_DATA_CONFIG", environment) or {}).items():
-        if told.get("S3DistributionType") == "ShardedByS3Key":
-            raise UserError(
-                f"the channel {channel!r} has S3DataDistributionType ShardedByS3Key, which gives each host other "
-                "files; here each reads all of them, and trains on its part of every batch: write FullyReplicated"
-            )
-    return Cluster(tuple((host, PORT) for host in sorted(hosts)), sorted(hosts).index(current))
+    channels = json_of("SM_INPUT_DATA_CONFIG", environment) or {}
+    sharded = [name for name, told in channels.items() if told.get("S3DistributionType") == "ShardedByS3Key"]
+    return Cluster(
+        tuple((host, PORT) for host in sorted(hosts)),
+        sorted(hosts).index(current),
+        tuple(name for name in ("train", "eval") if name in sharded),
+    )
 
 
 def _text(value: object) -> str:

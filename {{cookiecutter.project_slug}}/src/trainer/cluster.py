@@ -30,10 +30,13 @@ SECONDS_BETWEEN = 0.5
 
 @dataclass(frozen=True)
 class Cluster:
-    """The hosts of a job with their ports, the chief first, and which of them this one is."""
+    """The hosts of a job with their ports, the chief first, which of them this one is, and whether the data `train` or
+    `eval` is `sharded`: each host has other files.
+    """
 
     hosts: tuple[tuple[str, int], ...]
     index: int
+    sharded: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,16 +73,15 @@ class Peers:
         if cluster:
             self._meet(cluster, time.monotonic() + SECONDS_TO_MEET)
 
-    def share(self, make: Callable[[], Any]) -> Any:
-        """What the chief makes, a JSON value or bytes, on every host. Raises UserError where a host is lost."""
+    def share(self, make: Callable[[], Any], owner: int = 0) -> Any:
+        """What one host makes, a JSON value or bytes, on every host. Raises UserError where a host is lost."""
         if not self._links:
             return make()
-        if self.is_chief:
-            made = make()
-            for link in self._links.values():
+        made = make() if self.index == owner else self._receive(owner if self.is_chief else 0)
+        for index, link in self._links.items():
+            if index != owner and (self.is_chief or self.index == owner):
                 link.send("value", made)
-            return made
-        return self._receive(0)
+        return made
 
     def agree(self, values: dict[str, Any], hint: str) -> None:
         """Raise UserError, on all hosts, unless each has the same JSON values of these names, which are for people."""

@@ -16,12 +16,15 @@ from typing import Any
 import tensorflow as tf
 
 from trainer import rows
+from trainer.cluster import Peers
 from trainer.columns import Column, DataError, Dropped, Table, Target
 from trainer.rows import is_data, is_records, left_out, say_left_out
 from trainer.run import UserError, join
 
 START_BYTES = 4096
 CHUNK_BYTES = 1 << 20
+# What one host sends another at once.
+SENT_BYTES = 16 << 20
 # Rows that are decoded at once.
 BLOCK = 1024
 # AutoGraph, which translates conditions on tensors, takes seconds, and nothing here has one.
@@ -58,6 +61,35 @@ def find(location: str, delimiter: str = ",") -> tuple[list[str], list[str]]:
             f"{location} has text ({one}) and TFRecord shards ({other}), the same rows twice? Name one kind"
         )
     return found, others
+
+
+def gathered(folder: str, peers: Peers) -> str:
+    """A folder with the files of all hosts, of which each has others in `folder`, or none. Raises UserError.
+
+    Every host walks all rows. The chief passes on what the others have, in pieces.
+    """
+    whole = tempfile.mkdtemp(prefix="shards-")
+    atexit.register(shutil.rmtree, whole, ignore_errors=True)
+    own = [[name, os.path.getsize(join(folder, name))] for name in (_below(folder) if os.path.isdir(folder) else ())]
+    count, total = 0, 0
+    for owner in range(peers.count):
+        for name, size in peers.share(lambda: own, owner):
+            place, count, total = join(whole, name), count + 1, total + size
+            if os.path.exists(place) or ".." in name.split("/"):
+                raise UserError(f"ShardedByS3Key: the hosts of the job have more than one file {name}")
+            try:
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                with open(*(join(folder, name), "rb") if peers.index == owner else (place, "wb")) as file:
+                    for _ in range(0, size, SENT_BYTES):
+                        piece = peers.share(lambda file=file: file.read(SENT_BYTES), owner)
+                        if peers.index != owner:
+                            file.write(piece)
+                if peers.index == owner:
+                    os.symlink(os.path.abspath(join(folder, name)), place)
+            except OSError as error:
+                raise UserError(f"{place}: {error.strerror}; every host gets the files of all hosts") from error
+    print(f"{folder}: {count} files of {peers.count} hosts, {total / 1e6:.1f} MB, are on each of them now", flush=True)
+    return whole
 
 
 def below(location: str, ending: str) -> list[str]:

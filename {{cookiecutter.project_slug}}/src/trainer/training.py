@@ -25,6 +25,7 @@ from trainer.columns import Table
 from trainer.data import CsvReader
 from trainer.explaining import UserError, ask, explaining_model
 from trainer.export import export, keeping_weights
+from trainer.files import gathered
 from trainer.loop import Loop, build
 from trainer.reader import Reader, prepare
 from trainer.reporting import Callbacks, Reporter, leave_weights, refuse_on_hosts, refuse_used
@@ -69,6 +70,8 @@ def train(run: Run) -> Result | None:
     with explaining_model(others=False):
         peers = Peers(run.cluster)
         try:
+            for name in run.cluster.sharded if run.cluster else ():
+                run = dataclasses.replace(run, **{f"{name}_data": gathered(getattr(run, f"{name}_data"), peers)})
             with peers.named(tf.errors.OpError):
                 result = _train(run if peers.is_chief else _elsewhere(run), peers)
         except BaseException as error:
