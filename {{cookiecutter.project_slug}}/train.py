@@ -66,6 +66,7 @@ def run(argv: Sequence[str]) -> Any:
         folder = path_for_people(Path(job.checkpoint_dir).parent)
         print(f"to go on from the last checkpoint: the same flags and --job-dir {folder}", flush=True)
         raise
+    assert result is not None, "one host alone is the chief"
     request_file = Path(job.checkpoint_dir).with_name("request.json")
     request_file.write_text(json.dumps(result.request) + "\n", encoding="utf-8")
     show(result.request, result.response)

@@ -63,7 +63,7 @@ class Peers:
 
     def __init__(self, cluster: Cluster | None, end: Callable[[str], None] | None = None) -> None:
         """Wait for all hosts, and tell TensorFlow in TF_CONFIG where they are. Raises UserError."""
-        self.cluster, self._end = cluster, end or _give_up
+        self._hosts, self._end = cluster.hosts if cluster else (), end or _give_up
         self.count, self.index = (len(cluster.hosts), cluster.index) if cluster else (1, 0)
         self.is_chief = self.index == 0
         self.lost: str | None = None
@@ -73,7 +73,7 @@ class Peers:
         if cluster:
             self._meet(cluster, time.monotonic() + SECONDS_TO_MEET)
 
-    def share(self, make: Callable[[], Any], owner: int = 0) -> Any:
+    def share(self, make: Callable[..., Any], owner: int = 0) -> Any:
         """What one host makes, a JSON value or bytes, on every host. Raises UserError where a host is lost."""
         if not self._links:
             return make()
@@ -123,7 +123,7 @@ class Peers:
         self._links = {}
 
     def _name(self, index: int) -> str:
-        return self.cluster.hosts[index][0]
+        return self._hosts[index][0]
 
     def _receive(self, index: int) -> Any:
         value = self._links[index].values.get()
@@ -181,7 +181,7 @@ class Peers:
         except OSError as error:
             listener.close()
             why = "another program on that host has it" if error.errno == errno.EADDRINUSE else error.strerror
-            raise UserError(f"{self.cluster.name} cannot open its port {port}: {why}") from error
+            raise UserError(f"{self._name(self.index)} cannot open its port {port}: {why}") from error
         return listener
 
     def _wait_for_workers(self, listener: socket.socket, until: float, limit: str) -> dict[int, "_Link"]:
@@ -200,12 +200,12 @@ class Peers:
                 link = _Link(connection, 10)
                 # Whoever says anything else is none of ours.
                 kind, value = link.receive()
-                index = value.get("index") if kind == "hello" and isinstance(value, dict) else None
+                index = value.get("index", 0) if kind == "hello" and isinstance(value, dict) else 0
                 if index not in range(1, self.count):
                     connection.close()
                 elif index in links:
                     raise UserError(f"two hosts say that they are {self._name(index)}, number {index} of the job")
-                elif value["hosts"] != [list(host) for host in self.cluster.hosts]:
+                elif value["hosts"] != [list(host) for host in self._hosts]:
                     raise UserError(f"{self._name(index)} knows other hosts than {self._name(0)}: {value['hosts']}")
                 else:
                     links[index] = link
@@ -224,7 +224,7 @@ class Peers:
                 # The chief ends first, and says who did not come.
                 connection = socket.create_connection(address, timeout=5)
                 link = _Link(connection, max(until - time.monotonic(), 0) + SECONDS_TO_END)
-                link.send("hello", {"index": self.index, "hosts": self.cluster.hosts})
+                link.send("hello", {"index": self.index, "hosts": self._hosts})
                 kind, value = link.receive()
                 if kind == "welcome":
                     return link
@@ -251,7 +251,7 @@ class Peers:
             elif kind != "beat":
                 break
         name = self._name(index)
-        said = {"lost": value, "ended": f"{name} has ended: {value}"}
+        said: dict[str | None, str] = {"lost": value, "ended": f"{name} has ended: {value}"}
         gone = f"{name} is lost: its process was killed, or the host does not answer any more; see its log"
         self._lose(said.get(kind, gone))
 
@@ -298,7 +298,8 @@ def _resolve(name: str, port: int, until: float, limit: str) -> tuple[str, int]:
     while True:
         try:
             found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-            return min(found, key=lambda one: one[0] != socket.AF_INET)[4][:2]
+            address = min(found, key=lambda one: one[0] != socket.AF_INET)[4]
+            return str(address[0]), int(address[1])
         except OSError as error:
             if time.monotonic() > until:
                 raise UserError(f"no address is known for the host {name} after {limit}: {error}") from error

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from trainer import explaining
 from trainer.run import UserError, mistaken
@@ -281,8 +281,8 @@ class Table:
         return [column for column in self.columns if isinstance(column, Target)]
 
     @property
-    def target(self) -> Target:
-        """The first one."""
+    def target(self) -> Any:
+        """The first one: `Classes`, which has labels, or `Number`; model.py knows which."""
         return self.targets[0]
 
     @property

@@ -1,7 +1,7 @@
 # Owned by the template; read it when your data is no table of numbers and categories.
 """From files to what `build_model` sees, in training and, as part of the exported graph, in serving."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -73,8 +73,8 @@ class CsvReader:
         notes += find_notes(*seen) + [SAME_ROWS] * same
         for note in notes:
             print(f"note: {note}", flush=True)
-        if why := self._encoder.why_objects():
-            print(why, flush=True)
+        if said := self._encoder.why_objects():
+            print(said, flush=True)
 
     @property
     def units(self) -> Units:
@@ -112,7 +112,7 @@ class CsvReader:
     def about(self) -> dict[str, Any]:
         """What weights are learned from: the columns, what the training data has taught, and what it adds up to."""
         first, normal = self._first[True], zip(self._encoder.numbers, self._encoder.normal, strict=False)
-        moments = {**{one.name: pair for one, pair in normal}, **first.moments}
+        moments: dict[str, Iterable[float]] = {**{one.name: pair for one, pair in normal}, **first.moments}
         columns = {one.name: described(one) for one in (*self.features, *self.table.targets)}
         for column, words in zip(self._encoder.worded, first.words, strict=True):
             columns[column.name] += f", {len(words)} words {shortened(words)}"

@@ -27,6 +27,7 @@ from trainer.values import (
 
 Predict = Callable[[Tensors], Any]
 Signatures = dict[str, tuple[Callable, list]]
+Indexed = Categorical | Hashed | Identity
 # From here on a float32 no longer holds every whole number: the neighbour's would be meant.
 FLOAT_LIMIT = 2**24
 EMBEDDING = 16
@@ -39,7 +40,7 @@ def joined(table: Table, inputs: dict[str, keras.KerasTensor]) -> keras.KerasTen
     parts = []
     for column in table.features:
         value = inputs[column.key]
-        if value.dtype == "int64":
+        if isinstance(column, (Indexed, Text)) and value.dtype == "int64":
             value = keras.layers.Embedding(column.size, EMBEDDING)(value)
             if isinstance(column, Text):
                 # Not by Keras' mask, whose mean of no word is not finite.
@@ -70,9 +71,9 @@ class Encoder:
         # By what they are in a file and in a request.
         self.texts = [column for column in self.features if column.dtype == "string"]
         self.integers = [column for column in self.features if column.dtype == "int64"]
-        self.indexed = [*self.categorical, *self.hashed, *self.whole]
+        self.indexed: list[Indexed] = [*self.categorical, *self.hashed, *self.whole]
         # Learned from the training data: mean and deviation of each number; and the words of texts.
-        self.normal = np.float32([(0, 1)] * self.width).reshape(-1, 2)
+        self.normal = np.array([(0, 1)] * self.width, np.float32).reshape(-1, 2)
         self.vocabulary = Vocabulary({})
         self.targets = Targets(table)
         # The columns with whole numbers that a list of float32 cannot carry: model.py says so, or the data.
@@ -222,10 +223,10 @@ def encoded_as(column: Column) -> dict:
         return {"shape": (column.length,), "dtype": "int64"}
     if isinstance(column, Date):
         return {"shape": (DATE_NUMBERS,), "dtype": "float32"}
-    if column.dtype == "float32":
-        return {"shape": (1,), "dtype": "float32"}
-    one_hot = column.encoding == "one_hot"
-    return {"shape": (column.size,) if one_hot else (), "dtype": "float32" if one_hot else "int64"}
+    if isinstance(column, Indexed):
+        one_hot = column.encoding == "one_hot"
+        return {"shape": (column.size,) if one_hot else (), "dtype": "float32" if one_hot else "int64"}
+    return {"shape": (1,), "dtype": "float32"}
 
 
 def reserve_names(keys: Iterable[str]) -> None:
@@ -270,8 +271,8 @@ def _where(empty: tf.Tensor, columns: Sequence[Column], values: tf.Tensor) -> tf
     """`values`, [batch, columns], with what model.py has for an empty field where one is empty."""
     if all(column.default is None for column in columns):
         return values
-    nothing = {"string": "", "float32": np.nan}
-    filled = [nothing[column.dtype] if column.default is None else column.default for column in columns]
+    nothing = "" if values.dtype == tf.string else np.nan
+    filled = [nothing if column.default is None else column.default for column in columns]
     return tf.where(empty, tf.constant(filled, values.dtype), values)
 
 

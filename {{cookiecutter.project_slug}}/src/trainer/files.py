@@ -275,9 +275,10 @@ def _record_default(column: Column) -> tf.Tensor:
 
 def _feature(column: Column) -> tf.io.FixedLenFeature:
     """How a column stands in a tf.train.Example; a feature that is not there is an empty field."""
-    default = column.default
+    default: object = column.default
     if isinstance(column, Target) and column.drop_missing:
-        default = {"string": "", "int64": _NO_NUMBER}.get(column.dtype, math.nan)
+        missing: dict[str | None, object] = {"string": "", "int64": _NO_NUMBER}
+        default = missing.get(column.dtype, math.nan)
     return tf.io.FixedLenFeature([], column.dtype, default)
 
 

@@ -177,8 +177,8 @@ class Loop:
                     told = time.monotonic()
                     print(f"epoch {epoch}: step {done} of {self.steps}, loss so far {loss / done:.6g}", flush=True)
                 within(epoch, done, loss)
-            told = lambda epoch=epoch, loss=loss: within(epoch, self.steps, loss)
-            seen = lambda loss=loss, told=told: {"loss": loss / self.steps, **self.evaluate(told)}
+            tell = lambda epoch=epoch, loss=loss: within(epoch, self.steps, loss)
+            seen = lambda loss=loss, tell=tell: {"loss": loss / self.steps, **self.evaluate(tell)}
             yield epoch, self.peers.share(seen)
             done, loss = 0, 0.0
 
@@ -211,19 +211,19 @@ class Loop:
         units; only the last one where the network has one.
         """
         self._reset()
-        batch_size = self.hyperparameters.batch_size
+        batch_size = self.hyperparameters.batch_size if self.eval_steps < FEW_STEPS else LARGE_BATCH
         outputs = None
-        for batch in self.reader.batches(False, batch_size if self.eval_steps < FEW_STEPS else LARGE_BATCH):
+        for features, target, weight in self.reader.batches(False, batch_size):
             if outputs is None:
                 # Once: out of a graph, a network of hundreds of columns is slow.
-                made = self.network(batch[0], training=False)
+                made = self.network(features, training=False)
                 last = lambda values, like: tf.constant(values[-like.shape[-1] :], tf.float32)
                 one = {key: last(answer[key], made[key]) for key in answer} if isinstance(answer, dict) else None
                 outputs = self.units.standardise(one or last(answer, made))
                 outputs = tf.nest.map_structure(lambda value, like: tf.cast(value, like.dtype), outputs, made)
-            rows = tf.shape(tf.nest.flatten(batch[1])[0])[0]
+            rows = tf.shape(tf.nest.flatten(target)[0])[0]
             repeated = tf.nest.map_structure(lambda one, rows=rows: tf.repeat(one[tf.newaxis], rows, axis=0), outputs)
-            results = self._evaluate_batch(*batch, repeated)
+            results = self._evaluate_batch(features, target, weight, repeated)
         return self._values(results)
 
     def _reset(self) -> None:

@@ -55,9 +55,9 @@ class Reporter:
         self._scalars.flush()
         # Of a training that is only exported again, the metrics may be others.
         if self._run.metric_file and self._objective.metric in metrics:
-            self._write_objective(epoch, metrics[self._objective.metric])
+            self._write_objective(self._run.metric_file, epoch, metrics[self._objective.metric])
 
-    def _write_objective(self, epoch: int, value: float) -> None:
+    def _write_objective(self, place: str, epoch: int, value: float) -> None:
         line = {
             "timestamp": time.time(),
             "trial": self._run.trial,
@@ -66,8 +66,8 @@ class Reporter:
             "checkpoint_path": "",
         }
         self._trials.append(line)
-        tf.io.gfile.makedirs(self._run.metric_file.rpartition("/")[0] or ".")
-        with tf.io.gfile.GFile(self._run.metric_file, "w") as file:
+        tf.io.gfile.makedirs(place.rpartition("/")[0] or ".")
+        with tf.io.gfile.GFile(place, "w") as file:
             file.write("".join(json.dumps(line, sort_keys=True) + "\n" for line in self._trials))
 
 
@@ -90,7 +90,7 @@ def leave_weights(network: keras.Model) -> None:
     """
     if place := os.environ.get("ONSTAGE_WEIGHTS"):
         variables = [*network.variables, *network.optimizer.variables]
-        values = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in variables]
+        values: list[Any] = [np.asarray(keras.ops.convert_to_numpy(one), np.float64) for one in variables]
         names = [f"{number} {one.path}" for number, one in enumerate(variables)]
         np.savez(place, **dict(zip(names, values, strict=True)))
 

@@ -225,7 +225,7 @@ class Seen:
 
     def refuse_unknown(self) -> None:
         """Raise DataError for a column of which every value is unknown; none could be told from another."""
-        for column in self.table.features:
+        for column in (one for one in self.table.features if isinstance(one, Categorical)):
             if self.unknown[column.name] and not self.known[column.name] and self.whole:
                 what = f"{column.name!r}: every value is outside its vocabulary {list(column.vocabulary)[:10]}"
                 raise DataError(f"{self.channel}, column {what}; the first: {self._first(column)}")

@@ -56,7 +56,8 @@ def mistaken(message: str) -> None:
 @contextlib.contextmanager
 def _all_mistakes() -> Iterator[None]:
     global _mistakes
-    _mistakes = found = []
+    found: list[str] = []
+    _mistakes = found
     try:
         yield
     except UserError:

@@ -103,7 +103,9 @@ class Scan:
         values = {count + 1 + n: t.name for n, t in enumerate(self._targets) if not isinstance(t, Classes)}
         learned = [*range(count), *values]
         seen, moments, told = found.seen, _Moments(len(learned)), time.monotonic()
-        large, same, first, counts, unknown = False, None, None, 0, {}
+        unknown: dict[int, dict[str, None]] = {}
+        large, counts = np.zeros(len(self._encoder.integers), bool), np.zeros((2, len(self._encoder.categorical)), int)
+        same = first = np.zeros(0, bool)
         words = WordCounts([column.words for column in self._encoder.worded])
         for tensors in looks.prefetch(tf.data.AUTOTUNE):
             look = {name: value.numpy() for name, value in tensors.items()}
@@ -118,8 +120,9 @@ class Scan:
             moments.add(packed.view(np.float32)[:, learned])
             self._add_targets(seen, packed, seen.rows == len(packed))
             large = large | look["large"]
-            first = look["first"] if same is None else first
-            same = look["same"] if same is None else same & look["same"] & (first == look["first"])
+            if seen.rows == len(packed):
+                same, first = look["same"], look["first"]
+            same = same & look["same"] & (first == look["first"])
             counts = counts + look["counts"]
             words.add(look["words"].tolist(), look["word_counts"].tolist())
             for place, _, word in (one.decode("utf-8", "replace").partition(":") for one in look["unknown"].tolist()):
@@ -143,8 +146,8 @@ class Scan:
             if is_same:
                 seen.only[column.name] = int(value) if column.dtype == "int64" else value.decode("utf-8", "replace")
         for number, column in enumerate(self._encoder.categorical):
-            words = [int(word) if column.dtype == "int64" else word for word in unknown.get(number, {})]
-            seen.add_categories(column.name, *counts[:, number].tolist(), words)
+            examples = [int(word) if column.dtype == "int64" else word for word in unknown.get(number, {})]
+            seen.add_categories(column.name, int(counts[0, number]), int(counts[1, number]), examples)
 
     def look(self, lines: tf.Tensor, rows: tf.Tensor, raw: dict, targets: tf.Tensor, weight: tf.Tensor) -> dict:
         """What `run` needs of a block: `lines`, `rows`, those that are not blank, and what is decoded of them."""
@@ -226,4 +229,4 @@ class _Moments:
         deviations = np.sqrt(self._squares / max(self.count, 1))
         normal = zip(self.constants(), self._mean.tolist(), deviations.tolist(), strict=True)
         found = [(mean, deviation or 1.0) if value is None else (value, 1.0) for value, mean, deviation in normal]
-        return np.float32(found).reshape(-1, 2)
+        return np.array(found, np.float32).reshape(-1, 2)

@@ -44,9 +44,9 @@ class Store:
         self.sums: list[int] = []
         # Rows of each block in a file.
         self._sizes: list[int] = []
-        self._width, self._kept = width, kept
+        self._width, self._kept = width, kept or ""
         # Nobody shall find it half written.
-        self._folder = f"{kept}-{os.getpid()}" if kept else None
+        self._folder = f"{kept}-{os.getpid()}" if kept else ""
         self._block_rows = max(BLOCK_BYTES // (4 * width), 1)
         # Pages that nobody has written to take no memory; and aligned, TensorFlow shares it.
         try:
@@ -55,7 +55,7 @@ class Store:
             budget, space = 0, np.empty(_ALIGNED, np.uint8)
         start = -space.ctypes.data % _ALIGNED
         room = max(budget, 0) // (4 * width)
-        self._memory = space[start : start + room * 4 * width].view(np.int32).reshape(room, width)
+        self._memory: np.ndarray = space[start : start + room * 4 * width].view(np.int32).reshape(room, width)
         self._waiting: list[np.ndarray] = []
 
     @property
@@ -103,10 +103,10 @@ class Store:
     def load(self, take: Callable[[dict], None]) -> bool:
         """`take` what is about the rows of another time, and the rows; whether anything whole was there."""
         try:
-            found = json.loads(Path(self._kept or "", _KEPT).read_text(encoding="utf-8"))
+            found = json.loads(Path(self._kept, _KEPT).read_text(encoding="utf-8"))
             blocks = (np.fromfile(f"{self._kept}/{number}", np.int32) for number in range(len(found["sums"])))
             for block, checksum in zip(blocks, found["sums"], strict=True):
-                if zlib.crc32(block) != checksum:
+                if zlib.crc32(block.data) != checksum:
                     raise ValueError(checksum)
                 block = block.reshape(-1, self._width)
                 if self.way == "memory" and self.rows + len(block) <= len(self._memory):
@@ -120,7 +120,7 @@ class Store:
                 raise ValueError(self.rows)
             take(found["about"])
         except (OSError, ValueError, KeyError, TypeError):
-            shutil.rmtree(self._kept or "", ignore_errors=True)
+            shutil.rmtree(self._kept, ignore_errors=True)
             return False
         os.utime(self._kept)
         if self.way == "memory":
@@ -202,10 +202,10 @@ class Store:
                 if shutil.disk_usage(self._folder).free < block.nbytes + RESERVE:
                     raise OSError("the disk is full")
                 block.tofile(f"{self._folder}/{len(self.sums)}")
-                self.sums.append(zlib.crc32(block))
+                self.sums.append(zlib.crc32(block.data))
                 self._sizes.append(len(block))
         except OSError as error:
-            shutil.rmtree(self._folder or "", ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
             self.sums, self._sizes = [], []
             if self.way == "files":
                 self.way, self.why = "again", f", and files have no room ({error}): every epoch reads the data again"

@@ -27,9 +27,10 @@ ROLES = {
 def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     """The Run that Vertex AI asks for. Raises UserError for a bad flag or a location that nobody named."""
     hyperparameters, flags = parse_flags(load_model().Hyperparameters, argv, FLAGS)
-    for name in ("train_data", "eval_data"):
-        if not flags[name]:
-            raise UserError(f"--{name.replace('_', '-')} is missing: {FLAGS[name]}")
+    train_data, eval_data = flags["train_data"], flags["eval_data"]
+    if not train_data or not eval_data:
+        name = "eval_data" if train_data else "train_data"
+        raise UserError(f"--{name.replace('_', '-')} is missing: {FLAGS[name]}")
     layout = flags["model_layout"] or "versioned"
     if layout not in ("versioned", "flat"):
         raise UserError(f"--model-layout is versioned or flat, not {layout}")
@@ -49,8 +50,8 @@ def make_run(argv: Sequence[str], environment: Mapping[str, str]) -> Run:
     metric_file = environment.get("CLOUD_ML_HP_METRIC_FILE") or ("/tmp/hypertune/output.metrics" if trial else None)
     return Run(
         hyperparameters,
-        train_data=flags["train_data"],
-        eval_data=flags["eval_data"],
+        train_data=train_data,
+        eval_data=eval_data,
         export_dir=join(model_dir, "1") if layout == "versioned" else model_dir.rstrip("/"),
         checkpoint_dir=location("AIP_CHECKPOINT_DIR", "checkpoints").rstrip("/"),
         log_dir=location("AIP_TENSORBOARD_LOG_DIR", "logs").rstrip("/"),

@@ -71,7 +71,8 @@ def train(run: Run) -> Result | None:
         peers = Peers(run.cluster)
         try:
             for name in run.cluster.sharded if run.cluster else ():
-                run = dataclasses.replace(run, **{f"{name}_data": gathered(getattr(run, f"{name}_data"), peers)})
+                whole: dict[str, Any] = {f"{name}_data": gathered(getattr(run, f"{name}_data"), peers)}
+                run = dataclasses.replace(run, **whole)
             with peers.named(tf.errors.OpError):
                 result = _train(run if peers.is_chief else _elsewhere(run), peers)
         except BaseException as error:
@@ -91,8 +92,8 @@ def _elsewhere(run: Run) -> Run:
     """`run` with a temporary folder for whatever a host writes that is not the chief."""
     folder = tempfile.mkdtemp(prefix="host-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    places = {f"{name}_dir": f"{folder}/{name}" for name in ("export", "checkpoint", "log")}
-    return dataclasses.replace(run, metric_file=None, **places)
+    export, checkpoint, log = (f"{folder}/{name}" for name in ("export", "checkpoint", "log"))
+    return dataclasses.replace(run, metric_file=None, export_dir=export, checkpoint_dir=checkpoint, log_dir=log)
 
 
 def _begin(run: Run, peers: Peers) -> Beginning:

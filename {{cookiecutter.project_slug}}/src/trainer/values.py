@@ -38,7 +38,7 @@ class Units:
     mean: float = 0.0
     deviation: float = 1.0
     # Of several targets, by their keys.
-    parts: Mapping[str, "Units"] = field(default_factory=dict)
+    parts: Mapping[str, "Units"] = field(default_factory=dict, kw_only=True)
 
     def standardise(self, values: Any) -> Any:
         """A target, or answers, as the network has them."""
@@ -149,7 +149,8 @@ class Targets:
 
     def answer(self, output: Any) -> Tensors:
         """What an endpoint answers."""
-        output, found = self.units.restore(output), {}
+        output = self.units.restore(output)
+        found: Tensors = {}
         for column in self.columns:
             alone = len(self.columns) == 1
             one = _answer(column, output if alone else output[column.key])
@@ -178,7 +179,7 @@ def _wrong_output(column: Target, output: Any) -> str | None:
         return f"the model's output for {column.name!r} must be one tensor, not a {type(output).__name__}"
     units = len(column.labels) if isinstance(column, Classes) else 1
     meaning = f"one probability for each label of {column.name!r}" if units > 1 else f"the value of {column.name!r}"
-    one_unit = units == 2 and output.shape[1:] == [1] and not column.one_hot
+    one_unit = isinstance(column, Classes) and units == 2 and output.shape[1:] == [1] and not column.one_hot
     if output.shape[1:] != [units] and not one_unit:
         return f"the model's output has the shape {('batch', *output.shape[1:])}, not (batch, {units}): {meaning}"
     total = tf.reduce_sum(_probabilities(output), axis=1)
@@ -241,7 +242,7 @@ class WordCounts:
 
     def __init__(self, most: Sequence[int]) -> None:
         """`most`: how many words of each column are asked for."""
-        self._most, self._counts = most, [Counter() for _ in most]
+        self._most, self._counts = most, [Counter[str]() for _ in most]
 
     def add(self, words: Sequence[bytes], counts: Sequence[int]) -> None:
         """Add words behind the numbers of their columns, and how often each was seen."""
@@ -251,15 +252,14 @@ class WordCounts:
                 self._counts[int(number)][text] += count
         for counted in self._counts:
             if len(counted) > MOST_COUNTED:
-                for word, _ in counted.most_common()[MOST_COUNTED // 2 :]:
-                    del counted[word]
+                for rare, _ in counted.most_common()[MOST_COUNTED // 2 :]:
+                    del counted[rare]
 
     def most_frequent(self) -> list[list[str]]:
         """The most frequent words of each column; of those as frequent as each other, the alphabet's first."""
         pairs = zip(self._counts, self._most, strict=True)
-        return [
-            sorted(counted, key=lambda word, counted=counted: (-counted[word], word))[:most] for counted, most in pairs
-        ]
+        ranked = lambda counted: sorted(counted, key=lambda word: (-counted[word], word))
+        return [ranked(counted)[:most] for counted, most in pairs]
 
 
 def date_numbers(column: Date, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
