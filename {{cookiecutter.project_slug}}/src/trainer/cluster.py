@@ -205,8 +205,8 @@ class Peers:
                     connection.close()
                 elif index in links:
                     raise UserError(f"two hosts say that they are {self._name(index)}, number {index} of the job")
-                elif value["hosts"] != [list(host) for host in self._hosts]:
-                    raise UserError(f"{self._name(index)} knows other hosts than {self._name(0)}: {value['hosts']}")
+                elif value.get("hosts") != [list(host) for host in self._hosts]:
+                    raise UserError(f"{self._name(index)} knows other hosts than {self._name(0)}: {value.get('hosts')}")
                 else:
                     links[index] = link
         except UserError as error:
