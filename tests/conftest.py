@@ -28,6 +28,21 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of slow cases of one kind, marked `few(n)`, n that are spread over all of them stay; the others are `long`."""
+    kinds: dict[tuple[str, str], list[tuple[pytest.Item, int]]] = {}
+    for item in items:
+        mark = item.get_closest_marker("few")
+        if mark and not item.get_closest_marker("long") and isinstance(item, pytest.Function) and item.parent:
+            kinds.setdefault((item.parent.nodeid, item.originalname), []).append((item, mark.args[0]))
+    for cases in kinds.values():
+        kept = {number * len(cases) // count for _, count in cases[:1] for number in range(count)}
+        for number, (item, _) in enumerate(cases):
+            if number not in kept:
+                item.add_marker("long")
+
+
 @pytest.fixture(scope="session")
 def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cookiecutter configuration that neither reads nor writes the home of whoever runs the tests."""

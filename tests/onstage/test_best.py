@@ -147,6 +147,7 @@ def trials_of(desk: Desk, platform: str) -> list[Trial]:
     return [Trial(**{name: one[name] for name in names}) for one in said["trials"]]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_a_search_in_a_cloud_runs_as_many_trials_as_it_says_and_shows_the_best(
     platform: str, searched: tuple[Desk, dict[str, str]]

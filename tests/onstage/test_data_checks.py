@@ -224,6 +224,7 @@ def checked(project: Path) -> tuple[set[str], str]:
     )
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", FOUND)
 def test_what_is_wrong_or_odd_is_said(name: str, project: Path) -> None:
     plant, status, words = FOUND[name]
@@ -235,6 +236,7 @@ def test_what_is_wrong_or_odd_is_said(name: str, project: Path) -> None:
     assert str(project) not in said
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_what_is_right_passes(name: str, project: Path) -> None:
     plant, line = ACCEPTED[name]

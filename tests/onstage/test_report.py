@@ -60,6 +60,7 @@ CHEAP = [
 ]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("one", [*CHEAP, "sagemaker.flags", pytest.param("vertex.package", marks=pytest.mark.long)])
 def test_a_check_that_is_selected_alone_is_done(one: str, copy: Path) -> None:
     report, done = rehearse(copy, f"--select={one}")
@@ -185,6 +186,7 @@ IGNORED = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("lines", IGNORED.values(), ids=IGNORED)
 def test_settings_ignore_with_a_reason_in_cloud_commands_too(copy: Path, lines: str) -> None:
     UNDEFINED(copy)
@@ -254,6 +256,7 @@ def test_a_request_from_elsewhere_has_the_same_options(tmp_path: Path) -> None:
     assert refusal(forked("body", "x.json", "--json", "a/b", folder=tmp_path)) == "--json a/b: there is no folder a"
 
 
+@pytest.mark.long
 def test_only_a_whole_rehearsal_that_passed_is_noted(copy: Path) -> None:
     report, done = rehearse(
         copy, "--epochs", "1", "--select", "project", "--select", "vertex", "--select", "sagemaker.train",

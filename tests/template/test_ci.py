@@ -84,6 +84,7 @@ def validate(kind: str, *files: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.few(2)
 def test_nothing_is_found_in_the_workflows(project_of: Path) -> None:
     files = [project_of / file for file in sorted(GITHUB)]
     for done in (audit(*files), validate("github-workflows", *files)):
@@ -113,6 +114,7 @@ def test_a_planted_weakness_is_found(file: str, old: str, new: str, said: str, b
     assert said in done.stdout
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("answers", "file", "old", "new"),
     [
@@ -231,6 +233,7 @@ def step(desk: Desk, words: str, flags: str = "") -> tuple[list[str], dict[str, 
     return shell(script), {**desk.environment, "PLATFORM": desk.platform, "FLAGS": flags, "PATH": path}
 
 
+@pytest.mark.few(1)
 def test_the_training_sends_the_data_and_trains(desk: Desk, command: Command) -> None:
     shutil.copy(desk.folder / "data/train/iris.csv", desk.folder / "data/train/more.csv")
     # Where google-github-actions/auth leaves what it knows: it must not count as a secret that travels.
@@ -249,6 +252,7 @@ def test_the_training_sends_the_data_and_trains(desk: Desk, command: Command) ->
     assert not any("gha-creds" in name for name in desk.objects())
 
 
+@pytest.mark.few(1)
 def test_flags_are_words_of_the_command_and_no_code(desk: Desk, command: Command) -> None:
     def said(flags: str) -> tuple[int, str]:
         script, environment = step(desk, " train ", flags)
@@ -270,6 +274,7 @@ def test_flags_are_words_of_the_command_and_no_code(desk: Desk, command: Command
         assert "settings.toml" not in text
 
 
+@pytest.mark.few(1)
 def test_a_cancelled_run_ends_the_job(desk: Desk, command: Command) -> None:
     stopped: list[str] = []
     if desk.platform == "sagemaker":

@@ -91,6 +91,7 @@ def renderings(clone: Path, shell: Shell, tmp_path_factory: pytest.TempPathFacto
     return before, after
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("options", [[], ["-U"]], ids=["install", "upgrade"])
 def test_a_changed_line_of_onstage_arrives(
     options: list[str], installer: Installer, renderings: tuple[Path, Path], tmp_path: Path
@@ -127,6 +128,7 @@ def test_an_editable_install_is_this_clone_under_the_plain_version(
     assert (tmp_path / prepared / "METADATA").is_file()
 
 
+@pytest.mark.long
 def test_a_project_alone_rehearses_from_deep_inside_without_a_network(bake: Bake, tmp_path: Path, shell: Shell) -> None:
     """All of requirements.txt, installed from another folder by uv, because it takes a tenth of pip's time."""
     project = shutil.copytree(bake(), tmp_path / "elsewhere" / "my project")

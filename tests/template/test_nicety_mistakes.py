@@ -36,6 +36,7 @@ def batch_hook() -> Any:
     return Counting()
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("make", "message"),
     [

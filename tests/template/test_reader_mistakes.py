@@ -338,6 +338,7 @@ def use(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     (project / "src" / "trainer" / f"{tmp_path.name}.py").unlink(missing_ok=True)
 
 
+@pytest.mark.few(14)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_named_before_the_first_step(
     train: Train, use: Use, capsys: pytest.CaptureFixture[str], tmp_path: Path, mistake: str
@@ -356,6 +357,7 @@ def test_a_mistake_is_named_before_the_first_step(
     assert not (tmp_path / "job" / "model").exists()
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("case", RIGHT)
 def test_a_right_reader_trains_and_is_served(train: Train, use: Use, case: str) -> None:
     use(RIGHT[case])

@@ -327,6 +327,7 @@ def test_what_was_read_once_is_kept_by_content(
     assert len(list(rows.iterdir())) <= store.MOST_KEPT
 
 
+@pytest.mark.long
 def test_a_resumed_training_says_that_the_order_of_rows_differs(project: Path, tmp_path: Path, model: Any) -> None:
     import dataclasses
 

@@ -171,6 +171,7 @@ LARGE = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("case", LARGE)
 @pytest.mark.parametrize("channel", ["train", "eval"])
 def test_whether_rows_are_lists_is_decided_before_training(
@@ -223,6 +224,7 @@ def test_whole_numbers_of_more_than_64_bits_are_texts(vocabulary: list, missing:
         columns.Table(made)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "vocabulary", [[-1, 0, 1], [0, -1, 1], [-1], ["[UNK]", "a"], ["a", "[UNK]"], ["", "a"], [0], [5, 7]]
 )

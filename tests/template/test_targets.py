@@ -66,6 +66,7 @@ def test_a_target_that_is_left_as_it_is_has_the_loss_of_its_own_units(prices: An
     assert metrics["val_loss"] == pytest.approx(metrics["val_rmse"] ** 2, rel=1e-3)
 
 
+@pytest.mark.long
 def test_a_target_that_never_changes_is_learned(prices: Any, train: Train) -> None:
     assert train(data=prices(values=[7.5] * 20), epochs=30, learning_rate=0.05).metrics["val_rmse"] < 0.5
 
@@ -87,6 +88,7 @@ def test_the_most_frequent_label_has_the_accuracy_of_its_share(train: Train, pro
 LEARNED_NOTHING = "the model has learned nothing from the columns"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("epochs", "rate", "is_said"), [(40, 0.0, True), (2, 0.0, False), (40, 0.05, False)])
 def test_a_whole_training_that_is_no_better_is_noted(
     epochs: int, rate: float, is_said: bool, prices: Any, train: Train, capsys: pytest.CaptureFixture
@@ -95,6 +97,7 @@ def test_a_whole_training_that_is_no_better_is_noted(
     assert (LEARNED_NOTHING in capsys.readouterr().out) is is_said
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("loss", "activation", "named"),
     [("poisson", None, "poisson"), ("msle", None, "mean_squared_logarithmic_error"), ("mse", "softplus", "softplus"),

@@ -206,6 +206,7 @@ def test_an_image_that_is_not_known_is_run_and_its_python_can_be_told(folder: Pa
     assert (checks["sagemaker.code"][0], checks["sagemaker.imports"][0]) == ("failed", "skipped")
 
 
+@pytest.mark.long
 def test_an_expression_whose_group_takes_nothing_is_named_with_one_that_does(folder: Path) -> None:
     lazy = [{"Name": "loss", "Regex": "loss: (.*?)"}]
     edit(folder, lambda content: content["AlgorithmSpecification"].update(MetricDefinitions=lazy))
@@ -306,6 +307,7 @@ tf.saved_model.save(model, os.environ["SM_MODEL_DIR"] + "/1", signatures=signatu
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("signatures", "status", "said"),
     [

@@ -99,6 +99,7 @@ def leave(project: Path, model: Path) -> None:
     shutil.copytree(model / "1", project / "src" / "trainer" / "ready")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.name for mistake in MISTAKES])
 def test_what_a_job_leaves_in_the_wrong_place_is_named(
     mistake: Mistake, little: Path, exports: dict[str, Path]
@@ -108,6 +109,7 @@ def test_what_a_job_leaves_in_the_wrong_place_is_named(
     assert failed(report) == {mistake.check}, said
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kept", "said"), [(0, "it is empty"), (300, "it is cut off"), (-1, "it is no SavedModel")])
 def test_a_model_that_was_not_written_to_its_end_is_named(
     kept: int, said: str, little: Path, exports: dict[str, Path]
@@ -121,6 +123,7 @@ def test_a_model_that_was_not_written_to_its_end_is_named(
     assert failed(report) == {"model"}, printed
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_no_endpoint_can_serve_is_named(name: str, little: Path, exports: dict[str, Path]) -> None:
     check, said = MODELS[name]
@@ -136,6 +139,7 @@ def test_a_model_that_can_be_served_passes(little: Path, exports: dict[str, Path
     assert "in this shell" not in ended.out
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", NEWER)
 def test_a_model_that_the_servers_version_has_all_of_passes(name: str, little: Path, exports: dict[str, Path]) -> None:
     leave(little, exports[name])
@@ -183,6 +187,7 @@ def test_a_server_of_an_unknown_version_is_a_warning_if_it_matters(little: Path,
     assert "sagemaker: the TensorFlow of mine/serve:1, which will serve the model; here is 2.21" in ended.out
 
 
+@pytest.mark.long
 def test_what_the_cloud_would_do_differently_is_a_warning(little: Path, exports: dict[str, Path]) -> None:
     leave(little, exports["versions"])
     change(TRAINING, "def train(run):", 'def train(run):\n    Path("history.csv").touch()')(little)

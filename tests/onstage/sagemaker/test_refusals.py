@@ -69,6 +69,7 @@ REFUSALS = {
 }  # fmt: skip
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_aws_refuses_is_explained_on_one_screen(desk: Desk, name: str) -> None:
     refusal = REFUSALS[name]
@@ -82,6 +83,7 @@ def test_what_aws_refuses_is_explained_on_one_screen(desk: Desk, name: str) -> N
     assert len(desk.aws.jobs) == before
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

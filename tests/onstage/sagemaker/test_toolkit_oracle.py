@@ -179,6 +179,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_entry_points_work_and_fail_as_in_the_image(run: ThreeWays, program: str) -> None:
     files = {**SCRIPTS, "my train.py": DUMP, "grün.py": DUMP, "run it.sh": SCRIPTS["run.sh"]}
@@ -236,6 +237,7 @@ FAILING = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("script", FAILING.values(), ids=FAILING)
 def test_a_failing_script_is_reported_in_the_toolkits_words(run: ThreeWays, script: str) -> None:
     [image], [newer], [agent] = run({"train.py": script}, {"sagemaker_program": "train.py", "epochs": "2"})
@@ -243,6 +245,7 @@ def test_a_failing_script_is_reported_in_the_toolkits_words(run: ThreeWays, scri
     assert agent == in_words_of_the_image(newer) == image
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "files",
     [

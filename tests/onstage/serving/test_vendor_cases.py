@@ -54,6 +54,7 @@ def exchange(port: int, sent: bytes) -> tuple[bytes, bool]:
         return head + b"\r\n\r\n" + body, b"Connection: close" in head
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("case", named(GROUPS["front"]))
 def test_tensorflow_serving_is_asked_what_the_container_asks_it(case: dict[str, Any], port: int) -> None:
     method, path = case["request"]

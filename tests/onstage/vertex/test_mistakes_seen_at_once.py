@@ -91,6 +91,7 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("mistake", SEEN_AT_ONCE, ids=[mistake.name for mistake in SEEN_AT_ONCE])
 def test_a_mistake_that_needs_no_training_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken, "vertex")
@@ -149,6 +150,7 @@ def note(text):
 """
 
 
+@pytest.mark.long
 def test_code_that_uses_cloud_storage_as_it_is_meant_is_not_blamed(broken: Path) -> None:
     (broken / "src/trainer/extra.py").write_text(GOOD_CODE, encoding="utf-8")
     code = Source.of(Project(broken))

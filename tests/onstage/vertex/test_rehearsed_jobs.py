@@ -127,6 +127,7 @@ SERVERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "how", "said"), SERVERS)
 def test_what_the_servers_version_has_not_is_named(
     name: str, how: dict[str, str] | None, said: str, exports: dict[str, Path], project: Path, tmp_path: Path
