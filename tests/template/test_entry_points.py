@@ -155,14 +155,14 @@ def test_what_sagemaker_says_in_sm_hps_wins_over_a_command_line_that_a_shell_has
     assert sagemaker_run(["--seed", "8"], {**CHANNELS, "SM_HPS": ""}).hyperparameters.seed == 8
 
 
-def test_a_sagemaker_job_without_a_channel_or_with_two_hosts_is_refused(
+def test_a_sagemaker_job_without_a_channel_or_a_name_of_its_own_is_refused(
     project: Path, sagemaker_run: Callable[..., Any]
 ) -> None:
     from trainer.run import UserError
 
     with pytest.raises(UserError, match="the job has no input channel 'eval': SM_CHANNEL_EVAL is not set"):
         sagemaker_run([], {"SM_CHANNEL_TRAIN": "/data"})
-    with pytest.raises(UserError, match="the job has 2 .algo-1, algo-2.; ask for one"):
+    with pytest.raises(UserError, match="SM_CURRENT_HOST is None, which is not one of SM_HOSTS: algo-1, algo-2"):
         sagemaker_run([], CHANNELS | {"SM_HOSTS": '["algo-1", "algo-2"]'})
 
 
@@ -207,13 +207,13 @@ def test_vertex_prebuilt_containers_get_the_model_without_a_version_folder(verte
 def test_a_vertex_job_that_cannot_work_is_refused(project: Path, vertex_run: Callable[..., Any]) -> None:
     from trainer.run import UserError
 
-    two = json.dumps({"cluster": {"chief": ["a:2222"], "worker": ["b:2222"]}, "task": {"type": "worker", "index": 0}})
+    server = json.dumps({"cluster": {"chief": ["a:2222"], "ps": ["b:2222"]}, "task": {"type": "chief", "index": 0}})
     for argv, environment, message in (
         ([], {}, "--train-data is missing: the training data: a CSV file, a folder of them"),
         (["--train-data", "x"], {}, "--eval-data is missing"),
         (DATA, {}, "nobody said where the model goes: set baseOutputDirectory in the job, or --job-dir FOLDER"),
         ([*DATA, "--job-dir", "x", "--model-layout", "zip"], {}, "--model-layout is versioned or flat, not zip"),
-        ([*DATA, "--job-dir", "x"], {"TF_CONFIG": two}, "the job has 2 .a:2222, b:2222.; ask for one"),
+        ([*DATA, "--job-dir", "x"], {"TF_CONFIG": server}, r"TF_CONFIG has a parameter server \(ps\)"),
     ):
         with pytest.raises(UserError, match=message):
             vertex_run(argv, environment)

@@ -72,7 +72,7 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
         raise UserError(f'{variable} must be an object with "cluster" and "task", and is {told}')
     mine = (str(task.get("type")), str(task.get("index") or 0))
     found: dict[str, list] = {"chief": [], "worker": []}
-    for pool, hosts in [*cluster.items(), (mine[0], [])]:
+    for pool, hosts in [*cluster.items(), *([(mine[0], [])] if task else [])]:
         role = ROLES.get(pool, f"role {pool!r}")
         if role not in found and (hosts or pool == mine[0] and cluster):
             only = "a chief, the first worker pool, and workers, the second"
