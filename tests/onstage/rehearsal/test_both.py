@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from onstage.catalogue import of_rehearsal, requested
 from onstage.serving import versions
 from tests.conftest import Bake
@@ -42,6 +44,7 @@ def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_pa
     assert not [path for path in (tmp_path / "project").rglob("*") if path.suffix in (".egg-info", ".pb")]
 
 
+@pytest.mark.long
 def test_a_seed_of_the_time_is_seen_with_one_platform_alone(bake: Bake, tmp_path: Path) -> None:
     shutil.copytree(bake(platform="vertex"), tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
     seeded = "import time\n\n    keras.utils.set_random_seed(time.time_ns() % 2**31)\n    hidden = joined("
