@@ -85,6 +85,7 @@ def details(project: Path) -> dict[str, str]:
     return {name: f"{check['status']} {check['detail']}" for name, check in checks(project).items()}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "mistake",
     some_long(MISTAKES, "a reader that scales beside the graph", "a lookup without a place for what is unknown"),
@@ -94,6 +95,7 @@ def test_a_row_that_the_endpoint_answers_otherwise_is_named(mistake: Mistake, pr
     assert mistake.check in failed(report), said
 
 
+@pytest.mark.long
 def test_a_value_beyond_the_data_that_is_not_answered_is_a_warning_with_the_line(project: Path) -> None:
     reader(layer=LOG)(project)
     found = checks(project)
@@ -107,6 +109,7 @@ def test_a_value_beyond_the_data_that_is_not_answered_is_a_warning_with_the_line
     assert "log_of_size" in page[warning["line"] - 1]
 
 
+@pytest.mark.long
 def test_a_reader_whose_examples_take_no_count_is_said_to_be_not_compared(project: Path) -> None:
     reader(examples="self")(project)
     found = details(project)
