@@ -181,12 +181,12 @@ def _model_of(home: Project, run: Path) -> Path:
 
 
 def _frame(home: Project, table: Any, channel: str, most: int | None) -> Any:
-    notes, rows = (importlib.import_module(f"trainer.{name}") for name in ("notes", "rows"))
+    rows = importlib.import_module("trainer.rows")
     files = find_data(home, getattr(settings.load(home).data, channel))
     # As the trainer, which reads no file that begins so, nor any below such a folder.
     shown = [name for name in files if not any(part.startswith((".", "_")) for part in name.split("/"))]
-    own = [name for name in shown if notes.is_data(name, table.delimiter)]
+    own = [name for name in shown if rows.is_data(name, table.delimiter)]
     if not own:
-        raise UserError(notes.say_left_out(channel, notes.left_out(files, table.delimiter)))
+        raise UserError(rows.say_left_out(channel, rows.left_out(files, table.delimiter)))
     taken = sample.take(files, own, most or 0, header=table.header, delimiter=table.delimiter)
     return frames.read(table, taken.parts, [name for name in own if name in taken.parts], rows)
