@@ -3,12 +3,14 @@ when a host is lost.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from onstage.rehearsal import cluster
+from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding, Report
 
@@ -25,6 +27,7 @@ _EPOCH = re.compile(r"\bepoch=\d+ ")
 _MODEL = "src/trainer/model.py"
 _MOST = 3
 _TRAINER = "src/trainer/training.py is of a time before this check"
+Result = TypeVar("Result")
 # Weights, by their names.
 Weights = Mapping[str, Any]
 
@@ -72,9 +75,15 @@ def skip_seed(report: Report, platform: str, *, is_alone: bool) -> None:
         report.skip(platform, "seed", "a second job of several hosts does not fit beside the first: see workers")
 
 
-def has_trained(line: str) -> bool:
-    """Whether a line of the log says that an epoch is over."""
-    return _EPOCH.search(line) is not None
+def losing(name: str, run: Callable[..., Result]) -> tuple[Loss, Result]:
+    """Run a job of EPOCHS, and kill the host `name` after the first one; how it was lost, and what came of it."""
+    loss = Loss(name, SECONDS, threading.Event())
+
+    def listen(line: str) -> None:
+        if _EPOCH.search(line):
+            loss.due.set()
+
+    return loss, run(on_line=listen, loss=loss)
 
 
 def of_cluster(hosts: Sequence[Host], words: Words) -> list[Finding]:

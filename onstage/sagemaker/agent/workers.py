@@ -1,6 +1,5 @@
 """Looks at a job of several hosts when it has gone well: beside the same job on one, and when a host is lost."""
 
-import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 from onstage import progress
 from onstage.rehearsal import worker_checks
-from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.worker_checks import Ending, Host, Words
@@ -56,13 +54,7 @@ def check(
 
 def _lose(lost: str, run: Any, body: Mapping[str, Any]) -> tuple[Ending, str]:
     """Run the job for ever, and kill a host when the first epoch is over; how it ended, and its log."""
-    loss = Loss(lost, worker_checks.SECONDS, threading.Event())
-
-    def listen(line: str) -> None:
-        if worker_checks.has_trained(line):
-            loss.due.set()
-
-    result = run(hosts.changed(body, "lost", epochs=worker_checks.EPOCHS), on_line=listen, loss=loss)
+    loss, result = worker_checks.losing(lost, partial(run, hosts.changed(body, "lost", epochs=worker_checks.EPOCHS)))
     message = result.failure_reason if result.status == "Failed" else None
     return Ending(lost, loss.seconds_after, message, result.status == "Stopped"), result.log
 

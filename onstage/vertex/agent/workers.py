@@ -1,6 +1,5 @@
 """Looks at a job of several replicas when it has gone well: beside the same job on one, and when one is lost."""
 
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Any
 
 from onstage import progress
 from onstage.rehearsal import worker_checks
-from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.worker_checks import Ending, Host, Words
@@ -55,13 +53,7 @@ def check(
 
 def _lose(name: str, host: str, run: Any, body: Mapping[str, Any]) -> tuple[Ending, str]:
     """Run the job for ever, and kill a replica when the first epoch is over; how it ended, and its log."""
-    loss = Loss(name, worker_checks.SECONDS, threading.Event())
-
-    def listen(line: str) -> None:
-        if worker_checks.has_trained(line):
-            loss.due.set()
-
-    result = run(hosts.changed(body, "lost", epochs=worker_checks.EPOCHS), on_line=listen, loss=loss)
+    loss, result = worker_checks.losing(name, partial(run, hosts.changed(body, "lost", epochs=worker_checks.EPOCHS)))
     message = _said(result) if result.state == "JOB_STATE_FAILED" else None
     return Ending(host, loss.seconds_after, message, result.state == "JOB_STATE_CANCELLED"), result.log
 
