@@ -170,16 +170,9 @@ def test_the_endpoint_refuses_another_size_with_words(
         assert words in answer.json()["error"]
 
 
-@pytest.mark.few(1)
-@pytest.mark.parametrize(
-    ("page", "platform"),
-    [
-        ("images.md", "sagemaker"),
-        pytest.param("images.md", "vertex", marks=pytest.mark.long),
-        pytest.param("time-series.md", "sagemaker", marks=pytest.mark.long),
-        ("time-series.md", "vertex"),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
+@pytest.mark.parametrize("page", ["images.md", "time-series.md"])
 def test_its_rehearsal_passes(page: str, platform: str, examples: Callable[[str], Path]) -> None:
     assert ["rehearse", platform] in commands(page, "onstage rehearse")
     ended = onstage("rehearse", platform, "--json", "report.json", cwd=examples(page))

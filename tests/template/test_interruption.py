@@ -109,6 +109,7 @@ def test_sigterm_saves_in_the_middle_of_an_epoch_and_ends_with_143(
     assert weights(result.export_dir) == weights(undisturbed.export_dir)
 
 
+@pytest.mark.long
 def test_a_callback_goes_on_in_the_middle_of_an_epoch(
     train: Train, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -132,6 +132,7 @@ def pass_own_ci(answers: dict[str, str], project: Path, told: list[str], python:
     assert [ElementTree.parse(project / name).getroot().tag for name in reports] == ["testsuites"] * len(reports)
 
 
+@pytest.mark.long
 def test_a_project_passes_its_own_ci(render: Callable[..., Path], project_python: Path, command: Command) -> None:
     """With the packages of the default project."""
     answers = next(one for one in CHOSEN if ON_PUSH.items() <= one.items())

@@ -66,6 +66,7 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
     assert ask(Path(result.export_dir), [5.1, 3.5, 1.4, 0.2])
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """SIGKILL between two epochs, then the same training again: the weights equal those of one left alone."""
     script = "import trainer.checkpoints, train, sys; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"

@@ -42,6 +42,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_table_of_words_and_dates_trains_with_the_examples_network_and_is_served(
     films: Any, data: Path, train: Callable[..., Any], model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

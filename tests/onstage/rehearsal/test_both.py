@@ -13,6 +13,7 @@ from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, Mistake, change, failed, nothing, rehearse
 
 
+@pytest.mark.long
 def test_both_platforms_train_the_same_model_and_answer_alike(bake: Bake, tmp_path: Path) -> None:
     shutil.copytree(bake(platform="both"), tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
     # The version that trains, in a process of its own.

@@ -53,6 +53,7 @@ def examples(model: Path) -> list[Any]:
     return content["request"]["instances"]
 
 
+@pytest.mark.long
 def test_equal_answers_pass_and_the_line_says_to_what(
     iris: Path, server: ServingProcess, code: Source, here: Installed
 ) -> None:

@@ -94,7 +94,7 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "mistake",
     some_long(

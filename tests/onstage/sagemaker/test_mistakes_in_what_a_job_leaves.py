@@ -201,6 +201,7 @@ def test_what_the_cloud_would_do_differently_is_a_warning(little: Path, exports:
     assert "HOME is set" not in ended.out
 
 
+@pytest.mark.long
 def test_another_version_of_tensorflow_serves_the_model_when_asked_to(little: Path, exports: dict[str, Path]) -> None:
     """Here it is the version that is installed anyway, in a process of its own."""
     leave(little, exports["versions"])

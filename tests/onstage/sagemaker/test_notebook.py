@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.emulators.aws import FakeAws
 from tests.notebooks import execute
 from tests.onstage.sagemaker.desk import make_desk
@@ -14,6 +16,7 @@ TRIALS, AT_A_TIME = 1, 1
 """
 
 
+@pytest.mark.long
 def test_all_cells_run_and_leave_nothing_that_costs(project: Path, aws: FakeAws, tmp_path: Path) -> None:
     desk = make_desk(project, tmp_path / "project", aws)
     done = execute(desk.folder, "02_sagemaker", PARAMETERS, desk.environment)

@@ -50,6 +50,7 @@ def test_the_best_trial_is_written_as_flags_that_every_command_takes(bake: Bake,
         assert str(best.hyperparameters["learning_rate"]) in sent.out
 
 
+@pytest.mark.long
 def test_the_same_seed_draws_the_same_trials_also_after_a_pause(stub: Stub) -> None:
     project = stub("")
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):

@@ -94,6 +94,7 @@ def test_the_image_that_is_gone_fails_the_rehearsal_before_it_runs(folder: Path)
     assert "vertex.train" not in checks
 
 
+@pytest.mark.long
 def test_a_source_distribution_in_a_container_passes_with_a_versioned_model_elsewhere(folder: Path) -> None:
     place = "gs://my-bucket/houses/models/{args.num_epochs}/1"
     change(TASK, 'model.export(os.environ["AIP_MODEL_DIR"])', f'model.export(f"{place}")')(folder)
@@ -140,6 +141,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_named_before_the_job_runs(folder: Path, case: str) -> None:
     plant, check, said = MISTAKES[case]

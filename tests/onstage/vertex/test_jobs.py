@@ -35,6 +35,7 @@ def test_a_job_that_is_sent_leaves_a_trained_model_and_shows_its_log(trained: tu
     assert "--epochs=2" in sent["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
 
 
+@pytest.mark.long
 def test_hyperparameters_are_searched(desk: Desk) -> None:
     said = desk.run("tune", "--trials", "2", "--parallel", "2", "--strategy", "random", "--epochs", "1")
     body = desk.google.vertex.created("hyperparameterTuningJobs")[-1]

@@ -4,11 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Bake
 from tests.onstage.commands import onstage
 from tests.onstage.mistakes import MODEL, change
 
 
+@pytest.mark.long
 def test_a_killed_job_ends_with_the_weights_of_the_undisturbed_one(bake: Bake, tmp_path: Path) -> None:
     copy = tmp_path / "project"
     shutil.copytree(bake(platform="vertex"), copy, ignore=shutil.ignore_patterns("__pycache__"))
