@@ -91,9 +91,9 @@ def example(page: str, bake: Bake, command: Command, folder: Path) -> Path:
     assert MODEL.as_posix() in write_files(page, project)
     shutil.rmtree(project / "data")
     ((script,),) = [words[1:] for words in typed(page) if words[0] == "python" and words[1] != "train.py"]
-    more = scikit_learn().parents[1] if "import load_digits" in (project / script).read_text() else Path()
-    paths = [str(found) for found in more.glob("[Ll]ib/**/site-packages")]
-    done = command(sys.executable, script, cwd=project, environment={"PYTHONPATH": os.pathsep.join(paths)})
+    needs_more = "from sklearn" in (project / script).read_text(encoding="utf-8")
+    paths = scikit_learn().parents[1].glob("[Ll]ib/**/site-packages") if needs_more else ()
+    done = command(sys.executable, script, cwd=project, environment={"PYTHONPATH": os.pathsep.join(map(str, paths))})
     assert done.returncode == 0, done.stderr
     return project
 
