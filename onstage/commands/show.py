@@ -5,7 +5,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -138,6 +138,6 @@ def pauses() -> Iterable[float]:
         seconds = min(seconds * 1.3, 5.0)
 
 
-def listed(lines: Iterable[str], mark: Callable[[str], str] = str) -> str:
+def listed(lines: Iterable[str]) -> str:
     """Lines below each other, indented."""
-    return "\n".join(f"  {mark(line)}" for line in lines)
+    return "\n".join(f"  {line}" for line in lines)

@@ -66,7 +66,6 @@ def tuning_job(
     objective: Any,
     metrics: Sequence[str],
     *,
-    source_job: str | None = None,
     fixed: Collection[str] = (),
     max_jobs: int | None = None,
     parallel: int = 2,
@@ -95,7 +94,7 @@ def tuning_job(
             "TrainingJobEarlyStoppingType": early_stopping,
         },
         "TrainingJobDefinition": {
-            "StaticHyperParameters": {**encoded(rest), **_toolkit(places.source(source_job or name))},
+            "StaticHyperParameters": {**encoded(rest), **_toolkit(places.source(name))},
             "AlgorithmSpecification": _algorithm(settings, [objective.metric, *metrics]),
             **_resources(settings, places),
         },

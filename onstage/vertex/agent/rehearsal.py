@@ -195,12 +195,10 @@ def _hosting_findings(cloud: Vertex, name: str) -> list[Finding]:
     ]
 
 
-def _task(
-    settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str, number: str | None = None
-) -> Task:
+def _task(settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str) -> Task:
     cloud = settings.cloud(Vertex)
     container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
-    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number, server_of(settings))
+    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, server=server_of(settings))
 
 
 def server_of(settings: Settings) -> Server:

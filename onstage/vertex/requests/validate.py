@@ -39,14 +39,11 @@ class _WrongType(Problem):
     pass
 
 
-def problems(
-    kind: str, body: dict[str, Any], region: str, *, today: date | None = None, ask_sdk: bool = False
-) -> list[Problem]:
+def problems(kind: str, body: dict[str, Any], region: str, *, today: date | None = None) -> list[Problem]:
     """What Vertex AI would refuse in the body of a request.
 
     `kind` is CustomJob, HyperparameterTuningJob, UploadModelRequest, Endpoint, DeployModelRequest or
-    BatchPredictionJob; `today` (UTC) decides which images are available. With `ask_sdk`, google-cloud-aiplatform, which
-    takes seconds to import, parses the body as well. Raises UserError for an unknown kind.
+    BatchPredictionJob; `today` (UTC) decides which images are available. Raises UserError for an unknown kind.
     """
     messages, enums = _schema()
     if kind not in rules.RULES:
@@ -55,8 +52,6 @@ def problems(
     # The rules rely on the types.
     if not any(isinstance(one, _WrongType) for one in found):
         found += rules.broken(kind, body, region, today or datetime.now(timezone.utc).date())
-    if ask_sdk and not found:
-        found += _sdk_problems(kind, body)
     return found
 
 
@@ -96,19 +91,6 @@ def _spelt(messages: dict[str, Any], enums: dict[str, Any], kind: str, value: An
 def _is_none(item: Any) -> bool:
     """Whether a value of an enumeration says nothing, as what the SDK writes of one that was not set."""
     return item == 0 or (isinstance(item, str) and item.endswith("_UNSPECIFIED"))
-
-
-def _sdk_problems(kind: str, body: dict[str, Any]) -> Iterator[Problem]:
-    try:
-        from google.cloud.aiplatform_v1 import types
-        from google.protobuf import json_format
-    except ImportError as error:
-        raise UserError(f"{error}; install it with: pip install google-cloud-aiplatform") from error
-    message = getattr(types, kind)
-    try:
-        json_format.ParseDict(body, message.pb(message()), ignore_unknown_fields=False)
-    except json_format.ParseError as error:
-        yield Problem("the request", f"google-cloud-aiplatform does not read it: {error}")
 
 
 @functools.cache
