@@ -10,7 +10,7 @@ import typer
 
 from onstage.commands import application, notebook_words, search_words, table_words
 from onstage.errors import StartError, main
-from onstage.options import Application
+from onstage.options import PORT, Application
 
 if TYPE_CHECKING:
     from onstage.project import Project
@@ -198,7 +198,7 @@ def serve(
     folder: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="A folder of runs/. [default: of the last training]")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = PORT,
     platform: Annotated[
         str, typer.Option(help="Whose endpoint: sagemaker or vertex. [default: the project's first]")
     ] = "",

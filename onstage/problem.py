@@ -1,7 +1,7 @@
 """What is wrong in a request body, and where."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,19 @@ def written(path: Path) -> str:
         else:
             text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".") or "the request"
+
+
+def texts(value: Any, maps: Collection[str] = (), path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield every text in a body with its path; `maps` are the members whose own members are keys."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        inside_map = bool(path) and path[-1] in maps
+        for name, item in value.items():
+            yield from texts(item, maps, (*path, Key(name) if inside_map else name))
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from texts(item, maps, (*path, number))
 
 
 def twice(names: Iterable[Any], path: Path, what: str) -> Iterator[Problem]:

@@ -53,6 +53,10 @@ class Settings(Section):
             update={one: section.model_copy(update=changed[one]) for one, section in sections.items() if section}
         )
 
+    def as_sent(self) -> "Settings":
+        """The same for a job that is sent: as it is, without what a rehearsal changes."""
+        return self.model_copy(update={"rehearsal": Rehearsal(rows=0, ignore=self.rehearsal.ignore)})
+
     def empty(self, platform: str) -> list[str]:
         """The keys of a cloud's section that are empty and that its jobs need."""
         section = getattr(self, platform)

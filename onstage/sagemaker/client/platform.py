@@ -12,7 +12,7 @@ from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies, spaces
-from onstage.sections import Rehearsal, SageMaker
+from onstage.sections import SageMaker
 from onstage.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ class SageMakerPlatform:
         from onstage.sagemaker.agent.rehearsal import check
 
         tuning = None if search is None else _tuning(search)
-        # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(
-            update={"rehearsal": Rehearsal(rows=0, ignore=self._settings.rehearsal.ignore)}
-        )
-        checked = check(report, whole, argv, tuning)
+        checked = check(report, self._settings.as_sent(), argv, tuning)
         return self._jobs.plan(checked[1], source.archive(self.project.source)) if checked else None
 
     def check_job(self, report: "Report") -> None:

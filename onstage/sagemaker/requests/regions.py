@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from onstage.problem import Key, Path, Problem, written
+from onstage.problem import Problem, texts, written
 from onstage.sagemaker.requests.images import partition, region_names
 
+_MAPS = ("HyperParameters", "StaticHyperParameters", "Environment")
 _BUCKET = re.compile(r"s3://([^/\"]+)")
 _ARN = re.compile(r"arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):")
 _REGISTRY = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.")
@@ -14,11 +15,11 @@ _REGISTRY = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.")
 
 def foreign(body: dict[str, Any], region: str | None) -> Iterator[Problem]:
     """Yield what names another region than `region`; without one, than that of the request's first registry."""
-    texts = list(_texts(body, ()))
-    region = region or next((found[1] for _, text in texts if (found := _REGISTRY.match(text))), None)
+    said = list(texts(body, _MAPS))
+    region = region or next((found[1] for _, text in said if (found := _REGISTRY.match(text))), None)
     if region is None:
         return
-    for path, text in texts:
+    for path, text in said:
         for found in _BUCKET.finditer(text):
             named = region_names(found[1])
             if named and region not in named:
@@ -41,15 +42,3 @@ def foreign(body: dict[str, Any], region: str | None) -> Iterator[Problem]:
         if registry and registry[1] != region:
             message = f"the image is in {registry[1]}, the job is in {region}; SageMaker pulls from its own region only"
             yield Problem(written(path), message, f"use the registry of {region}")
-
-
-def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        inside_map = bool(path) and path[-1] in ("HyperParameters", "StaticHyperParameters", "Environment")
-        for name, item in value.items():
-            yield from _texts(item, (*path, Key(name) if inside_map else name))
-    elif isinstance(value, (list, tuple)):
-        for number, item in enumerate(value):
-            yield from _texts(item, (*path, number))

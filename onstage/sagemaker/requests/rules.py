@@ -13,6 +13,8 @@ from onstage.sagemaker.requests import search_rules
 from onstage.sagemaker.requests.images import accelerator_of, known_image
 from onstage.sagemaker.requests.regions import foreign
 
+# Source: CreateTransformJob, MaxPayloadInMB.
+DEFAULT_MB = 6
 Body = dict[str, Any]
 
 
@@ -202,11 +204,11 @@ def _model(body: Body) -> Iterator[Problem]:
 
 
 def _transform_job(body: Body) -> Iterator[Problem]:
-    # Source: CreateTransformJob, BatchStrategy and MaxPayloadInMB.
+    # Source: CreateTransformJob, BatchStrategy.
     split = (body.get("TransformInput") or {}).get("SplitType", "None")
     if body.get("BatchStrategy") == "MultiRecord" and split == "None":
         yield Problem("TransformInput.SplitType", "BatchStrategy MultiRecord needs it", "write Line")
-    payload = body.get("MaxPayloadInMB", 6) * (body.get("MaxConcurrentTransforms") or 1)
+    payload = body.get("MaxPayloadInMB", DEFAULT_MB) * (body.get("MaxConcurrentTransforms") or 1)
     if payload > 100:
         yield Problem("MaxPayloadInMB", f"times MaxConcurrentTransforms is {payload}; 100 are allowed", "lower one")
 

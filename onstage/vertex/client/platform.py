@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
 from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
-from onstage.sections import Rehearsal, Vertex
+from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client import accounts, endpoints, jobs, logs, searches
 from onstage.vertex.client.errors import advice
@@ -41,11 +41,7 @@ class VertexPlatform:
     def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
         from onstage.vertex.agent.rehearsal import check
 
-        # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(
-            update={"rehearsal": Rehearsal(rows=0, ignore=self._settings.rehearsal.ignore)}
-        )
-        checked = check(report, whole, argv, None if search is None else _tuning(search))
+        checked = check(report, self._settings.as_sent(), argv, None if search is None else _tuning(search))
         plans: list[Plan] = []
         if checked and report.run(self.name, "package", lambda: plans.append(self._jobs.plan(checked[1]))):
             return plans[0]

@@ -21,6 +21,9 @@ CHANNELS = ("train", "eval")
 # The name under which TensorFlow Serving serves a project's model.
 SERVED_NAME = "model"
 PORT = 8080
+# Bytes of a request to a dedicated endpoint, and to a shared one, and of the answer.
+# Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
+LARGEST = {True: 10 * 1024 * 1024, False: 1536 * 1024}
 Body = dict[str, Any]
 
 
@@ -72,7 +75,7 @@ def tuning_job(
             # It has members for odd cases only, and counts by being there.
             **({early_stopping: {}} if early_stopping else {}),
         },
-        "maxTrialCount": max_trials or spaces.DEFAULT_TRIALS,
+        "maxTrialCount": max_trials or space.DEFAULT_TRIALS,
         "parallelTrialCount": parallel,
         "trialJobSpec": _job_spec(settings, slug, name, flags(rest)),
         **_labels_and_key(settings),

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from onstage.problem import Path, Problem, written
+from onstage.vertex.requests.locations import LONGEST_NAME
 
-LONGEST_NAME = 128
 # Source: https://cloud.google.com/resource-manager/docs/labels-overview#requirements
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z](?:[^\WA-Z]|-){0,62}")
 _LABEL_VALUE = re.compile(r"(?:[^\WA-Z]|-){0,63}")
