@@ -32,7 +32,7 @@ def spelling(name: str, known: Iterable[str]) -> str:
     return name if name in found or not found else found[0]
 
 
-def written(path: Path) -> str:
+def dotted(path: Path) -> str:
     """A path as one writes it: InputDataConfig[0].ChannelName, HyperParameters["epochs"]."""
     text = ""
     for part in path:
@@ -60,4 +60,4 @@ def twice(names: Iterable[Any], path: Path, what: str) -> Iterator[Problem]:
     """A problem for each name that is there more than once."""
     for name, count in Counter(names).items():
         if count > 1 and name is not None:
-            yield Problem(written(path), f"the {what} {name!r} is there {count} times", "rename or remove one")
+            yield Problem(dotted(path), f"the {what} {name!r} is there {count} times", "rename or remove one")

@@ -67,7 +67,7 @@ def plan(clients: Clients, settings: Settings) -> Plan:
     return Plan("stack", body["StackName"], [step], "nothing but the objects in the bucket, by the month")
 
 
-def written(settings: Settings) -> AccountFile:
+def account_file(settings: Settings) -> AccountFile:
     """The stack as a file, with how it is sent and what comes of it. Whether the bucket is there, nobody is asked."""
     cloud, name = settings.cloud(SageMaker), stack_name(settings)
     chosen = [f"{key}={value}" for key, value in _parameters(settings).items() if value]

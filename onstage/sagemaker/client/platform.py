@@ -98,7 +98,7 @@ class SageMakerPlatform:
         return accounts.plan(self._clients, self._settings)
 
     def account_file(self) -> AccountFile:
-        return accounts.written(self._settings)
+        return accounts.account_file(self._settings)
 
     def setup_result(self) -> dict[str, str]:
         return accounts.result(self._clients, self._settings)

@@ -194,7 +194,7 @@ def encoded(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
 
     Raises UserError for NaN and infinities, which JSON does not have.
     """
-    return {name: values.written(name, value) for name, value in hyperparameters.items()}
+    return {name: values.as_text(name, value) for name, value in hyperparameters.items()}
 
 
 def metric_definitions(metrics: Sequence[str]) -> list[Body]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from onstage.problem import Problem, texts, written
+from onstage.problem import Problem, dotted, texts
 from onstage.sagemaker.requests.images import partition, region_names
 
 _MAPS = ("HyperParameters", "StaticHyperParameters", "Environment")
@@ -24,7 +24,7 @@ def foreign(body: dict[str, Any], region: str | None) -> Iterator[Problem]:
             named = region_names(found[1])
             if named and region not in named:
                 yield Problem(
-                    written(path),
+                    dotted(path),
                     f"the bucket {found[1]} is in {named[0]} by its name, the job in {region}; they must be together",
                     f"use a bucket in {region}, or region = {named[0]!r}",
                     f"ValidationException: No S3 objects found under S3 URL {text!r} given in input data source. "
@@ -34,11 +34,11 @@ def foreign(body: dict[str, Any], region: str | None) -> Iterator[Problem]:
             # IAM and S3 have no region in their ARNs.
             if arn[3] and arn[3] != region:
                 message = f"{text} is in {arn[3]}, the job is in {region}; they must be together"
-                yield Problem(written(path), message, f"use one in {region}")
+                yield Problem(dotted(path), message, f"use one in {region}")
             elif arn[1] != partition(region):
                 message = f"{text} belongs to the partition {arn[1]}, the region {region} to {partition(region)}"
-                yield Problem(written(path), message, f"use one that starts with arn:{partition(region)}:")
+                yield Problem(dotted(path), message, f"use one that starts with arn:{partition(region)}:")
         registry = _REGISTRY.match(text)
         if registry and registry[1] != region:
             message = f"the image is in {registry[1]}, the job is in {region}; SageMaker pulls from its own region only"
-            yield Problem(written(path), message, f"use the registry of {region}")
+            yield Problem(dotted(path), message, f"use the registry of {region}")

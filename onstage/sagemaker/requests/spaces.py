@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.sagemaker.requests.values import written
+from onstage.sagemaker.requests.values import as_text
 from onstage.space import DEFAULT_TRIALS, LOG, REVERSE_LOG, Range, Space
 
 # Of a CategoricalParameterRange.
@@ -73,7 +73,7 @@ def strategy_config(space: Space, strategy: str, fixed: Mapping[str, Any]) -> Bo
 def _parameter(one: Range, strategy: str) -> tuple[str, Body]:
     listed = _tried(one) if strategy == GRID else _listed(one)
     if listed is not None:
-        values = [written(one.name, value) for value in listed]
+        values = [as_text(one.name, value) for value in listed]
         return "CategoricalParameterRanges", {"Name": one.name, "Values": values}
     whole = one.kind is int
     return "IntegerParameterRanges" if whole else "ContinuousParameterRanges", {

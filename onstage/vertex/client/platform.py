@@ -11,7 +11,7 @@ from onstage.settings import Settings
 from onstage.vertex.client import accounts, endpoints, jobs, logs, searches
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
-from onstage.vertex.client.setup import Setup, written
+from onstage.vertex.client.setup import Setup, account_file
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies, hosts, spaces
 
@@ -105,7 +105,7 @@ class VertexPlatform:
         return Setup(self._client, self._settings).plan()
 
     def account_file(self) -> AccountFile:
-        return written(self._settings)
+        return account_file(self._settings)
 
     def setup_result(self) -> dict[str, str]:
         return Setup(self._client, self._settings).result()

@@ -176,7 +176,7 @@ def flags(hyperparameters: Mapping[str, Any]) -> list[str]:
     An optional text can be None but not "", "null" or "None", which mean it on every platform.
     Raises UserError for NaN, infinities, and what is no bool, int, float, str or None.
     """
-    return [f"--{name.replace('_', '-')}={values.written(name, value)}" for name, value in hyperparameters.items()]
+    return [f"--{name.replace('_', '-')}={values.as_text(name, value)}" for name, value in hyperparameters.items()]
 
 
 def _job_spec(settings: Vertex, slug: str, name: str, arguments: Sequence[str]) -> Body:

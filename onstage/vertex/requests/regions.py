@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from onstage.identifiers import GCS_BUCKET
-from onstage.problem import Path, Problem, texts, written
+from onstage.problem import Path, Problem, dotted, texts
 from onstage.vertex.requests.images import region_names, regions, unknown_region
 
 # Members that hold a gs:// URI, and nothing else.
@@ -23,13 +23,13 @@ def foreign(kind: str, body: dict[str, Any], region: str) -> Iterator[Problem]:
     for path, text in texts(body):
         member = next((part for part in reversed(path) if isinstance(part, str)), "")
         if member in _URIS and not text.startswith("gs://"):
-            yield Problem(written(path), f"{text!r} is no place in Cloud Storage", "write gs://BUCKET/...")
+            yield Problem(dotted(path), f"{text!r} is no place in Cloud Storage", "write gs://BUCKET/...")
         for found in _BUCKET.finditer(text):
             yield from _bucket(found[1], path, region)
         for found in _RESOURCE.finditer(text):
             if found[1] not in (region, "global"):
                 message = f"{text} is in {found[1]}, the request goes to {region}; they must be together"
-                yield Problem(written(path), message, f"use one in {region}")
+                yield Problem(dotted(path), message, f"use one in {region}")
         if member == "imageUri" and kind == "UploadModelRequest":
             yield from _serving_image(text, path, region)
 
@@ -37,12 +37,12 @@ def foreign(kind: str, body: dict[str, Any], region: str) -> Iterator[Problem]:
 def _bucket(bucket: str, path: Path, region: str) -> Iterator[Problem]:
     if not re.fullmatch(GCS_BUCKET, bucket):
         message = f"{bucket!r} cannot be the name of a bucket: small letters, digits, - and _, at least 3"
-        yield Problem(written(path), message, "correct bucket in [vertex] of settings.toml")
+        yield Problem(dotted(path), message, "correct bucket in [vertex] of settings.toml")
         return
     named = region_names(bucket)
     if named and region not in named:
         message = f"the bucket {bucket} is in {named[0]} by its name, the job is in {region}; they must be together"
-        yield Problem(written(path), message, f"use a bucket in {region}, or region = {named[0]!r}")
+        yield Problem(dotted(path), message, f"use a bucket in {region}, or region = {named[0]!r}")
 
 
 def _serving_image(uri: str, path: Path, region: str) -> Iterator[Problem]:
@@ -50,7 +50,7 @@ def _serving_image(uri: str, path: Path, region: str) -> Iterator[Problem]:
     registry = _REGISTRY.match(uri)
     if registry is None:
         message = f"{uri!r} is not in Artifact Registry, from which alone endpoints pull"
-        yield Problem(written(path), message, f"use {region}-docker.pkg.dev/PROJECT/REPOSITORY/...")
+        yield Problem(dotted(path), message, f"use {region}-docker.pkg.dev/PROJECT/REPOSITORY/...")
     elif registry[2] != "vertex-ai" and registry[1] != region:
         message = f"the image is in {registry[1]}, the endpoint in {region}; they must be together"
-        yield Problem(written(path), message, f"use {region}-docker.pkg.dev/...")
+        yield Problem(dotted(path), message, f"use {region}-docker.pkg.dev/...")

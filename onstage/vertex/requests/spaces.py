@@ -10,7 +10,7 @@ from typing import Any
 from onstage.errors import UserError
 from onstage.space import DEFAULT_TRIALS, LOG, REVERSE_LOG, Range, Space
 from onstage.vertex.requests.search_rules import MOST_VALUES
-from onstage.vertex.requests.values import written
+from onstage.vertex.requests.values import as_text
 
 GRID = "GRID_SEARCH"
 # By what --strategy and --early-stopping say. Bayesian optimisation is what the service does when nothing is said.
@@ -60,7 +60,7 @@ def _spec(one: Range) -> Body:
         spec = {"discreteValueSpec": {"values": sorted(map(float, listed))}}
         return spec if one.values is not None else {**spec, "scaleType": scale}
     if listed is not None:
-        return {"categoricalValueSpec": {"values": [written(one.name, value) for value in listed]}}
+        return {"categoricalValueSpec": {"values": [as_text(one.name, value) for value in listed]}}
     kind = "integerValueSpec" if one.kind is int else "doubleValueSpec"
     return {kind: {"minValue": one.low, "maxValue": one.high}, "scaleType": scale}
 
@@ -68,7 +68,7 @@ def _spec(one: Range) -> Body:
 def _condition(parent: Range, spec: Body, child: Range) -> Body:
     """When a parameter counts, in the words that its parent's kind has for it."""
     if "categoricalValueSpec" in spec:
-        return {"parentCategoricalValues": {"values": [written(parent.name, one) for one in child.parent_values]}}
+        return {"parentCategoricalValues": {"values": [as_text(parent.name, one) for one in child.parent_values]}}
     if "discreteValueSpec" in spec:
         return {"parentDiscreteValues": {"values": sorted(map(float, child.parent_values))}}
     return {"parentIntValues": {"values": sorted(map(int, child.parent_values))}}
