@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from onstage.platform import Platform, Search
     from onstage.settings import Settings
 
+# A platform's name is also its folder in this package, its section of settings.toml and its extra.
+PLATFORMS = ("sagemaker", "vertex")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say or print what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send it and return; its log can be followed later.")]
 Job = Annotated[str | None, typer.Argument(metavar="JOB", help="A job's name. [default: the last one sent]")]
