@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from onstage import source
 from onstage.commands import preflight
 from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
-from onstage.sagemaker.client import accounts, endpoints, jobs, searches
+from onstage.sagemaker.client import accounts, batches, endpoints, jobs, models, searches
 from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
@@ -33,7 +33,9 @@ class SageMakerPlatform:
         self._clients = Clients(self._cloud.region)
         self.bucket = S3Bucket(self._clients, self._cloud.bucket)
         self._jobs = jobs.Jobs(self._clients, settings)
-        self._endpoints = endpoints.Endpoints(self._clients, settings, self.bucket)
+        self._models = models.Models(settings, self.bucket)
+        self._endpoints = endpoints.Endpoints(self._clients, settings, self._models)
+        self._batches = batches.Batches(self._clients, settings, self._models)
 
     def channel(self, name: str) -> str:
         return bodies.places_of(self._cloud, self._settings.name).channel(name)
@@ -52,10 +54,10 @@ class SageMakerPlatform:
         return self._endpoints.plan(report, job, name)
 
     def example(self, job: State) -> dict[str, Any] | None:
-        return self._endpoints.example(job)
+        return self._models.example(job)
 
     def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
-        return self._endpoints.plan_batch(report, job, source)
+        return self._batches.plan(report, job, source)
 
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
@@ -82,11 +84,10 @@ class SageMakerPlatform:
         return self._endpoints.predict(endpoint, request)
 
     def answers(self, batch: State) -> str:
-        return bodies.places_of(self._cloud, self._settings.name).predictions(batch.name)
+        return self._batches.answers(batch)
 
     def lost_rows(self, batch: State) -> str:
-        # One row without an answer fails the job.
-        return ""
+        return self._batches.lost_rows(batch)
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.detail, state.reason, *log]))

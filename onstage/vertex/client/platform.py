@@ -8,7 +8,7 @@ from onstage.commands import preflight
 from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
 from onstage.sections import Vertex
 from onstage.settings import Settings
-from onstage.vertex.client import accounts, endpoints, jobs, logs, searches
+from onstage.vertex.client import accounts, batches, endpoints, jobs, logs, models, resources, searches
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import Setup, account_file
@@ -33,7 +33,10 @@ class VertexPlatform:
         self._client = Client(self._cloud)
         self.bucket = GoogleBucket(self._client, self._cloud.bucket)
         self._jobs = jobs.Jobs(self._client, settings)
-        self._endpoints = endpoints.Endpoints(self._client, settings, self.bucket, self._jobs)
+        named = resources.Resources(self._client, self._cloud)
+        self._models = models.Models(self._client, settings, self.bucket, named)
+        self._endpoints = endpoints.Endpoints(self._client, settings, self._models, named)
+        self._batches = batches.Batches(settings, self._jobs, self._models, named)
 
     def channel(self, name: str) -> str:
         return bodies.places_of(self._cloud, self._settings.name).channel(name)
@@ -54,10 +57,10 @@ class VertexPlatform:
         return self._endpoints.plan(report, job, name)
 
     def example(self, job: State) -> dict[str, Any] | None:
-        return self._endpoints.example(job)
+        return self._models.example(job)
 
     def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
-        return self._endpoints.plan_batch(report, job, source)
+        return self._batches.plan(report, job, source)
 
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
@@ -90,10 +93,10 @@ class VertexPlatform:
         return self._endpoints.predict(endpoint, request)
 
     def answers(self, batch: State) -> str:
-        return self._endpoints.answers(batch)
+        return self._batches.answers(batch)
 
     def lost_rows(self, batch: State) -> str:
-        return self._endpoints.lost_rows(batch)
+        return self._batches.lost_rows(batch)
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.reason, *log]))
