@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from onstage.errors import StartError
 from onstage.project import SETTINGS, Project, find, read_toml
-from onstage.sections import Batch, Data, Rehearsal, SageMaker, Section, Vertex
+from onstage.sagemaker_section import SageMaker
+from onstage.sections import Batch, Data, Rehearsal, Section
+from onstage.vertex_section import Vertex
 
 Cloud = TypeVar("Cloud", SageMaker, Vertex)
 

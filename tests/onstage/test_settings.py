@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from onstage import settings_page
 from onstage.errors import StartError
 from onstage.project import Project
-from onstage.sections import Batch, Data, SageMaker, Serverless, Vertex
+from onstage.sagemaker_section import SageMaker, Serverless
+from onstage.sections import Batch, Data
 from onstage.settings import Settings, load
+from onstage.vertex_section import Vertex
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = {

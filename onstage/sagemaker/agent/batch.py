@@ -18,7 +18,7 @@ from onstage.report import Report
 from onstage.sagemaker.agent.transform import FAILURE_REASON, TransformResult, run_transform_job
 from onstage.sagemaker.requests import bodies, validate
 from onstage.sagemaker.requests.locations import job_name
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.serving.answers import parse, rows
 from onstage.settings import Settings
 

@@ -31,7 +31,7 @@ from onstage.sagemaker.agent.outcome import JobResult
 from onstage.sagemaker.agent.tuning import rehearse_trials
 from onstage.sagemaker.requests import bodies, hosts, images, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 PLATFORM = "sagemaker"

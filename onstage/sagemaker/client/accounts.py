@@ -13,7 +13,7 @@ from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import images, policies
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 TEMPLATE = Path(__file__).with_name("account.yaml")

@@ -13,7 +13,7 @@ from onstage.sagemaker.client.models import Models
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.requests import bodies
 from onstage.sagemaker.requests.locations import job_name
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 Body = dict[str, Any]

@@ -15,7 +15,7 @@ from onstage.sagemaker.client.models import Models
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.requests import bodies, rules, scaling
 from onstage.sagemaker.requests.locations import job_name, name_prefix
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.serving.answers import parse
 from onstage.settings import Settings
 

@@ -12,7 +12,7 @@ from onstage.platform import NotFoundError, State
 from onstage.report import Finding
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies, images, validate
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 Body = dict[str, Any]

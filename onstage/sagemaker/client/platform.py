@@ -12,7 +12,7 @@ from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies, spaces
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from onstage.errors import UserError
 from onstage.sagemaker.requests import spaces, values
 from onstage.sagemaker.requests.images import accelerator_of, image_uri
 from onstage.sagemaker.requests.locations import Locations
-from onstage.sections import CHECKPOINT_SECONDS, SageMaker
+from onstage.sagemaker_section import SageMaker
+from onstage.sections import CHECKPOINT_SECONDS
 
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")

@@ -14,11 +14,11 @@ from onstage.rehearsal.both import Served
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent.batch_job import DEFAULT_BATCH, BatchResult, run_batch_prediction_job
 from onstage.vertex.requests import bodies, validate
 from onstage.vertex.requests.locations import job_name
+from onstage.vertex_section import Vertex
 
 REFUSED = (
     f"prediction.errors_stats counts it: up to {DEFAULT_BATCH} rows, those of its request, have no answer, and nothing "

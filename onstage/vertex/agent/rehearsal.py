@@ -22,7 +22,6 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent import package_checks, workers
 from onstage.vertex.agent.agent import run_custom_job
@@ -37,6 +36,7 @@ from onstage.vertex.agent.task import Task
 from onstage.vertex.agent.tuning import rehearse_trials
 from onstage.vertex.requests import bodies, hosts, images, spaces, validate
 from onstage.vertex.requests.locations import job_name
+from onstage.vertex_section import Vertex
 
 
 def filled(settings: Settings) -> Settings:

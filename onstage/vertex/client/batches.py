@@ -5,12 +5,12 @@ from typing import Any
 
 from onstage.platform import Plan, State
 from onstage.report import Finding, Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.jobs import Jobs
 from onstage.vertex.client.models import Models
 from onstage.vertex.client.resources import Resources, new_name
 from onstage.vertex.requests import bodies
+from onstage.vertex_section import Vertex
 
 Body = dict[str, Any]
 

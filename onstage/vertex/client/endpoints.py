@@ -10,7 +10,6 @@ from onstage.commands import show
 from onstage.errors import UserError
 from onstage.platform import Part, Plan, Request, State, Step, UnreachableError
 from onstage.report import Finding, Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import BusyError, ExistsError
 from onstage.vertex.client.jobs import address, prefix
@@ -18,6 +17,7 @@ from onstage.vertex.client.models import Models
 from onstage.vertex.client.resources import Resources, new_name
 from onstage.vertex.client.session import Client
 from onstage.vertex.requests import bodies
+from onstage.vertex_section import Vertex
 
 # Source: CreateEndpointRequest, endpointId; UploadModelRequest, modelId, forbids no more.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -11,7 +11,6 @@ from typing import Any
 from onstage.errors import UserError
 from onstage.platform import Request, State, Step
 from onstage.report import Finding
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import ExistsError
 from onstage.vertex.client.jobs import machines
@@ -19,6 +18,7 @@ from onstage.vertex.client.resources import Resources
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex_section import Vertex
 
 Body = dict[str, Any]
 

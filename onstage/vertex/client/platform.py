@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from onstage.commands import preflight
 from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client import accounts, batches, endpoints, jobs, logs, models, resources, searches
 from onstage.vertex.client.errors import advice
@@ -14,6 +13,7 @@ from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import Setup, account_file
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies, hosts, spaces
+from onstage.vertex_section import Vertex
 
 if TYPE_CHECKING:
     from onstage.report import Report

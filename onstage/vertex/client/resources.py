@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 from onstage.commands import show
 from onstage.platform import NotFoundError
-from onstage.sections import Vertex
 from onstage.vertex.client.session import Client
 from onstage.vertex.requests import bodies
 from onstage.vertex.requests.locations import job_name
+from onstage.vertex_section import Vertex
 
 # The rest of the 63 characters of a name is the time.
 _LONGEST_SLUG = 40

@@ -11,10 +11,11 @@ from typing import Any
 
 from onstage import space
 from onstage.errors import UserError
-from onstage.sections import CHECKPOINT_SECONDS, Vertex
+from onstage.sections import CHECKPOINT_SECONDS
 from onstage.vertex.requests import spaces, values
 from onstage.vertex.requests.images import image_uri
 from onstage.vertex.requests.locations import Locations, mounted
+from onstage.vertex_section import Vertex
 
 MODULE = "trainer.task"
 CHANNELS = ("train", "eval")

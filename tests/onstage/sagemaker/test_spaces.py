@@ -12,7 +12,7 @@ from onstage.errors import StartError, UserError
 from onstage.platform import Search
 from onstage.sagemaker.client.platform import _tuning
 from onstage.sagemaker.requests import bodies, rules, spaces, validate, values
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from tests.onstage.test_ranges import searched
 from tests.onstage.trainer import run
 
