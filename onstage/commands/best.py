@@ -15,11 +15,12 @@ from rich.table import Table
 
 from onstage import flags, installation, outcome
 from onstage.checks.model_page import ModelPage, read_model
+from onstage.cloud import Asked, State, Trial, ranked
 from onstage.commands import endpoints, show, state
 from onstage.commands.application import submit
 from onstage.errors import StartError, UserError
 from onstage.options import PORT
-from onstage.platform import Asked, Platform, State, Trial, connect, ranked
+from onstage.platform import Platform, connect
 from onstage.project import Project, path_for_people
 from onstage.settings import Settings, load
 

@@ -8,10 +8,11 @@ from typing import Any
 import typer
 
 from onstage import outcome, progress
+from onstage.cloud import NotFoundError, Part, Plan, State
 from onstage.commands import show, state
 from onstage.commands.jobs import LAST_LINES, Patience, command, explained, latest, upload
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Part, Plan, Platform, State
+from onstage.platform import Platform
 from onstage.serving.answers import difference, read_request, rows
 
 

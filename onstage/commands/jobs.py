@@ -10,9 +10,10 @@ from typing import TypeVar
 import typer
 
 from onstage import outcome, progress
+from onstage.cloud import Item, NotFoundError, Plan, Search, State, Step, UnreachableError
 from onstage.commands import rehearsed, show, state
 from onstage.errors import UserError
-from onstage.platform import Item, NotFoundError, Plan, Platform, Search, State, Step, UnreachableError
+from onstage.platform import Platform
 from onstage.report import Finding
 
 # Seconds that nothing may answer while something is watched, and between questions then.

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from onstage import outcome, progress, verbosity
 
 if TYPE_CHECKING:
-    from onstage.platform import Plan, State
+    from onstage.cloud import Plan, State
     from onstage.report import Report
 
 

@@ -7,8 +7,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from onstage.cloud import Item
 from onstage.errors import UserError
-from onstage.platform import Item
 
 PART = 8 * 1024 * 1024
 _BLOCK = 256 * 1024

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from onstage.cloud import AccountFile, NotFoundError, Plan, Request, Step
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import AccountFile, NotFoundError, Plan, Request, Step
 from onstage.report import Finding, Report
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients

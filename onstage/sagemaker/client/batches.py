@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from onstage.checks import batch_rows
-from onstage.platform import Plan, State, Step
+from onstage.cloud import Plan, State, Step
 from onstage.report import Finding, Report
 from onstage.sagemaker.client.jobs import create
 from onstage.sagemaker.client.models import Models

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from onstage.cloud import NotFoundError, Part, Plan, Request, State, Step
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Part, Plan, Request, State, Step
 from onstage.report import Finding, Report
 from onstage.sagemaker.client.jobs import address, create
 from onstage.sagemaker.client.models import Models

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from onstage.cloud import NotFoundError, Plan, Request, State, Step
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Plan, Request, State, Step
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.states import STATES

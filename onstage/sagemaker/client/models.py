@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from onstage.cloud import NotFoundError, State
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, State
 from onstage.report import Finding
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies, images, validate

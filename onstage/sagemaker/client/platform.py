@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onstage import source
+from onstage.cloud import AccountFile, Asked, Part, Plan, Search, State, Trial
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
+from onstage.platform import Log, chosen
 from onstage.sagemaker.client import accounts, batches, endpoints, jobs, models, searches
 from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from onstage.platform import NotFoundError
+from onstage.cloud import NotFoundError
 from onstage.report import Finding, Report
 from onstage.settings import Settings
 from onstage.vertex.client.errors import DeniedError

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from onstage.platform import Plan, State
+from onstage.cloud import Plan, State
 from onstage.report import Finding, Report
 from onstage.settings import Settings
 from onstage.vertex.client.jobs import Jobs

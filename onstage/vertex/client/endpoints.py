@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from onstage.cloud import Part, Plan, Request, State, Step, UnreachableError
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import Part, Plan, Request, State, Step, UnreachableError
 from onstage.report import Finding, Report
 from onstage.settings import Settings
 from onstage.vertex.client.errors import BusyError, ExistsError

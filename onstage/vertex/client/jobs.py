@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from onstage.platform import NotFoundError, Plan, Request, State, Step, UnreachableError, ranked
+from onstage.cloud import NotFoundError, Plan, Request, State, Step, UnreachableError, ranked
 from onstage.settings import Settings
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.client import searches

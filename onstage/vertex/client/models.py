@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from onstage.cloud import Request, State, Step
 from onstage.errors import UserError
-from onstage.platform import Request, State, Step
 from onstage.report import Finding
 from onstage.settings import Settings
 from onstage.vertex.client.errors import ExistsError

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onstage.cloud import AccountFile, Asked, Part, Plan, Search, State, Trial
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
+from onstage.platform import Log, chosen
 from onstage.settings import Settings
 from onstage.vertex.client import accounts, batches, endpoints, jobs, logs, models, resources, searches
 from onstage.vertex.client.errors import advice

@@ -5,8 +5,8 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
+from onstage.cloud import NotFoundError
 from onstage.commands import show
-from onstage.platform import NotFoundError
 from onstage.vertex.client.session import Client
 from onstage.vertex.requests import bodies
 from onstage.vertex.requests.locations import job_name

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from onstage.cloud import UnreachableError
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import UnreachableError
 from onstage.vertex.client import errors
 from onstage.vertex_section import Vertex
 

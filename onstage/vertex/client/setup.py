@@ -7,7 +7,7 @@ from typing import Any
 
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import AccountFile, Plan, Request, Step
+from onstage.cloud import AccountFile, Plan, Request, Step
 from onstage.vertex_section import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import ExistsError

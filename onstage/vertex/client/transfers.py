@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from onstage.cloud import Item, NotFoundError
 from onstage.commands import transfers
 from onstage.commands.transfers import blocks, key_of, part_size
 from onstage.errors import UserError
-from onstage.platform import Item, NotFoundError
 from onstage.vertex.client.session import CONNECTIONS, Client
 
 # Seconds that a small file may need with its repetitions; the library's own two minutes would hold up Ctrl-C.
