@@ -47,6 +47,11 @@ def aiplatform() -> Path:
     return environment("vertex", AIPLATFORM, "--compile-bytecode")
 
 
+def scikit_learn() -> Path:
+    """The interpreter of an environment with scikit-learn, which Keras imports in every process where it is there."""
+    return environment("sklearn", ["scikit-learn==1.*"], "--compile-bytecode")
+
+
 def older_tensorflow() -> dict[str, str]:
     """Variables with which `--serving-version` installs versions here: once for all runs, by the usual cache of uv."""
     own = os.environ.get("UV_CACHE_DIR", str(uv.cache().with_name("uv")))

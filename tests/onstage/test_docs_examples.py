@@ -4,6 +4,7 @@ import ast
 import base64
 import csv
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from tests.conftest import ROOT, Bake, Command
 from tests.onstage.commands import onstage
 from tests.onstage.once import once
 from tests.onstage.pages import commands, write_files
+from tests.oracles import scikit_learn
 
 MODEL = Path("src", "trainer", "model.py")
 PAGES = ("images.md", "time-series.md")
@@ -89,7 +91,9 @@ def example(page: str, bake: Bake, command: Command, folder: Path) -> Path:
     assert MODEL.as_posix() in write_files(page, project)
     shutil.rmtree(project / "data")
     ((script,),) = [words[1:] for words in typed(page) if words[0] == "python" and words[1] != "train.py"]
-    done = command(sys.executable, script, cwd=project)
+    needs_more = "from sklearn" in (project / script).read_text(encoding="utf-8")
+    paths = scikit_learn().parents[1].glob("[Ll]ib/**/site-packages") if needs_more else ()
+    done = command(sys.executable, script, cwd=project, environment={"PYTHONPATH": os.pathsep.join(map(str, paths))})
     assert done.returncode == 0, done.stderr
     return project
 

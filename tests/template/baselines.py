@@ -1,4 +1,4 @@
-"""What scikit-learn reaches on a table; run in an environment of its own, since Keras imports it where it is installed.
+"""What scikit-learn reaches on a table; run in an environment of its own.
 
 Reads {"known": rows, "wanted": labels, "unseen": rows, "expected": labels} from standard input, all texts, and prints a
 number: `accuracy` of a logistic regression, or `rmse` of a linear one, whose columns 0, 1 and 5 are categories.

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,6 +105,10 @@ def test_one_host_is_no_cluster(hosts_of: Callable, environment: dict[str, str])
         (spec({"cluster": {**OLD["cluster"], "king": ["c:1"]}}, "worker", variable="TF_CONFIG"), "a role 'king'"),
         (spec(TWO, "workerpool1", 7), "CLUSTER_SPEC: this host is workerpool1 7, which is not in its cluster"),
         (spec({"cluster": {"chief": ["a"], "worker": ["b:1"]}}, "chief", variable="TF_CONFIG"), "a host is NAME:PORT"),
+        (spec({"cluster": {"chief": ["a:99999"], "worker": ["b:1"]}}, "chief"), "a host is NAME:PORT"),
+        (spec({"cluster": {"chief": "a:1", "worker": ["b:1"]}}, "chief"), "chief must be a list of hosts, and is 'a"),
+        (spec({"cluster": {"chief": 5}}, "chief"), "CLUSTER_SPEC: chief must be a list of hosts, and is 5"),
+        (spec({"cluster": {"chief": ["a:1"], "worker": ["a:1"]}}, "chief"), "names a host twice: a:1, a:1"),
     ],
 )  # fmt: skip
 def test_a_bad_cluster_is_refused_by_the_name_of_its_variable(
@@ -124,6 +129,7 @@ def meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
     monkeypatch.setattr(cluster, "SECONDS_TO_MEET", 2.0)
     monkeypatch.setattr(cluster, "SECONDS_TO_END", 0.1)
     monkeypatch.setattr(cluster, "SECONDS_BETWEEN", 0.05)
+    monkeypatch.setattr(cluster, "SECONDS_OF_SILENCE", 2.0)
     ports, begun = free_ports(3), []
     known = socket.getaddrinfo
 
@@ -261,8 +267,9 @@ def test_a_host_that_never_comes_ends_the_job_with_its_name(meet: Callable) -> N
 
 
 def test_a_name_that_nobody_knows_is_named(meet: Callable) -> None:
-    (found,) = meet(0, hosts=("algo-1", "no-such-host.invalid"))
-    assert found.startswith("no address is known for the host no-such-host.invalid after 2 s: ")
+    for name in ("no-such-host.invalid", "a..b"):
+        (found,) = meet(0, hosts=("algo-1", name))
+        assert found.startswith(f"no address is known for the host {name} after 2 s: ")
 
 
 def test_a_port_that_is_taken_is_named_with_its_host(meet: Callable) -> None:
@@ -278,27 +285,137 @@ def test_two_hosts_of_one_name_and_hosts_of_another_job_are_refused(meet: Callab
     found = both(*(lambda index=index: Peers(Cluster(three, index)) for index in (0, 0)))
     assert sum("another program on that host has it" in str(one) for one in found) == 1
     found = meet(0, 1, 1, hosts=("algo-1", "algo-2", "algo-3"), delay=0.3)
-    assert "two hosts say that they are algo-2, number 1 of the job" in found[0]
+    twice = "two hosts say that they are algo-2, number 1 of the job"
+    assert found == [twice, *[f"algo-1 has ended: {twice}"] * 2]
     found = both(lambda: Peers(Cluster(three, 0)), lambda: Peers(Cluster(three[:2], 1)))
     assert "algo-2 knows other hosts than algo-1" in found[0]
+    assert found[1].startswith("UserError: algo-1 has ended: algo-2 knows other hosts")
 
 
-def test_a_stranger_at_the_port_is_sent_away(meet: Callable) -> None:
-    def stranger() -> None:
+def visit(port: int, said: bytes, stays: float = 0) -> threading.Thread:
+    """Say something at a port of this machine as soon as somebody listens there, and stay for some seconds."""
+
+    def say() -> None:
         until = time.monotonic() + 2
         while time.monotonic() < until:
             try:
-                with socket.create_connection(("127.0.0.1", meet.ports[0]), timeout=2) as one:
-                    one.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                with socket.create_connection(("127.0.0.1", port), timeout=2) as one:
+                    one.sendall(said)
+                    time.sleep(stays)
                     return
             except OSError:
                 time.sleep(0.01)
 
-    visit = threading.Thread(target=stranger)
-    visit.start()
+    visitor = threading.Thread(target=say)
+    visitor.start()
+    return visitor
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        (b"GET / HTTP/1.0\r\n\r\n", 0),
+        (b"GET", 3),
+        (b'{"kind": "x", "bytes": 1000000000000000000000, "json": true}\n', 0),
+        (b'{"kind": "hello", "bytes": 1000000000, "json": false}\nabc', 3),
+        (b'{"kind": "hello", "bytes": 2, "json": true}\n17', 0),
+    ],
+)
+def test_a_stranger_at_the_port_keeps_nobody_waiting(meet: Callable, said: bytes, stays: float) -> None:
+    visitor = visit(meet.ports[0], said, stays)
     chief, worker = meet(0, 1, delay=0.5)
-    visit.join(10)
+    visitor.join(10)
     assert both(lambda: chief.share(lambda: 1), lambda: worker.share(lambda: 2)) == [1, 1]
+
+
+def hello(index: int, count: int) -> bytes:
+    """What a host says first."""
+    told = json.dumps({"index": index, "hosts": [[f"algo-{number}", 2222] for number in range(1, count + 1)]})
+    return f'{{"kind": "hello", "bytes": {len(told)}, "json": true}}\n{told}'.encode()
+
+
+def test_a_host_that_is_started_again_while_others_are_awaited_joins(meet: Callable) -> None:
+    visitor = visit(meet.ports[0], hello(1, 3))
+    chief, second, third = meet(0, 1, 2, hosts=("algo-1", "algo-2", "algo-3"), delay=0.5)
+    visitor.join(10)
+    assert both(*(lambda one=one: one.share(lambda: one.index) for one in (chief, second, third))) == [0, 0, 0]
+
+
+def test_a_host_that_vanishes_is_the_one_that_is_named_whatever_it_was_being_sent(meet: Callable) -> None:
+    visitor = visit(meet.ports[0], hello(1, 3), stays=8)
+    chief, third = meet(0, 2, hosts=("algo-1", "algo-2", "algo-3"), delay=0.5)
+    long = bytes(50_000_000)
+    lost = "UserError: algo-2 is lost: its process was killed, or the host does not answer any more; see its log"
+    wait = lambda one: [one.share(lambda: long) for _ in range(3)] and one.agree({}, "")
+    assert both(lambda: wait(chief), lambda: wait(third)) == [lost, lost]
+    visitor.join(20)
+
+
+def test_what_a_host_does_not_take_yet_waits_at_the_others(meet: Callable) -> None:
+    from trainer import cluster
+
+    chief, worker = meet(0, 1)
+    pieces = [bytes([number]) * 1_000_000 for number in range(30)]
+    sending = threading.Thread(target=lambda: [chief.share(lambda piece=piece: piece) for piece in pieces])
+    sending.start()
+    sending.join(1)
+    assert sending.is_alive()
+    assert worker._links[0].values.qsize() <= cluster.WAITING
+    assert [worker.share(lambda: None) for _ in pieces] == pieces
+    sending.join(10)
+
+
+def test_a_host_that_waits_can_still_ask_the_chief_to_stop(meet: Callable) -> None:
+    chief, worker = meet(0, 1)
+    worker.waiting = worker.ask_to_stop
+    waiting = threading.Thread(target=lambda: worker.share(lambda: None))
+    waiting.start()
+    until = time.monotonic() + 10
+    while not chief.is_asked_to_stop:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    chief.share(lambda: 1)
+    waiting.join(10)
+
+
+def test_hosts_that_tensorflow_does_not_connect_end_with_the_ports_it_needs(
+    meet: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer import cluster
+
+    chief, _ = meet(0, 1)
+    with chief.connecting():
+        pass
+    monkeypatch.setattr(cluster, "SECONDS_TO_MEET", 0.1)
+    with chief.connecting():
+        time.sleep(0.5)
+    told = "TensorFlow has not connected the hosts within 0 s: each must reach each, algo-1:2222, algo-2:2222"
+    assert chief.ended == [told]
+
+
+def test_weights_that_the_chief_restores_are_sent_though_its_epoch_begins_again(meet: Callable) -> None:
+    import keras
+    import tensorflow as tf
+
+    from trainer import training
+
+    def host(number: int, peers: Any) -> tuple[Any, Any]:
+        """The checkpoints of a job whose data has changed within its first epoch; the chief alone has them."""
+        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        network.compile("sgd", "mse")
+        network.optimizer.build(network.trainable_variables)
+
+        def restore(again: bool) -> int:
+            if number == 0:
+                network.layers[0].kernel.assign(tf.ones((2, 1)))
+            return 0
+
+        told = {"step": 0, "loss": 0.0, "began_with": 3, "history": [], "restored": "" if number else "ckpt-1"}
+        return SimpleNamespace(restore=restore, **told), SimpleNamespace(peers=peers, network=network)
+
+    found = [host(number, peers) for number, peers in enumerate(meet(0, 1))]
+    assert both(*(lambda one=one: training._restored(*one) for one in found)) == [0, 0]
+    assert [loop.network.layers[0].kernel.numpy().tolist() for _, loop in found] == [[[1.0], [1.0]]] * 2
 
 
 def test_a_host_that_is_lost_is_named_on_all_others(meet: Callable) -> None:

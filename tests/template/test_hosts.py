@@ -2,14 +2,16 @@
 
 import json
 import re
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.template.conftest import Train
-from tests.template.hosts import Job
+from tests.template.hosts import PATIENCE, Job
 
 # Before the entry point trains: in one cluster, each way to build a model is trained by all hosts and, once more, by
 # the chief alone; how far apart they are goes to `found.json`. A process can be part of one cluster only.
@@ -240,6 +242,42 @@ def test_a_host_that_is_killed_ends_the_job_with_its_name_and_all_go_on_together
     job.running["algo-1"].kill()
     assert job.wait() == {"algo-1": -9, "algo-2": 1}
     assert "error: algo-1 is lost: its process was killed" in job.log("algo-2")
+
+
+@pytest.mark.long
+def test_a_host_that_answers_no_more_is_named(project: Path, tmp_path: Path) -> None:
+    job = Job(project, tmp_path, 2)
+    for name in job.names:
+        job.start(name, MANY)
+    job.wait_for("algo-1", "epoch=3 ")
+    # As of a machine that is gone: nothing is closed, and nothing said.
+    job.running["algo-2"].send_signal(signal.SIGSTOP)
+    assert job.running["algo-1"].wait(PATIENCE) == 1
+    job.running["algo-2"].kill()
+    assert job.wait() == {"algo-1": 1, "algo-2": -9}
+    assert "error: algo-2 is lost: its process was killed, or the host does not answer any more" in job.log("algo-1")
+
+
+@pytest.mark.long
+def test_hosts_that_were_killed_within_an_epoch_end_with_the_weights_of_an_undisturbed_job(
+    project: Path, tmp_path: Path
+) -> None:
+    def run(job: Job, weights: Path, kill: str = "") -> dict[str, int]:
+        weights.mkdir()
+        for name in job.names:
+            told = {"ONSTAGE_WEIGHTS": str(weights / f"{name}.npz"), **({"ONSTAGE_KILL": kill} if kill else {})}
+            job.start(name, ["--epochs=3", "--batch-size=16"], f"os.environ.update({told})\n")
+        return job.wait()
+
+    undisturbed, killed = Job(project, tmp_path / "a", 2), Job(project, tmp_path / "b", 2)
+    assert run(undisturbed, tmp_path / "whole") == {"algo-1": 0, "algo-2": 0}
+    assert run(killed, tmp_path / "none", str(tmp_path / "kill.json")) == {"algo-1": -9, "algo-2": 1}
+    assert run(killed, tmp_path / "resumed") == {"algo-1": 0, "algo-2": 0}
+    assert "goes on in epoch 2 at step 4 of 8" in killed.log("algo-1")
+    for name in killed.names:
+        whole, resumed = (np.load(tmp_path / folder / f"{name}.npz") for folder in ("whole", "resumed"))
+        assert sorted(whole) == sorted(resumed)
+        assert all(np.array_equal(whole[key], resumed[key]) for key in whole)
 
 
 @pytest.mark.long

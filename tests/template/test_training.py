@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Command
-from tests.oracles import environment
+from tests.oracles import scikit_learn
 from tests.template.conftest import Train, weights
 
 
@@ -37,7 +37,7 @@ def _baseline(metric: str, data: Path, name: str, target: int) -> float:
     (known, wanted), (unseen, expected) = (_rows(data, part, name, target) for part in ("train", "eval"))
     asked = {"known": known, "wanted": wanted, "unseen": unseen, "expected": expected}
     script = Path(__file__).with_name("baselines.py")
-    command = [environment("sklearn", ["scikit-learn==1.*"]), script, metric]
+    command = [scikit_learn(), script, metric]
     given = json.dumps({key: rows.tolist() for key, rows in asked.items()})
     return float(subprocess.run(command, input=given, stdout=subprocess.PIPE, text=True, check=True).stdout)
 

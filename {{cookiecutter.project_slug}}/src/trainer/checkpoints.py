@@ -75,7 +75,8 @@ class Checkpoints:
             history=self._kept_history,
             about=self._about,
         )
-        self._restored = ""
+        # Which one the weights are of, if any; the newest.
+        self.restored = ""
         # Epoch and step of the newest one.
         self._saved, self._at = time.monotonic(), (-1, 0)
 
@@ -84,12 +85,11 @@ class Checkpoints:
         model's, for other columns, and where none is whole.
         """
         if again:
-            if self._restored:
-                self._read(self._restored)
+            if self.restored:
+                self._read(self.restored)
             return int(self._epoch)
         listed = self._listed()
-        numbers = {int(match[1]) for match in map(_FILE.fullmatch, self._names()) if match}
-        numbers |= {int(number) for number in re.findall(r"\d+", " ".join(listed or ()))}
+        numbers = self._numbers() | {int(number) for number in re.findall(r"\d+", " ".join(listed or ()))}
         broken: dict[str, str] = {}
         for number in sorted(numbers, reverse=True):
             try:
@@ -97,35 +97,38 @@ class Checkpoints:
             except _BrokenError as error:
                 broken[f"ckpt-{number}"] = str(error)
                 continue
-            self._restored = f"ckpt-{number}"
+            self.restored = f"ckpt-{number}"
             break
         self._say_broken(broken, listed)
-        if not self._restored:
+        if not self.restored:
             return 0
-        if not listed or listed[-1] != self._restored:
+        if not listed or listed[-1] != self.restored:
             older = [f"ckpt-{number}" for number in sorted(numbers) if f"ckpt-{number}" not in broken]
-            self._list(older)
+            try:
+                self._list(older)
+            except (tf.errors.OpError, OSError) as error:
+                raise self._unwritten(error) from error
         self._say_where()
         return int(self._epoch)
 
     def _say_broken(self, broken: Mapping[str, str], listed: list[str] | None) -> None:
         """Say which checkpoints are not used. Raises UserError where none is left of those once written completely."""
         state, is_new = join(self._folder, "checkpoint"), not tf.io.gfile.exists(self._path("checkpoint"))
-        if listed is None and self._restored:
+        if listed is None and self.restored:
             how = "is missing" if is_new else "is empty or broken"
-            print(f"warning: {state} {how}, and made anew: {self._restored} is the newest one", flush=True)
+            print(f"warning: {state} {how}, and made anew: {self.restored} is the newest one", flush=True)
         # A job that is killed while it writes the first one leaves no list.
         half = {name for name in broken if (name not in listed if listed is not None else is_new and name == "ckpt-1")}
-        if not self._restored and (worse := [name for name in broken if name not in half]):
+        if not self.restored and (worse := [name for name in broken if name not in half]):
             why = broken[worse[0]]
             raise UserError(f"every checkpoint in {self._folder} is broken; {worse[0]}: {why}; {_NEW_FOLDER}")
         for name, why in broken.items():
             what = "was not written to its end" if name in half else f"is broken ({why})"
-            then = f"{self._restored} is used" if self._restored else "the training begins anew"
+            then = f"{self.restored} is used" if self.restored else "the training begins anew"
             print(f"warning: the checkpoint {join(self._folder, name)} {what}; {then}", flush=True)
 
     def _say_where(self) -> None:
-        epoch, place = int(self._epoch), join(self._folder, self._restored)
+        epoch, place = int(self._epoch), join(self._folder, self.restored)
         before = json.loads(self._about.numpy())["data"]
         if self._data and before:
             self._say_changes(before)
@@ -157,7 +160,7 @@ class Checkpoints:
                     found = {**json.loads(file.read()), **known}
             except (tf.errors.NotFoundError, ValueError, TypeError):
                 found = None
-            if found is None and self._restored:
+            if found is None and self.restored:
                 print(f"warning: {note} was missing or broken, and is made anew", flush=True)
             if found != {**expected, **known}:
                 write_whole(self._path("hyperparameters.json"), json.dumps(expected, indent=2))
@@ -217,14 +220,15 @@ class Checkpoints:
             try:
                 self._save(epoch - 1, step, loss)
             except (tf.errors.OpError, OSError) as error:
-                print(f"warning: {self._unwritten(error)}. The training goes on without it", flush=True)
+                then = "" if self.termination.came else ". The training goes on without it"
+                print(f"warning: {self._unwritten(error)}{then}", flush=True)
                 self._saved = time.monotonic()
         kill.do()
         self.termination.end()
 
     def _save(self, epoch: int, step: int, loss: float) -> None:
         tf.io.gfile.makedirs(self._folder)
-        name = f"ckpt-{int(self._restored.removeprefix('ckpt-') or 0) + 1}"
+        name = f"ckpt-{int(self.restored.removeprefix('ckpt-') or 0) + 1}"
         began_with = self.began_with or self._hyperparameters["epochs"]
         about = {"hyperparameters": {**self._hyperparameters, "epochs": began_with}, "data": self._data}
         self._epoch.assign(epoch)
@@ -232,15 +236,16 @@ class Checkpoints:
         self._loss.assign(loss)
         self._kept_history.assign(json.dumps(self.history))
         self._about.assign(json.dumps(about))
-        older = [one for one in self._listed() or () if one != name]
+        kept = [*(one for one in self._listed() or () if one != name), name][-KEPT:]
         try:
             self._checkpoint.write(self._path(name))
-            self._list([*older, name][-KEPT:])
+            self._list(kept)
         except (tf.errors.OpError, OSError):
             self._tidy(name)
             raise
-        self._restored = name
-        self._tidy(*older[: 1 - KEPT])
+        self.restored = name
+        oldest = int(kept[0].removeprefix("ckpt-"))
+        self._tidy(*(f"ckpt-{number}" for number in self._numbers() if number < oldest))
         self._saved, self._at = time.monotonic(), (epoch, step)
 
     def _tidy(self, *others: str) -> None:
@@ -251,11 +256,15 @@ class Checkpoints:
                 tf.io.gfile.rmtree(place) if tf.io.gfile.isdir(place) else tf.io.gfile.remove(place)
 
     def _unwritten(self, error: Exception) -> UserError:
-        kept = f"; the last good one is {join(self._folder, self._restored)}" if self._restored else ""
+        kept = f"; the last good one is {join(self._folder, self.restored)}" if self.restored else ""
         return UserError(f"no checkpoint can be written to {self._folder}: {reason(error)}{kept}")
 
     def _names(self) -> list[str]:
         return tf.io.gfile.listdir(self._plain) if tf.io.gfile.isdir(self._plain) else []
+
+    def _numbers(self) -> set[int]:
+        """Of the checkpoints that have files here."""
+        return {int(match[1]) for match in map(_FILE.fullmatch, self._names()) if match}
 
     def _path(self, name: str) -> str:
         return join(self._plain, name)

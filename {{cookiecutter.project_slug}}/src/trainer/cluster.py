@@ -8,6 +8,7 @@ TensorFlow itself waits for a host that never comes, or whose name nobody knows,
 import contextlib
 import errno
 import json
+import math
 import os
 import queue
 import socket
@@ -22,10 +23,12 @@ from trainer.run import Terminated, say_failure
 
 # How long a host waits for the names and the start of all others; and for how long one may be silent after that.
 SECONDS_TO_MEET = 600.0
-SECONDS_OF_SILENCE = 120.0
+SECONDS_OF_SILENCE = 45.0
 # What TensorFlow gets to notice by itself that a host is lost.
 SECONDS_TO_END = 20.0
 SECONDS_BETWEEN = 0.5
+# What a host says first is short; and of what one sends, so many values wait for the other to take them.
+HELLO_BYTES, WAITING = 100_000, 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Peers:
         self.is_chief = self.index == 0
         self.lost: str | None = None
         self.is_asked_to_stop = False
+        # Called while this host waits for another one's value.
+        self.waiting: Callable[[], object] = lambda: None
         self._is_lost, self._lock = threading.Event(), threading.Lock()
         self._links: dict[int, _Link] = {}
         if cluster:
@@ -106,10 +111,26 @@ class Peers:
         try:
             yield
         except kinds as error:
-            # A process that dies is heard of at once, and by workers through the chief.
-            if self._links and self._is_lost.wait(SECONDS_TO_END / 2):
+            # A process that dies is heard of at once, and by workers through the chief; of a machine, TensorFlow may
+            # hear first.
+            if self._links and self._is_lost.wait(SECONDS_OF_SILENCE + SECONDS_TO_END / 2):
                 raise UserError(self.lost) from error
             raise
+
+    @contextlib.contextmanager
+    def connecting(self) -> Iterator[None]:
+        """End the process where TensorFlow has not connected the hosts in time, for which it would wait forever."""
+        ports = ", ".join(f"{name}:{port}" for name, port in self._hosts)
+        message = (
+            f"TensorFlow has not connected the hosts within {SECONDS_TO_MEET:.0f} s: each must reach each, {ports}"
+        )
+        timer = threading.Timer(SECONDS_TO_MEET, self._end, [message])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def ask_to_stop(self) -> None:
         """Tell the chief that this host has been told to end, as all will then, by Terminated."""
@@ -126,24 +147,28 @@ class Peers:
         return self._hosts[index][0]
 
     def _receive(self, index: int) -> Any:
-        value = self._links[index].values.get()
-        if value is _LOST:
-            raise UserError(self.lost)
-        if value is _STOPPED:
-            raise Terminated
-        return value
+        values = self._links[index].values
+        while True:
+            try:
+                value = values.get(timeout=SECONDS_BETWEEN)
+            except queue.Empty:
+                if self._is_lost.is_set():
+                    raise UserError(self.lost) from None
+                self.waiting()
+                continue
+            if value is _STOPPED:
+                raise Terminated
+            return value
 
-    def _lose(self, message: str) -> None:
+    def _lose(self, index: int, message: str) -> None:
         with self._lock:
             # Of a host that is done itself, nobody waits for anything.
             if self.lost or not self._links:
                 return
             self.lost = message
-        if self.is_chief:
-            for link in self._links.values():
+        for other, link in self._links.items() if self.is_chief else ():
+            if other != index:
                 link.send("lost", message)
-        for link in self._links.values():
-            link.values.put(_LOST)
         self._is_lost.set()
         time.sleep(SECONDS_TO_END)
         self._end(message)
@@ -161,7 +186,8 @@ class Peers:
         self._links = links
         for index, link in links.items():
             threading.Thread(target=self._listen_to, args=(index, link), daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
+            # One that sends something long to a host that is lost still tells the others that it lives.
+            threading.Thread(target=self._beat, args=(link,), daemon=True).start()
         places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses]
         # All are workers, of which TensorFlow takes the first for the chief.
         task = {"type": "worker", "index": self.index}
@@ -186,35 +212,40 @@ class Peers:
 
     def _wait_for_workers(self, listener: socket.socket, until: float, limit: str) -> dict[int, "_Link"]:
         links: dict[int, _Link] = {}
+        greeted: queue.SimpleQueue = queue.SimpleQueue()
+        listener.settimeout(SECONDS_BETWEEN / 10)
+        link = None
         try:
             while len(links) < self.count - 1:
-                listener.settimeout(max(until - time.monotonic(), 0.01))
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    late = [self._name(index) for index in range(1, self.count) if index not in links]
-                    raise UserError(
-                        f"{', '.join(late)} did not come within {limit}, and the job has {self.count} hosts; see the "
-                        "log of what is missing"
-                    ) from None
-                link = _Link(connection, 10)
-                # Whoever says anything else is none of ours.
-                kind, value = link.receive()
-                index = value.get("index", 0) if kind == "hello" and isinstance(value, dict) else 0
-                if index not in range(1, self.count):
-                    connection.close()
-                elif index in links:
-                    raise UserError(f"two hosts say that they are {self._name(index)}, number {index} of the job")
-                elif value.get("hosts") != [list(host) for host in self._hosts]:
-                    raise UserError(f"{self._name(index)} knows other hosts than {self._name(0)}: {value.get('hosts')}")
-                else:
-                    links[index] = link
+                with contextlib.suppress(TimeoutError):
+                    visitor = _Link(listener.accept()[0], 10)
+                    # Whoever says nothing, or something else for long, keeps nobody else waiting.
+                    greet = lambda visitor=visitor: greeted.put((visitor, *visitor.receive(HELLO_BYTES)))
+                    threading.Thread(target=greet, daemon=True).start()
+                if not greeted.empty():
+                    link, kind, value = greeted.get()
+                    index = value.get("index", 0) if kind == "hello" and isinstance(value, dict) else 0
+                    if index not in range(1, self.count):
+                        link.close()
+                    # One that had come may have been started again.
+                    elif index in links and not links[index].has_ended():
+                        name = self._name(index)
+                        raise UserError(f"two hosts say that they are {name}, number {index} of the job")
+                    elif value.get("hosts") != [list(host) for host in self._hosts]:
+                        name, known = self._name(index), value.get("hosts")
+                        raise UserError(f"{name} knows other hosts than {self._name(0)}: {known}")
+                    else:
+                        links[index] = link
+                elif time.monotonic() > until:
+                    late = ", ".join(self._name(index) for index in range(1, self.count) if index not in links)
+                    missing = f"the job has {self.count} hosts; see the log of what is missing"
+                    raise UserError(f"{late} did not come within {limit}, and {missing}")
         except UserError as error:
-            for link in links.values():
-                link.send("ended", str(error))
+            for one in {*links.values(), *([link] if link else [])}:
+                one.send("ended", str(error))
             raise
-        for link in links.values():
-            link.send("welcome", None)
+        for one in links.values():
+            one.send("welcome", None)
         return links
 
     def _wait_for_chief(self, address: tuple[str, int], until: float, limit: str) -> "_Link":
@@ -228,7 +259,7 @@ class Peers:
                 kind, value = link.receive()
                 if kind == "welcome":
                     return link
-                connection.close()
+                link.close()
                 if kind == "ended":
                     raise UserError(f"{chief} has ended: {value}")
             if time.monotonic() > until:
@@ -253,12 +284,11 @@ class Peers:
         name = self._name(index)
         said: dict[str | None, str] = {"lost": value, "ended": f"{name} has ended: {value}"}
         gone = f"{name} is lost: its process was killed, or the host does not answer any more; see its log"
-        self._lose(said.get(kind, gone))
+        self._lose(index, said.get(kind, gone))
 
-    def _beat(self) -> None:
+    def _beat(self, link: "_Link") -> None:
         while not self._is_lost.wait(SECONDS_OF_SILENCE / 10):
-            for link in list(self._links.values()):
-                link.send("beat", None)
+            link.send("beat", None)
 
 
 class _Link:
@@ -268,26 +298,51 @@ class _Link:
         self._connection, self._lock = connection, threading.Lock()
         connection.settimeout(seconds)
         self._incoming = connection.makefile("rb")
-        self.values: queue.SimpleQueue = queue.SimpleQueue()
+        self.values: queue.Queue = queue.Queue(WAITING)
 
     def wait_at_most(self, seconds: float) -> None:
         self._connection.settimeout(seconds)
 
+    def has_ended(self) -> bool:
+        """Whether the other end is closed, of a connection on which it has nothing to say now."""
+        try:
+            self._connection.settimeout(0)
+            return not self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """End the connection, of which both ends hear."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
     def send(self, kind: str, value: Any) -> None:
-        """Send a value. Of one that cannot be sent, whoever listens to the other end is told."""
+        """Send a value. Of one that cannot be sent, whoever listens to either end is told."""
         is_bytes = isinstance(value, bytes)
         content = value if is_bytes else json.dumps(value).encode()
         head = json.dumps({"kind": kind, "bytes": len(content), "json": not is_bytes}).encode()
-        with self._lock, contextlib.suppress(OSError):
-            self._connection.sendall(head + b"\n" + content)
+        rest = memoryview(head + b"\n" + content)
+        with self._lock:
+            try:
+                # Not sendall, whose time is for all of it.
+                while rest:
+                    rest = rest[self._connection.send(rest) :]
+            except OSError:
+                self.close()
 
-    def receive(self) -> tuple[str | None, Any]:
-        """The next value and its kind; None for the end of the connection, silence, and what was not sent by `send`."""
+    def receive(self, most: float = math.inf) -> tuple[str | None, Any]:
+        """The next value and its kind; None for the end of the connection, silence, and what was not sent by `send`,
+        or has more than `most` bytes.
+        """
         try:
             head = json.loads(self._incoming.readline(1000))
-            content = self._incoming.read(head["bytes"])
-            if len(content) == head["bytes"]:
-                return head["kind"], json.loads(content) if head["json"] else content
+            if 0 <= head["bytes"] <= most:
+                content = self._incoming.read(head["bytes"])
+                if len(content) == head["bytes"]:
+                    return head["kind"], json.loads(content) if head["json"] else content
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None, None
@@ -300,7 +355,7 @@ def _resolve(name: str, port: int, until: float, limit: str) -> tuple[str, int]:
             found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
             address = min(found, key=lambda one: one[0] != socket.AF_INET)[4]
             return str(address[0]), int(address[1])
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             if time.monotonic() > until:
                 raise UserError(f"no address is known for the host {name} after {limit}: {error}") from error
         time.sleep(SECONDS_BETWEEN)
@@ -308,8 +363,10 @@ def _resolve(name: str, port: int, until: float, limit: str) -> tuple[str, int]:
 
 def _give_up(message: str) -> None:
     """End the process, whose main thread waits for something that does not come, as a UserError ends it."""
-    say_failure(UserError(message))
-    os._exit(1)
+    try:
+        say_failure(UserError(message))
+    finally:
+        os._exit(1)
 
 
-_LOST, _STOPPED = object(), object()
+_STOPPED = object()

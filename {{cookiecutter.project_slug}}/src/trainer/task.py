@@ -73,6 +73,8 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     mine = (str(task.get("type")), str(task.get("index") or 0))
     found: dict[str, list] = {"chief": [], "worker": []}
     for pool, hosts in [*cluster.items(), *([(mine[0], [])] if task else [])]:
+        if not isinstance(hosts, list):
+            raise UserError(f"{variable}: {pool} must be a list of hosts, and is {hosts!r}")
         role = ROLES.get(pool, f"role {pool!r}")
         if role not in found and (hosts or pool == mine[0] and cluster):
             only = "a chief, the first worker pool, and workers, the second"
@@ -87,12 +89,15 @@ def _cluster(environment: Mapping[str, str]) -> Cluster | None:
     places = [place for place, _ in members]
     if mine not in places:
         raise UserError(f"{variable}: this host is {' '.join(mine)}, which is not in its cluster")
-    return Cluster(tuple(_address(variable, host) for _, host in members), places.index(mine))
+    addresses = [_address(variable, host) for _, host in members]
+    if len(set(addresses)) < len(addresses):
+        raise UserError(f"{variable} names a host twice: {', '.join(str(host) for _, host in members)}")
+    return Cluster(tuple(addresses), places.index(mine))
 
 
 def _address(variable: str, text: object) -> tuple[str, int]:
     name, _, port = str(text).rpartition(":")
-    if not name or not port.isdigit():
+    if not name or not port.isdigit() or not 0 < int(port) < 65536:
         raise UserError(f"{variable}: a host is NAME:PORT, and one is {text!r}")
     return name, int(port)
 

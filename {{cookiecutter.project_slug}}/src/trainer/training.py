@@ -31,6 +31,12 @@ from trainer.reader import Reader, prepare
 from trainer.reporting import Callbacks, Reporter, leave_weights, refuse_on_hosts, refuse_used
 from trainer.run import Run
 
+# What operations raise that wait for another host.
+_OF_A_LOST_HOST = (
+    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError, tf.errors.InternalError, tf.errors.UnknownError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Result:
@@ -73,7 +79,7 @@ def train(run: Run) -> Result | None:
             for name in run.cluster.sharded if run.cluster else ():
                 whole: dict[str, Any] = {f"{name}_data": gathered(getattr(run, f"{name}_data"), peers)}
                 run = dataclasses.replace(run, **whole)
-            with peers.named(tf.errors.OpError):
+            with peers.named(*_OF_A_LOST_HOST):
                 result = _train(run if peers.is_chief else _elsewhere(run), peers)
         except BaseException as error:
             peers.close(error)
@@ -241,11 +247,12 @@ def _restored(checkpoints: Checkpoints, loop: Loop, again: bool = False) -> int:
     peers, start = loop.peers, checkpoints.restore(again)
     if peers.count == 1:
         return start
+    restored = checkpoints.restored
     about = peers.share(
-        lambda: [start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history]
+        lambda: [restored, start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history]
     )
-    start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history = about
-    for variable in [*loop.network.variables, *loop.network.optimizer.variables] if start or checkpoints.step else ():
+    restored, start, checkpoints.step, checkpoints.loss, checkpoints.began_with, checkpoints.history = about
+    for variable in [*loop.network.variables, *loop.network.optimizer.variables] if restored else ():
         value = peers.share(lambda variable=variable: tf.io.serialize_tensor(variable.value).numpy())
         if not peers.is_chief:
             variable.assign(tf.io.parse_tensor(value, variable.dtype))
@@ -263,6 +270,9 @@ def _within(checkpoints: Checkpoints, peers: Peers) -> Callable[[int, int, float
         if checkpoints.termination.came:
             peers.ask_to_stop()
 
+    if not peers.is_chief:
+        # The chief may evaluate for long, meanwhile.
+        peers.waiting = on_others
     return on_chief if peers.is_chief else on_others
 
 
@@ -292,7 +302,8 @@ def _strategy(batch_size: int, peers: Peers) -> tf.distribute.Strategy:
     if batch_size < (parts := peers.count * max(gpus, 1)):
         raise UserError(f"batch_size is {batch_size}, and is for all {parts} hosts or GPUs together: {parts} or more")
     if peers.count > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with peers.connecting():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.MirroredStrategy() if gpus > 1 else tf.distribute.get_strategy()
 
 
