@@ -20,11 +20,9 @@ from onstage.vertex.client.errors import BusyError, ExistsError
 from onstage.vertex.client.jobs import Jobs, address, machines, prefix
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.storage import GoogleBucket
-from onstage.vertex.requests import bodies, images, validate
+from onstage.vertex.requests import bodies, images, payload, validate
 from onstage.vertex.requests.locations import job_name
 
-# Source: vertex-ai/docs/predictions/get-online-predictions: bytes of a request to a dedicated and a shared endpoint.
-LARGEST = {True: 10 * 1024 * 1024, False: 1536 * 1024}
 # Source: CreateEndpointRequest, endpointId; UploadModelRequest, modelId, forbids no more.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_SLUG = 40
@@ -144,7 +142,7 @@ class Endpoints:
         resource = self._resource("endpoints", name)
         endpoint = self._client.call("aiplatform", "GET", f"/v1/{resource}")
         body = json.dumps(request).encode()
-        largest = LARGEST[bool(endpoint.get("dedicatedEndpointEnabled"))]
+        largest = payload.limit(dedicated=bool(endpoint.get("dedicatedEndpointEnabled")))
         if len(body) > largest:
             raise UserError(
                 f"the request has {show.size(len(body))}; this endpoint takes {show.size(largest)}: ask in parts, or "
