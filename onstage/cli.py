@@ -35,6 +35,7 @@ def serve(
     """Serve a trained model on this machine as an endpoint would, until Ctrl-C."""
     from onstage import installation, room
     from onstage.serving.serve import serve as serve_folder
+    from onstage.settings import load
 
     room.check()
     project = installation.open_project()
@@ -45,7 +46,8 @@ def serve(
         raise StartError(f"--platform is {' or '.join(PLATFORMS)}, not {platform}")
     if chosen not in project.platforms:
         raise StartError(f"--platform {chosen}: this project runs on {' and '.join(project.platforms)}")
-    serve_folder(folder / "model" if folder else project.newest_model().parent, port, chosen)
+    place = folder / "model" if folder else project.newest_model().parent
+    serve_folder(place, port, chosen, load(project))
 
 
 table_words.add(app)

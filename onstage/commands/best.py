@@ -263,7 +263,7 @@ def _deploy(project: Project, settings: Settings, first: _Best, *, dry_run: bool
         if dry_run:
             show.say(f"would serve {path_for_people(Path(trial.model))}")
             return
-        serve(Path(trial.model) / "model", PORT, project.platforms[0])
+        serve(Path(trial.model) / "model", PORT, project.platforms[0], settings)
         return
     platform: Platform = connect(first.place, settings)
     job = State("training", trial.name, "succeeded", model=trial.model)

@@ -65,8 +65,8 @@ def text_files(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            inside = sorted(file for file in place.rglob("*") if file.is_file() and kinds.kind(file.name) == kinds.TEXT)
-            inside = [file for file in inside if not file.name.startswith((".", "_"))]
+            files = kinds.below(place).values()
+            inside = [file for file in files if file.is_file() and kinds.kind(file.name) == kinds.TEXT]
             if not inside:
                 raise StartError(f"{path_for_people(place)} has no CSV file: *.csv, *.tsv, or those with .gz")
             found += inside

@@ -39,7 +39,6 @@ def submit(platform: Platform, argv: Sequence[str], search: Search | None, *, dr
         show.requests(plan)
         return
     launch(platform, plan)
-    outcome.note(kind=plan.kind, name=plan.name, state="waiting")
     if wait:
         watch(platform, plan.kind, plan.name)
     else:
@@ -64,6 +63,7 @@ def launch(platform: Platform, plan: Plan) -> None:
     except UserError:
         state.forget(platform, plan.kind, plan.name)
         raise
+    outcome.note(kind=plan.kind, name=plan.name, state="waiting")
     show.say(f"{plan.kind} job {plan.name} is sent; it costs {plan.cost}")
 
 

@@ -13,14 +13,12 @@ from onstage.report import Finding, Report
 from onstage.sagemaker.client.jobs import address, create
 from onstage.sagemaker.client.models import Models
 from onstage.sagemaker.client.session import Clients
-from onstage.sagemaker.requests import bodies, rules, scaling
+from onstage.sagemaker.requests import bodies, payload, rules, scaling
 from onstage.sagemaker.requests.locations import job_name, name_prefix
 from onstage.sagemaker_section import SageMaker
 from onstage.serving.answers import parse
 from onstage.settings import Settings
 
-# Source: InvokeEndpoint: the body of a real-time endpoint, in bytes; a serverless one takes 4 MB.
-LARGEST = {False: 6 * 1024 * 1024, True: 4 * 1024 * 1024}
 _STATES = {
     "Creating": "waiting", "Updating": "waiting", "SystemUpdating": "waiting", "RollingBack": "waiting",
     "InService": "serving", "Failed": "failed", "OutOfService": "failed", "UpdateRollbackFailed": "failed",
@@ -102,7 +100,7 @@ class Endpoints:
     def predict(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint's answer to a request of rows."""
         body = json.dumps(request).encode()
-        largest = LARGEST[self._cloud.serverless is not None]
+        largest = payload.limit(serverless=self._cloud.serverless is not None)
         if len(body) > largest:
             raise UserError(
                 f"the request has {show.size(len(body))}; an endpoint takes {show.size(largest)}: ask in parts, or all "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onstage.rehearsal.operation_checks import Server
-from onstage.vertex.requests.bodies import LARGEST
+from onstage.vertex.requests import payload
 
 # Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, variables of a container
 # whose model names no routes.
@@ -49,7 +49,7 @@ class Task:
     @property
     def limit(self) -> int:
         """The largest request and response, in bytes."""
-        return LARGEST[self.dedicated]
+        return payload.limit(dedicated=self.dedicated)
 
     @property
     def is_flat(self) -> bool:

@@ -16,7 +16,7 @@ from onstage.vertex.client.jobs import address, prefix
 from onstage.vertex.client.models import Models
 from onstage.vertex.client.resources import Resources, new_name
 from onstage.vertex.client.session import Client
-from onstage.vertex.requests import bodies
+from onstage.vertex.requests import bodies, payload
 from onstage.vertex_section import Vertex
 
 # Source: CreateEndpointRequest, endpointId; UploadModelRequest, modelId, forbids no more.
@@ -97,7 +97,7 @@ class Endpoints:
         resource = self._resources.path("endpoints", name)
         endpoint = self._client.call("aiplatform", "GET", f"/v1/{resource}")
         body = json.dumps(request).encode()
-        largest = bodies.LARGEST[bool(endpoint.get("dedicatedEndpointEnabled"))]
+        largest = payload.limit(dedicated=bool(endpoint.get("dedicatedEndpointEnabled")))
         if len(body) > largest:
             raise UserError(
                 f"the request has {show.size(len(body))}; this endpoint takes {show.size(largest)}: ask in parts, or "

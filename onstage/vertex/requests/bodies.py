@@ -22,9 +22,6 @@ CHANNELS = ("train", "eval")
 # The name under which TensorFlow Serving serves a project's model.
 SERVED_NAME = "model"
 PORT = 8080
-# Bytes of a request to a dedicated endpoint, and to a shared one, and of the answer.
-# Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
-LARGEST = {True: 10 * 1024 * 1024, False: 1536 * 1024}
 Body = dict[str, Any]
 
 
