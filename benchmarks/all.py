@@ -44,7 +44,7 @@ BENCHMARKS = {
     "tuning": Benchmark("tuning.py", "Local search", ("loop",)),
     "serving": Benchmark("serving.py", "Serving, against uvicorn with the same model"),
     "hosts": Benchmark("hosts.py", "Two hosts with a core each, against one"),
-    "interruption": Benchmark("interruption.py", "What an interruption costs"),
+    "interruption": Benchmark("interruption.py", "What an interruption costs", ("--rows", "100000")),
 }
 # The other files of this folder, and why they are not run with these.
 BY_HAND = {
