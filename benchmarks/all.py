@@ -43,9 +43,15 @@ BENCHMARKS = {
     "agent": Benchmark("agent.py", "What the agent adds to a script"),
     "tuning": Benchmark("tuning.py", "Local search", ("loop",)),
     "serving": Benchmark("serving.py", "Serving, against uvicorn with the same model"),
+    "hosts": Benchmark("hosts.py", "Two hosts with a core each, against one"),
+    "interruption": Benchmark("interruption.py", "What an interruption costs", ("--rows", "100000")),
 }
-# Run by hand: they need what no index has, or an old version's commit, or an hour.
-BY_HAND = {"upload_gcs.py": "needs the gcloud CLI", "release.py": "compares two versions", "all.py": "this command"}
+# The other files of this folder, and why they are not run with these.
+BY_HAND = {
+    "rehearsal_of_big_tables.py": "a rehearsal of 300 MB against one of 3 MB; exit code 1 if it takes over 1.5 times",
+    "release.py": "this version against an older one, whose commit has to be in the clone",
+    "upload_gcs.py": "`onstage vertex upload` against `gcloud storage cp`; needs the gcloud CLI",
+}
 
 
 def machine() -> str:
@@ -78,6 +84,12 @@ def kept() -> dict[str, str]:
     return {one.partition("\n")[0][3:]: one.strip() + "\n" for one in re.split(r"(?m)^(?=## )", text)[1:]}
 
 
+def by_hand() -> str:
+    """The section about what is not run here."""
+    rows = [f"| `.venv/bin/python benchmarks/{file}` | {why} |" for file, why in BY_HAND.items()]
+    return "\n".join(["## By hand", "", "| command | what, and why by hand |", "| --- | --- |", *rows, ""])
+
+
 def _lines(file: str) -> list[str]:
     path = Path(file)
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -94,7 +106,7 @@ def main() -> None:
     for name in names or BENCHMARKS:
         sections[BENCHMARKS[name].title] = section(BENCHMARKS[name])
         known = [sections[one.title] for one in BENCHMARKS.values() if one.title in sections]
-        PAGE.write_text("\n".join([HEAD, *known]), encoding="utf-8")
+        PAGE.write_text("\n".join([HEAD, *known, by_hand()]), encoding="utf-8")
 
 
 if __name__ == "__main__":

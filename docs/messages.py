@@ -5,8 +5,10 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 HOLE = "…"
 # Of an expression with several forms, such as "a" if x else "b".
 _MOST = 24
@@ -63,6 +65,18 @@ def within(one: str, other: str) -> bool:
     return len(pieces(other)) >= len(pieces(one)) and len(other) > len(one)
 
 
+@cache
+def _texts(file: Path) -> dict[str, ast.expr]:
+    """The constants of a module that are plain texts; none of a module that is not of this package."""
+    tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
+    constants = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    return {
+        node.targets[0].id: node.value
+        for node in constants
+        if isinstance(node.targets[0], ast.Name) and isinstance(node.value.value, str)
+    }
+
+
 class _Module:
     def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
@@ -72,6 +86,9 @@ class _Module:
         for node in tree.body:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 self.constants[node.targets[0].id] = node.value
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                there = _texts(ROOT / f"{node.module.replace('.', '/')}.py")
+                self.constants |= {one.asname or one.name: there[one.name] for one in node.names if one.name in there}
             elif isinstance(node, ast.ClassDef):
                 for base in node.bases:
                     if isinstance(base, ast.Name) and base.id in _FINDINGS:

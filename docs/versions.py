@@ -44,7 +44,8 @@ def _python() -> Iterator[str]:
     (python,) = re.findall(r"(?m)^Requires-Python: (\S+)$", (ROOT / "packaging/METADATA").read_text(encoding="utf-8"))
     pins = [line for line in lines if re.split(r"[=<>\[]", line)[0] in PINNED]
     yield "## What a project installs"
-    yield f"`onstage` needs Python {python}, TensorFlow 3.10 to 3.13. Pinned, as in SageMaker's newest training image:"
+    needs = f"`onstage` needs Python {python}; TensorFlow runs on 3.10 to 3.13."
+    yield f"{needs} Pinned, as in SageMaker's newest training image:"
     rows = [line.partition(";") for line in pins]
     yield _table(
         ["package", "where"],

@@ -34,13 +34,30 @@ class Cloud:
     def __init__(self, platform: str) -> None:
         self._platform = platform
 
-    def setup(self, *, create: bool = False, dry_run: bool = False, folder: str | Path | None = None) -> None:
-        """Print what is missing in the account; make it with `create`."""
-        self._call("setup", *_option(create=create, dry_run=dry_run), folder=folder)
+    def setup(
+        self,
+        *,
+        create: bool = False,
+        write: str | Path = "",
+        dry_run: bool = False,
+        folder: str | Path | None = None,
+    ) -> None:
+        """Print what is missing in the account; make it with `create`, or `write` what makes it into a folder."""
+        self._call("setup", *_option(create=create, write=write, dry_run=dry_run), folder=folder)
 
-    def upload(self, *, create_bucket: bool = False, dry_run: bool = False, folder: str | Path | None = None) -> None:
-        """Send the data to the bucket: what is not there yet. Costs storage."""
-        self._call("upload", *_option(create_bucket=create_bucket, dry_run=dry_run), folder=folder)
+    def upload(
+        self,
+        *,
+        create_bucket: bool = False,
+        delete: bool = False,
+        dry_run: bool = False,
+        folder: str | Path | None = None,
+    ) -> None:
+        """Send the data to the bucket: what is not there yet. Costs storage. `delete` removes what only the bucket has
+        of the data, without a question.
+        """
+        options = _option(create_bucket=create_bucket, delete=delete, yes=delete, dry_run=dry_run)
+        self._call("upload", *options, folder=folder)
 
     def train(
         self, *, wait: bool = True, dry_run: bool = False, folder: str | Path | None = None, **hyperparameters: Any
@@ -84,9 +101,9 @@ class Cloud:
         found = (_EPOCH.search(line) for line in lines)
         return [{key: float(value) for key, value in _METRIC.findall(one[0])} for one in found if one]
 
-    def stop(self, name: str = "", *, folder: str | Path | None = None) -> None:
+    def stop(self, name: str = "", *, dry_run: bool = False, folder: str | Path | None = None) -> None:
         """End a job."""
-        self._call("stop", *_words(name), folder=folder)
+        self._call("stop", *_words(name), *_option(dry_run=dry_run), folder=folder)
 
     def deploy(
         self, job: str = "", *, endpoint: str = "", dry_run: bool = False, folder: str | Path | None = None
@@ -101,11 +118,20 @@ class Cloud:
         predictions: list[Any] = found["answer"]["predictions"]
         return predictions
 
-    def batch(self, source: str | Path = "", *, job: str = "", folder: str | Path | None = None) -> Outcome:
-        """Predict a file of JSON lines, or the [batch] rows of settings.toml, without an endpoint: the job, and
-        `answers`, where they are. Costs.
+    def batch(
+        self,
+        source: str | Path = "",
+        *,
+        job: str = "",
+        wait: bool = True,
+        dry_run: bool = False,
+        folder: str | Path | None = None,
+    ) -> Outcome:
+        """Predict a file of JSON lines, or the [batch] rows of settings.toml, without an endpoint, which costs: the
+        job, and `answers`, where they are, if it was waited for; or with `dry_run` its `requests`.
         """
-        return self._job("batch", *_words(str(source)), *_option(job=job), folder=folder)
+        options = _option(job=job, no_wait=not wait, dry_run=dry_run)
+        return self._job("batch", *_words(str(source)), *options, folder=folder)
 
     def delete(self, endpoint: str = "", *, dry_run: bool = False, folder: str | Path | None = None) -> None:
         """Remove an endpoint with all that was made for it."""
@@ -160,6 +186,7 @@ def tune(
     trials: int = 10,
     parallel: int = 1,
     timeout: float | None = None,
+    trial_timeout: float = 3600,
     strategy: str = "tpe",
     pruner: str = "median",
     seed: int = 0,
@@ -167,10 +194,14 @@ def tune(
     folder: str | Path | None = None,
     **hyperparameters: Any,
 ) -> Trials:
-    """Search hyperparameters on this machine, or go on with the search of that name: its trials, best first."""
+    """Search hyperparameters on this machine, or go on with the search of that name: its trials, best first.
+
+    `timeout` is in seconds for all, `trial_timeout` those after which one trial has failed.
+    """
     options = _option(
-        trials=trials, parallel=parallel, timeout=timeout, strategy=strategy, pruner=pruner, seed=seed, name=name
-    )
+        trials=trials, parallel=parallel, timeout=timeout, trial_timeout=trial_timeout, strategy=strategy,
+        pruner=pruner, seed=seed, name=name,
+    )  # fmt: skip
     return Trials(call(["tune", *options, *_flags(hyperparameters)], folder)[1])
 
 

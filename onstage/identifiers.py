@@ -5,7 +5,7 @@ import re
 # Sources: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, cloud.google.com/storage/docs/buckets,
 # cloud.google.com/resource-manager/docs/creating-managing-projects (a number is taken for an id, too).
 _S3_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-_GCS_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+GCS_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
 # Shorter than the 6 characters of today: a display name is what is looked for.
 _PROJECT = r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,28}[a-z0-9]|\d+"
 # Within SageMaker's OutputFilter, of at most 63 characters: $['KEY','SageMakerOutput'].
@@ -21,7 +21,7 @@ def s3_bucket(value: str) -> str:
 
 def gcs_bucket(value: str) -> str:
     """The same of Cloud Storage."""
-    return _bucket(value, _GCS_BUCKET, "_")
+    return _bucket(value, GCS_BUCKET, "_")
 
 
 def role_arn(value: str) -> str:

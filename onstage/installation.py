@@ -37,10 +37,10 @@ def open_project(*extras: str) -> Project:
     return project
 
 
-def open_project_if_any(start: Path | None = None) -> Project | None:
+def open_project_if_any() -> Project | None:
     """`open_project`, for a command that needs none: None where no folder on the way up has a project."""
     try:
-        find(start)
+        find()
     except NoProjectError:
         return None
     return open_project()

@@ -23,6 +23,7 @@ from onstage.project import Project
 from onstage.quiet import quiet_import
 from onstage.returned import CallError
 from onstage.source import find_data
+from onstage.tables import files as kinds
 from onstage.tables import frames, sample
 
 CHANNELS = ("train", "eval")
@@ -183,9 +184,7 @@ def _model_of(home: Project, run: Path) -> Path:
 def _frame(home: Project, table: Any, channel: str, most: int | None) -> Any:
     rows = importlib.import_module("trainer.rows")
     files = find_data(home, getattr(settings.load(home).data, channel))
-    # As the trainer, which reads no file that begins so, nor any below such a folder.
-    shown = [name for name in files if not any(part.startswith((".", "_")) for part in name.split("/"))]
-    own = [name for name in shown if rows.is_data(name, table.delimiter)]
+    own = [name for name in files if rows.is_data(name, table.delimiter) and not kinds.is_hidden(name)]
     if not own:
         raise UserError(rows.say_left_out(channel, rows.left_out(files, table.delimiter)))
     taken = sample.take(files, own, most or 0, header=table.header, delimiter=table.delimiter)

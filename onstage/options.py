@@ -17,6 +17,8 @@ from onstage.errors import StartError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PANEL = "Options of every command"
+# Where a model is served on this machine: where both clouds look for their container's server.
+PORT = 8080
 
 
 class Command(TyperCommand):

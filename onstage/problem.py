@@ -1,7 +1,7 @@
 """What is wrong in a request body, and where."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ def spelling(name: str, known: Iterable[str]) -> str:
     return name if name in found or not found else found[0]
 
 
-def written(path: Path) -> str:
+def dotted(path: Path) -> str:
     """A path as one writes it: InputDataConfig[0].ChannelName, HyperParameters["epochs"]."""
     text = ""
     for part in path:
@@ -43,8 +43,21 @@ def written(path: Path) -> str:
     return text.removeprefix(".") or "the request"
 
 
+def texts(value: Any, maps: Collection[str] = (), path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield every text in a body with its path; `maps` are the members whose own members are keys."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        inside_map = bool(path) and path[-1] in maps
+        for name, item in value.items():
+            yield from texts(item, maps, (*path, Key(name) if inside_map else name))
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from texts(item, maps, (*path, number))
+
+
 def twice(names: Iterable[Any], path: Path, what: str) -> Iterator[Problem]:
     """A problem for each name that is there more than once."""
     for name, count in Counter(names).items():
         if count > 1 and name is not None:
-            yield Problem(written(path), f"the {what} {name!r} is there {count} times", "rename or remove one")
+            yield Problem(dotted(path), f"the {what} {name!r} is there {count} times", "rename or remove one")

@@ -30,6 +30,7 @@ else:
 
 CONTRACT = 1
 SETTINGS = "settings.toml"
+MODEL_FILE = "src/trainer/model.py"
 # A platform's entry point in `src/`: a project that has the file runs on the platform.
 ENTRY_POINTS = {"sagemaker": "sagemaker_entry.py", "vertex": "trainer/task.py"}
 

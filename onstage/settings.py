@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from onstage.errors import StartError
 from onstage.project import SETTINGS, Project, find, read_toml
-from onstage.sections import Batch, Data, Rehearsal, SageMaker, Section, Vertex
+from onstage.sagemaker_section import SageMaker
+from onstage.sections import Batch, Data, Rehearsal, Section
+from onstage.vertex_section import Vertex
 
 Cloud = TypeVar("Cloud", SageMaker, Vertex)
 
@@ -52,6 +54,10 @@ class Settings(Section):
         return self.model_copy(
             update={one: section.model_copy(update=changed[one]) for one, section in sections.items() if section}
         )
+
+    def as_sent(self) -> "Settings":
+        """The same for a job that is sent: as it is, without what a rehearsal changes."""
+        return self.model_copy(update={"rehearsal": Rehearsal(rows=0, ignore=self.rehearsal.ignore)})
 
     def empty(self, platform: str) -> list[str]:
         """The keys of a cloud's section that are empty and that its jobs need."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from onstage.errors import UserError
 from onstage.project import Project
+from onstage.tables import files as kinds
 
 _LEFT_BEHIND = {"__pycache__", ".ipynb_checkpoints"}
 
@@ -33,7 +34,8 @@ def archive(source: Path) -> bytes:
 def find_data(project: Project, location: str) -> dict[str, Path]:
     """The local files of a location of settings.toml, by the names that they have in a bucket.
 
-    A location is a file, a folder, or a pattern. Raises UserError when it has no files, or is not on this machine.
+    A location is a file, a folder but for what begins with a dot in it, or a pattern. Raises UserError when it has no
+    files, or is not on this machine.
     """
     if "://" in location:
         raise UserError(
@@ -41,11 +43,12 @@ def find_data(project: Project, location: str) -> dict[str, Path]:
         )
     place = project.root / location
     if place.is_dir():
-        for path in place.rglob("*"):
-            if path.is_symlink() and not path.exists() and not path.name.startswith("."):
-                raise UserError(f"{location}/{path.relative_to(place).as_posix()} is a link to what is not there")
-        found_files = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.startswith("."))
-        found = {path.relative_to(place).as_posix(): path for path in found_files}
+        # A reader of the researcher's own may read what begins with _.
+        shown = kinds.below(place, marks=(".",))
+        for name, path in shown.items():
+            if path.is_symlink() and not path.exists():
+                raise UserError(f"{location}/{name} is a link to what is not there")
+        found = {name: path for name, path in shown.items() if path.is_file()}
     else:
         matches = (
             [place] if place.is_file() else sorted(project.root / path for path in _matching(project.root, location))

@@ -16,6 +16,8 @@ from onstage.errors import UserError
 LINEAR, LOG, REVERSE_LOG = "linear", "log", "reverse_log"
 # A range with more steps is not spelt out.
 MOST_STEPS = 1000
+# Of a search in a cloud, unless the command says how many.
+DEFAULT_TRIALS = 10
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Range:
         if steps >= MOST_STEPS:
             return None
         return [self.stepped(self.low + number * self.step) for number in range(steps + 1)]
+
+    @property
+    def has_every_whole(self) -> bool:
+        """Whether its steps are those that whole numbers have anyway."""
+        return self.kind is int and self.step == 1
 
     def stepped(self, value: float) -> Any:
         """The value of a range next to `value`, of its kind, on a step if there are steps."""

@@ -85,7 +85,7 @@ def check_calls(code: Source) -> list[Finding]:
 
 
 EXITS = "ends the program where it stands"
-# How a file of the template's trainer begins, which ends a program so that waits for a lost host.
+# How a file of the template's trainer begins, which itself ends a process that waits for a lost host.
 _OWNED = "# Owned by the template"
 
 

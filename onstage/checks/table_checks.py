@@ -29,7 +29,7 @@ MOST_PROBLEMS = 10
 CORRECT = "correct the file, or the columns in src/trainer/model.py"
 FROM_ONE_FILE = "of a CSV file of yours: onstage columns FILE.csv --write, then onstage split FILE.csv"
 ONE_KIND = "name one kind by a pattern in settings.toml, or move the other out"
-ONLY_CSV = "rename the files: a job gets them in a folder, and reads every *.csv of it"
+ONLY_CSV = "rename the files: a job gets them in a folder, and reads every *.csv of it but those that begin with . or _"
 UNLESS_MEANT = "unless it is meant, correct the data, or src/trainer/model.py"
 
 
@@ -161,7 +161,7 @@ def tables(page: ModelPage, files: Mapping[str, Path]) -> dict[str, Path]:
     return {
         name: file
         for name, file in files.items()
-        if page.notes.is_data(name, page.table.delimiter) and not any(part.startswith("_") for part in name.split("/"))
+        if page.notes.is_data(name, page.table.delimiter) and not kinds.is_hidden(name)
     }
 
 

@@ -11,9 +11,12 @@ from onstage.errors import StartError
 from onstage.options import Application
 
 if TYPE_CHECKING:
-    from onstage.platform import Platform, Search
+    from onstage.cloud import Search
+    from onstage.platform import Platform
     from onstage.settings import Settings
 
+# A platform's name is also its folder in this package, its section of settings.toml and its extra.
+PLATFORMS = ("sagemaker", "vertex")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say or print what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send it and return; its log can be followed later.")]
 Job = Annotated[str | None, typer.Argument(metavar="JOB", help="A job's name. [default: the last one sent]")]
@@ -94,7 +97,7 @@ def make(platform: str) -> typer.Typer:
         no_wait: NoWait = False,
     ) -> None:
         """Search hyperparameters in the cloud: those that are tunable in model.py, but for what other flags fix."""
-        from onstage.platform import Search
+        from onstage.cloud import Search
 
         submit(platform, context.args, Search(trials, parallel, strategy, stopping), dry_run=dry_run, wait=not no_wait)
 

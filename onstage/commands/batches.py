@@ -9,11 +9,12 @@ import typer
 
 from onstage import outcome, progress
 from onstage.checks import batch_rows
+from onstage.cloud import State
 from onstage.commands import show
 from onstage.commands.endpoints import remove
 from onstage.commands.jobs import coming_back, latest, launch, watch
 from onstage.errors import StartError, UserError
-from onstage.platform import Platform, State
+from onstage.platform import Platform
 from onstage.report import Finding
 
 # Rows of a file that are named at once.

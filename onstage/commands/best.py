@@ -15,10 +15,12 @@ from rich.table import Table
 
 from onstage import flags, installation, outcome
 from onstage.checks.model_page import ModelPage, read_model
+from onstage.cloud import Asked, State, Trial, ranked
 from onstage.commands import endpoints, show, state
 from onstage.commands.application import submit
 from onstage.errors import StartError, UserError
-from onstage.platform import Asked, Platform, State, Trial, connect, ranked
+from onstage.options import PORT
+from onstage.platform import Platform, connect
 from onstage.project import Project, path_for_people
 from onstage.settings import Settings, load
 
@@ -261,7 +263,7 @@ def _deploy(project: Project, settings: Settings, first: _Best, *, dry_run: bool
         if dry_run:
             show.say(f"would serve {path_for_people(Path(trial.model))}")
             return
-        serve(Path(trial.model) / "model", 8080, project.platforms[0])
+        serve(Path(trial.model) / "model", PORT, project.platforms[0], settings)
         return
     platform: Platform = connect(first.place, settings)
     job = State("training", trial.name, "succeeded", model=trial.model)

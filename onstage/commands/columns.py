@@ -8,13 +8,12 @@ from pathlib import Path
 
 from onstage.commands import model_file, show
 from onstage.errors import StartError, UserError
-from onstage.project import Project, path_for_people
+from onstage.project import MODEL_FILE, Project, path_for_people
 from onstage.tables import files as kinds
 from onstage.tables import table
 from onstage.tables.profile import Profile, profile
 from onstage.tables.table import Written
 
-_MODEL = "src/trainer/model.py"
 # Kinds that trainers of older projects lack.
 _LATER = ("Text", "Date")
 
@@ -28,7 +27,7 @@ def columns(project: Project | None, places: Sequence[Path], target: str, *, wri
     found = text_files(places)
     if write and project is None:
         raise StartError("--write: no project here; go to its folder, or print the table without --write")
-    model = _read(project.root / _MODEL) if project else ""
+    model = _read(project.root / MODEL_FILE) if project else ""
     known = {*table.KINDS, *(_later(project) if project else _LATER)}
     names = [path_for_people(file) for file in found]
     what = names[0] if len(names) == 1 else f"{len(names)} files"
@@ -43,7 +42,7 @@ def columns(project: Project | None, places: Sequence[Path], target: str, *, wri
         raise StartError("\n".join(filter(None, [str(error), wrong]))) from error
     text = model_file.laid_out(written.text)
     if write and project:
-        _write(project.root / _MODEL, model, text, written, names[0])
+        _write(project.root / MODEL_FILE, model, text, written, names[0])
     else:
         show.say(f"from trainer.columns import {', '.join(sorted(written.kinds))}\n\n{text}".rstrip())
     for note in written.notes:
@@ -66,8 +65,8 @@ def text_files(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            inside = sorted(file for file in place.rglob("*") if file.is_file() and kinds.kind(file.name) == kinds.TEXT)
-            inside = [file for file in inside if not file.name.startswith((".", "_"))]
+            files = kinds.below(place).values()
+            inside = [file for file in files if file.is_file() and kinds.kind(file.name) == kinds.TEXT]
             if not inside:
                 raise StartError(f"{path_for_people(place)} has no CSV file: *.csv, *.tsv, or those with .gz")
             found += inside
@@ -87,13 +86,15 @@ def _write(file: Path, model: str, text: str, written: Written, name: str) -> No
     except model_file.NotOwnedError as error:
         show.say(f"from trainer.columns import {', '.join(sorted(written.kinds))}\n\n{model_file.owned(text)}".rstrip())
         raise StartError(
-            f"{_MODEL}: {error}. Nothing is written; put the text above in its place, with both comments, by hand"
+            f"{MODEL_FILE}: {error}. Nothing is written; put the text above in its place, with both comments, by hand"
         ) from error
     model_file.write(file, changed.replace("\n", "\r\n") if "\r\n" in model else changed)
     left = written.text.count("Dropped(")
-    show.say(f"{_MODEL}: the table of {name} is written; it predicts {written.target_name!r}, {written.target.kind}")
     show.say(
-        f"next: onstage split {name}, or look at what is left out in {_MODEL}"
+        f"{MODEL_FILE}: the table of {name} is written; it predicts {written.target_name!r}, {written.target.kind}"
+    )
+    show.say(
+        f"next: onstage split {name}, or look at what is left out in {MODEL_FILE}"
         if left
         else f"next: onstage split {name}"
     )
@@ -105,19 +106,19 @@ def _unfit(model: str, written: Written) -> str:
     if is_number is not None and is_number != (kind == "Number"):
         is_for, wanted = ("numbers", "classification") if is_number else ("classes", "regression")
         return (
-            f"{_MODEL}: build_model and OBJECTIVE are for {is_for}, and the target {written.target_name!r} is {kind}: "
-            f"its loss, last layer and metrics do not fit. Render a project with problem={wanted} and take build_model "
-            "and OBJECTIVE from its model.py, or name another target by --target"
+            f"{MODEL_FILE}: build_model and OBJECTIVE are for {is_for}, and the target {written.target_name!r} is "
+            f"{kind}: its loss, last layer and metrics do not fit. Render a project with problem={wanted} and take "
+            "build_model and OBJECTIVE from its model.py, or name another target by --target"
         )
     if "Text" in written.kinds and not {"joined", "Embedding"} & model_file.names_in(model, "build_model"):
         return (
-            f"{_MODEL}: build_model has to embed the words of Text columns: hidden = joined(DATA, inputs), of "
+            f"{MODEL_FILE}: build_model has to embed the words of Text columns: hidden = joined(DATA, inputs), of "
             "trainer.encoding, does"
         )
     units, labels = model_file.outputs(model), written.labels
     if kind == "Classes" and units is not None and units != labels:
         return (
-            f"{_MODEL}: build_model ends in Dense({units}), and {written.target_name!r} has {labels} labels: write "
+            f"{MODEL_FILE}: build_model ends in Dense({units}), and {written.target_name!r} has {labels} labels: write "
             "Dense(len(DATA.target.labels), ...)"
         )
     return ""

@@ -103,21 +103,22 @@ def _files(inputs: Sequence[Path], to: Path) -> dict[str, Path]:
         if place.is_dir():
             if to.resolve().is_relative_to(place.resolve()):
                 raise StartError(f"--to {path_for_people(to)} lies in {path_for_people(place)}: a job would read both")
-            files = sorted(file for file in place.rglob("*") if file.is_file() and not file.name.startswith("."))
-            names = {file.relative_to(place).as_posix(): file for file in files}
-            others = [name for name in names if kinds.kind(name) != kinds.TEXT]
-            if len(others) == len(names):
+            there = {name: file for name, file in kinds.below(place, marks=(".",)).items() if file.is_file()}
+            names = {name: file for name, file in there.items() if _is_read(name)}
+            others = [name for name in there if name not in names]
+            if not names:
                 raise StartError(f"{path_for_people(place)} has no CSV file: *.csv, *.tsv, or those with .gz")
             if others:
                 more = f" and {len(others) - 5} more" if len(others) > 5 else ""
                 show.say(f"left out of {path_for_people(place)}: {', '.join(others[:5])}{more}")
-        elif kinds.kind(place.name) == kinds.TEXT:
+        elif _is_read(place.name):
             names = {place.name: place}
+        elif kinds.is_hidden(place.name):
+            why = f"begins with {place.name[0]}, as its shards would, and a job reads no such file: rename it"
+            raise StartError(f"the name of {path_for_people(place)} {why}")
         else:
             raise StartError(f"{path_for_people(place)} is no CSV file: its name has no .csv, .tsv, .csv.gz or .tsv.gz")
         for name, file in names.items():
-            if kinds.kind(name) != kinds.TEXT:
-                continue
             key = name
             for ending in _ENDINGS:
                 if key.lower().endswith(ending):
@@ -127,6 +128,10 @@ def _files(inputs: Sequence[Path], to: Path) -> dict[str, Path]:
                 raise StartError(f"the shards of {two} would have the same names: convert them into two folders")
             found[key] = file
     return found
+
+
+def _is_read(name: str) -> bool:
+    return kinds.kind(name) == kinds.TEXT and not kinds.is_hidden(name)
 
 
 def _made_of(page: ModelPage, file: Path, columns: Sequence[Any], rows: int, *, packed: bool) -> dict[str, Any]:

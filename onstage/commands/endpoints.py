@@ -8,10 +8,11 @@ from typing import Any
 import typer
 
 from onstage import outcome, progress
+from onstage.cloud import NotFoundError, Part, Plan, State
 from onstage.commands import show, state
-from onstage.commands.jobs import Patience, command, explained, latest, upload
+from onstage.commands.jobs import LAST_LINES, Patience, command, explained, latest, upload
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Part, Plan, Platform, State
+from onstage.platform import Platform
 from onstage.serving.answers import difference, read_request, rows
 
 
@@ -104,7 +105,7 @@ def _wait(platform: Platform, name: str) -> None:
             if found.state == "serving":
                 return
             if found.ended:
-                raise UserError(explained(platform, found, platform.log(found).new()[-10:]))
+                raise UserError(explained(platform, found, platform.log(found).new()[-LAST_LINES:]))
             time.sleep(pause)
 
 

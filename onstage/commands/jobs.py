@@ -10,9 +10,10 @@ from typing import TypeVar
 import typer
 
 from onstage import outcome, progress
+from onstage.cloud import Item, NotFoundError, Plan, Search, State, Step, UnreachableError
 from onstage.commands import rehearsed, show, state
 from onstage.errors import UserError
-from onstage.platform import Item, NotFoundError, Plan, Platform, Search, State, Step, UnreachableError
+from onstage.platform import Platform
 from onstage.report import Finding
 
 # Seconds that nothing may answer while something is watched, and between questions then.
@@ -38,7 +39,6 @@ def submit(platform: Platform, argv: Sequence[str], search: Search | None, *, dr
         show.requests(plan)
         return
     launch(platform, plan)
-    outcome.note(kind=plan.kind, name=plan.name, state="waiting")
     if wait:
         watch(platform, plan.kind, plan.name)
     else:
@@ -63,6 +63,7 @@ def launch(platform: Platform, plan: Plan) -> None:
     except UserError:
         state.forget(platform, plan.kind, plan.name)
         raise
+    outcome.note(kind=plan.kind, name=plan.name, state="waiting")
     show.say(f"{plan.kind} job {plan.name} is sent; it costs {plan.cost}")
 
 

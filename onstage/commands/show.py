@@ -5,7 +5,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from typing_extensions import Self
 from onstage import outcome, progress, verbosity
 
 if TYPE_CHECKING:
-    from onstage.platform import Plan, State
+    from onstage.cloud import Plan, State
     from onstage.report import Report
 
 
@@ -138,6 +138,6 @@ def pauses() -> Iterable[float]:
         seconds = min(seconds * 1.3, 5.0)
 
 
-def listed(lines: Iterable[str], mark: Callable[[str], str] = str) -> str:
+def listed(lines: Iterable[str]) -> str:
     """Lines below each other, indented."""
-    return "\n".join(f"  {mark(line)}" for line in lines)
+    return "\n".join(f"  {line}" for line in lines)

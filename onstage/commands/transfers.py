@@ -2,14 +2,16 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from onstage.cloud import Item
 from onstage.errors import UserError
-from onstage.platform import Item
 
 PART = 8 * 1024 * 1024
+_BLOCK = 256 * 1024
 # Sources: Amazon S3 multipart upload limits; Cloud Storage quotas, XML API multipart uploads.
 _MOST_PARTS = 10_000
 
@@ -24,6 +26,16 @@ def key_of(uri: str, bucket: str) -> str:
     if not uri.startswith(f"{bucket}/"):
         raise UserError(f"{uri} is not in the bucket of settings.toml, {bucket.partition('://')[2]}")
     return uri.removeprefix(f"{bucket}/")
+
+
+def blocks(file: Path, start: int = 0, size: int | None = None) -> Iterator[bytes]:
+    """The `size` bytes (None: all) of a file from `start`, a little at a time."""
+    with file.open("rb") as content:
+        content.seek(start)
+        left = size
+        while block := content.read(_BLOCK if left is None else min(_BLOCK, left)):
+            yield block
+            left = None if left is None else left - len(block)
 
 
 class Begun(Protocol):

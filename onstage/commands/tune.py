@@ -18,9 +18,9 @@ from rich.console import Console
 
 from onstage import flags, outcome, source, space
 from onstage.checks.model_page import ModelPage, read_model
+from onstage.cloud import Trial
 from onstage.commands import show
 from onstage.errors import StartError, UserError
-from onstage.platform import Trial
 from onstage.project import Project, path_for_people
 from onstage.search import draws, journal, live, pictures
 from onstage.search.driver import Driver, Options, Plan

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import typer
 
 from onstage import progress
+from onstage.cloud import Item
 from onstage.commands import show
 from onstage.errors import StartError, UserError
-from onstage.platform import Item, Platform
+from onstage.platform import Platform
 from onstage.settings import Settings
 from onstage.source import find_data
 

@@ -30,7 +30,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Answered:
     """What came of a job: the answers by their rows' numbers, from 1; the requests that were sent, and those refused.
 
     `lost` says what the service makes of those.
@@ -62,7 +62,7 @@ class Rows:
 
 
 def check(
-    given: Rows, key: str, url: str, attempt: Callable[[Sequence[str]], Outcome], refused: str
+    given: Rows, key: str, url: str, attempt: Callable[[Sequence[str]], Answered], refused: str
 ) -> list[Finding] | str:
     """Whether a job answers `given` as the endpoint at `url` answers each row alone.
 
@@ -90,7 +90,7 @@ def check(
     return findings or _told(outcome, given, key, len(alone), attempt)
 
 
-def _told(outcome: Outcome, given: Rows, key: str, compared: int, attempt: Callable[[Sequence[str]], Outcome]) -> str:
+def _told(outcome: Answered, given: Rows, key: str, compared: int, attempt: Callable[[Sequence[str]], Answered]) -> str:
     """What was done, and what a row that is refused costs the others, which a job with one has shown."""
     broken, without = _broken(json.loads(given.lines[0]), key)
     middle = len(given.lines) // 2
@@ -141,7 +141,7 @@ def _answer(client: httpx.Client, url: str, request: str) -> Any:
     return found[0] if len(found) == 1 else UserError(f"one row has {len(found)} answers")
 
 
-def _of_requests(outcome: Outcome, given: Rows, alone: Mapping[int, Any]) -> list[Finding]:
+def _of_requests(outcome: Answered, given: Rows, alone: Mapping[int, Any]) -> list[Finding]:
     """Requests that are refused although the endpoint answers each of their rows: the first one with several rows, and
     those with one.
     """
@@ -153,7 +153,7 @@ def _of_requests(outcome: Outcome, given: Rows, alone: Mapping[int, Any]) -> lis
     return [*single[:_MOST], *several[:1]]
 
 
-def _of_request(refusal: Refusal, outcome: Outcome, given: Rows, alone: Mapping[int, Any]) -> list[Finding]:
+def _of_request(refusal: Refusal, outcome: Answered, given: Rows, alone: Mapping[int, Any]) -> list[Finding]:
     """None where one of the rows is to blame: `_of_row` says it."""
     inside = range(refusal.first, refusal.last + 1)
     if any(isinstance(alone.get(number), UserError) for number in inside):
@@ -173,7 +173,7 @@ def _of_request(refusal: Refusal, outcome: Outcome, given: Rows, alone: Mapping[
     return [Finding(f"{what}, and each of them is alone: {refusal.why}", fix, outcome.lost)]
 
 
-def _of_row(number: int, given: Rows, alone: Mapping[int, Any], outcome: Outcome) -> Finding:
+def _of_row(number: int, given: Rows, alone: Mapping[int, Any], outcome: Answered) -> Finding:
     """A row that the endpoint does not answer either; what the job says of it alone comes first."""
     row = batch_rows.shown(json.loads(given.lines[number - 1]))
     own = [one.why for one in outcome.refusals if one.first == one.last == number]
@@ -188,7 +188,7 @@ def _at(given: Rows, place: int, what: str, fix: str, cloud: str) -> Finding:
     return Finding(f"row {place} of {given.where}: {what}", fix, cloud)
 
 
-def _differences(outcome: Outcome, given: Rows, alone: Mapping[int, Any]) -> list[Finding]:
+def _differences(outcome: Answered, given: Rows, alone: Mapping[int, Any]) -> list[Finding]:
     """Rows that are answered otherwise than alone, and those that no request has lost and nobody has answered."""
     lost = {number for one in outcome.refusals for number in range(one.first, one.last + 1)}
     if outcome.answers and (missing := {*range(1, len(given.lines) + 1)} - outcome.answers.keys() - lost):

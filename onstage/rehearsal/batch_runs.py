@@ -10,7 +10,7 @@ import httpx
 
 from onstage.checks import batch_rows
 from onstage.errors import UserError
-from onstage.rehearsal.batch_checks import Outcome, Rows, check
+from onstage.rehearsal.batch_checks import Answered, Rows, check
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Finding, NotDoneError, Report
@@ -27,7 +27,7 @@ def run(
     settings: Settings,
     served: Served,
     trained: TrainedNetwork,
-    attempt: Callable[[Sequence[str]], Outcome],
+    attempt: Callable[[Sequence[str]], Answered],
     refused: str,
 ) -> None:
     """Report what comes of a batch job that `attempt` runs; `refused` is what the service makes of a refused row."""

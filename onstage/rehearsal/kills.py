@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onstage import progress
+from onstage.project import MODEL_FILE
 from onstage.rehearsal.both import Served
 from onstage.report import Finding, NotDoneError, Report
 from onstage.serving.answers import TOLERANCE
 
 CHECK = "kill"
-_MODEL = "src/trainer/model.py"
 _PAID = "an interruption of the machine would change the model, or lose what was paid for"
 
 
@@ -99,7 +99,7 @@ def _compare(served: Served, model: Path, where: str, same: str) -> list[Finding
                 f"{len(ours)} variables {how}",
                 "keep what a layer or a loss remembers in variables of the network (add_weight), draw random numbers "
                 "with keras.random and a SeedGenerator of the layer, and let what a callback does follow from the "
-                f"epochs that it is shown, in {_MODEL}",
+                f"epochs that it is shown, in {MODEL_FILE}",
                 _PAID,
             )
         ]

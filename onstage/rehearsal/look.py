@@ -52,9 +52,9 @@ def _described(model: Any, hyperparameters: Any, build: Callable[[Any], Any]) ->
     table: dict[str, str] = {f"{one.path} has": f"{tuple(one.shape)} {one.dtype}" for one in network.weights}
     if type(model.DATA).__name__ == "Table":
         table["DATA is"] = repr(model.DATA)
-    # A model of a class of its own need not know its configuration.
-    with contextlib.suppress(Exception):
-        for layer in network.layers:
+    for layer in network.layers:
+        # A layer of a class of its own need not know its configuration.
+        with contextlib.suppress(Exception):
             table.update(_flat(layer.name, layer.get_config()))
     with contextlib.suppress(Exception):
         table.update(_flat("the optimizer", network.optimizer.get_config()))

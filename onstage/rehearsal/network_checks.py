@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from onstage.checks.source_checks import Source
+from onstage.project import MODEL_FILE
 from onstage.rehearsal import look
 from onstage.report import Finding, Report
 
@@ -52,7 +53,7 @@ def _compare(job: Mapping[str, str], home: Mapping[str, str], reads: list[tuple[
     if len(other) > _MOST:
         shown.append(f"and {len(other) - _MOST} more")
     asks = [f"{file}, line {line}, {what}" for file, line, what in reads[:_MOST]]
-    file, line, _ = reads[0] if reads else ("src/trainer/model.py", None, "")
+    file, line, _ = reads[0] if reads else (MODEL_FILE, None, "")
     return [
         Finding(
             f"the job makes another network than this machine does: {'; '.join(shown)}"

@@ -17,7 +17,7 @@ import yaml
 from onstage import problem
 from onstage.checks.source_checks import Image
 from onstage.errors import StartError, UserError
-from onstage.problem import Problem, written
+from onstage.problem import Problem, dotted
 from onstage.rehearsal import archives
 from onstage.rehearsal.store import LocalStore
 from onstage.report import Finding, Report
@@ -101,7 +101,7 @@ def read(file: Path) -> dict[str, Any]:
     for path, value in values:
         if _is_variable(value):
             raise StartError(
-                f"{file}: {written(path)} is {json.dumps(value)}, which a pipeline replaces when it "
+                f"{file}: {dotted(path)} is {json.dumps(value)}, which a pipeline replaces when it "
                 "runs; write the value"
             )
     return content

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from onstage.corners import Corner
+from onstage.project import MODEL_FILE
 from onstage.rehearsal.terms import Terms
 from onstage.report import Finding
 
-_MODEL = "src/trainer/model.py"
 _SIGKILL = "killed by SIGKILL"
 # TensorFlow's words, Python's, C++'s, and those for what the kernel has ended.
 _MEMORY = re.compile(
@@ -117,7 +117,7 @@ def _of(one: Outcome, words: Words, source: Path, overwritten: Mapping[str, Sequ
         why = f"; its log says {printed[0]}" if printed else ""
         yield Finding(f"has no objective: {words.looked}{why}", words.report_it, words.unused)
     elif not math.isfinite(one.values[-1]):
-        fix = f"narrow the range to where it is a number, in {_MODEL}"
+        fix = f"narrow the range to where it is a number, in {MODEL_FILE}"
         yield Finding(f"ends with the objective {words.objective}={one.values[-1]:g}", fix, words.unused)
     if not one.has_model and not any(uri.endswith(_SAVED) and one in overwritten[uri] for uri in overwritten):
         elsewhere = [*sorted(one.written, key=_models_first), *one.stray]
@@ -131,11 +131,11 @@ def _failed(failure: Finding, log: str, words: Words, source: Path) -> Finding:
     if failure.fix:
         fix = failure.fix
     elif _MEMORY.search(f"{failure.detail}\n{failure.cloud}"):
-        fix = f"narrow what it grows by in {_MODEL}, or let the job have a machine with more memory"
+        fix = f"narrow what it grows by in {MODEL_FILE}, or let the job have a machine with more memory"
     elif _NOT_FINITE.search(reason):
-        fix = f"narrow the range to where a training stays finite, in {_MODEL}"
+        fix = f"narrow the range to where a training stays finite, in {MODEL_FILE}"
     else:
-        fix = f"let the code take these values, or narrow the ranges in {_MODEL}"
+        fix = f"let the code take these values, or narrow the ranges in {MODEL_FILE}"
     cloud = "\n".join(filter(None, [words.failed, failure.cloud]))
     return Finding(f"fails: {reason}", fix, cloud, file=file, line=line)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onstage.project import MODEL_FILE
 from onstage.rehearsal import cluster
 from onstage.rehearsal.processes import Loss
 from onstage.rehearsal.terms import Terms
@@ -24,7 +25,6 @@ SGD, OTHERS = 1e-5, 1e-2
 EPOCHS = 1_000_000
 # As the trainer's line of an epoch begins.
 _EPOCH = re.compile(r"\bepoch=\d+ ")
-_MODEL = "src/trainer/model.py"
 _MOST = 3
 _TRAINER = "src/trainer/training.py is of a time before this check"
 Result = TypeVar("Result")
@@ -125,7 +125,7 @@ def of_one(hosts: Sequence[Host], one: Host) -> tuple[list[Finding], str]:
     return [
         Finding(
             f"{len(hosts)} hosts train another model than one does; weights differ: {shown}{more}",
-            f"look for what each host does with its own rows alone: a loss or a gradient of its own in {_MODEL}",
+            f"look for what each host does with its own rows alone: a loss or a gradient of its own in {MODEL_FILE}",
             "the training in the cloud is not the one that one machine does with the same hyperparameters",
         )
     ], ""
@@ -182,7 +182,8 @@ def _of_weights(hosts: Sequence[Host]) -> Iterator[Finding]:
         more = f" and {len(far) - _MOST} more" if len(far) > _MOST else ""
         yield Finding(
             f"{host.name} ends with other weights than {hosts[0].name}: {shown}{more}",
-            fix or f"look in {_MODEL} for what is not the same on all hosts: a random number without a seed, the time",
+            fix
+            or f"look in {MODEL_FILE} for what is not the same on all hosts: a random number without a seed, the time",
             "the chief's are exported, and nobody evaluates the others",
         )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from onstage.platform import Asked, Trial
+from onstage.cloud import Asked, Trial
 from onstage.project import Project
 from onstage.search import journal
 

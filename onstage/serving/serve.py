@@ -1,21 +1,25 @@
 """`onstage serve`: an endpoint on this machine until Ctrl-C."""
 
+import importlib
 import json
 import shlex
 from pathlib import Path
 
 from onstage import progress
 from onstage.serving.process import ServedModel, ServingProcess
+from onstage.settings import Settings
 
 _ROUTES = {"sagemaker": "/invocations", "vertex": "/v1/models/model:predict"}
 
 
-def serve(folder: Path, port: int, platform: str) -> None:
+def serve(folder: Path, port: int, platform: str, settings: Settings) -> None:
     """Serve the model of `folder` (what model.tar.gz would hold) and print how to ask it. Ends with KeyboardInterrupt.
 
-    Refused requests are explained on standard error. Raises UserError when the endpoint would not start.
+    A request may be as large as for the endpoint that `settings` describe. Refused ones are explained on standard
+    error. Raises UserError when the endpoint would not start.
     """
-    with ServingProcess(platform, port, show_log=True) as server:
+    limit = importlib.import_module(f"onstage.{platform}.requests.payload").limit_of(settings)
+    with ServingProcess(platform, port, show_log=True, environment={"PAYLOAD_LIMIT": str(limit)}) as server:
         with progress.doing("loading the model"):
             model = server.load(folder)
         print(description(server.url, model, _ROUTES[platform]), flush=True)

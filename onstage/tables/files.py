@@ -14,6 +14,8 @@ from onstage.errors import UserError
 TEXT, RECORDS = "text", "records"
 _TEXT = re.compile(r".+\.(csv|tsv|tab)(\.gz)?", re.IGNORECASE)
 _RECORDS = re.compile(r".*\.tfrecord.*", re.IGNORECASE)
+# What the trainer skips in and below a folder, as Hive and Spark do: a folder's name counts for all below it.
+_HIDDEN = (".", "_")
 # A line that is longer is in one of many files that are no table; read whole, it would fill the memory.
 _LONGEST_LINE = 16 * 2**20
 
@@ -22,6 +24,17 @@ def kind(name: str) -> str:
     """TEXT, RECORDS, or "" for a file that has no rows as far as its name says."""
     last = name.rpartition("/")[2]
     return TEXT if _TEXT.fullmatch(last) else RECORDS if _RECORDS.fullmatch(last) else ""
+
+
+def is_hidden(name: str, marks: tuple[str, ...] = _HIDDEN) -> bool:
+    """Whether a part of a name in a folder, such as `old/_x.csv`, begins with one of `marks`: no job reads the file."""
+    return any(part.startswith(marks) for part in name.split("/"))
+
+
+def below(folder: Path, marks: tuple[str, ...] = _HIDDEN) -> dict[str, Path]:
+    """What lies in a folder and in all below it, by its name there, sorted; no folders, and nothing that is hidden."""
+    names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
+    return {name: path for name, path in names.items() if not is_hidden(name, marks)}
 
 
 def is_packed(name: str) -> bool:

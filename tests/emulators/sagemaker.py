@@ -216,7 +216,8 @@ class SageMaker:
                     raise
                 ended = ("", "Stopped", "Stopped")
             else:
-                metrics, ended = result.metrics, (result.failure_reason or "", result.secondary_status, result.status)
+                metrics, secondary = result.metrics, "MaxRuntimeExceeded" if result.limit else result.status
+                ended = (result.failure_reason or "", secondary, result.status)
         body["SecondaryStatus"] = "Uploading"
         for file in output.rglob("*.tar.gz"):
             key = file.relative_to(folder / "store" / bucket).as_posix()

@@ -18,8 +18,9 @@ import pytest
 
 import onstage
 from onstage.checks.model_page import read_model
+from onstage.cloud import State, Trial, ranked
 from onstage.commands import state
-from onstage.platform import State, Trial, connect, ranked
+from onstage.platform import connect
 from onstage.project import Project
 from onstage.sagemaker.requests import policies
 from onstage.settings import load

@@ -1,5 +1,6 @@
 """`onstage` from Python: the commands as functions, what comes of them as objects."""
 
+import inspect
 import json
 import os
 import signal
@@ -9,10 +10,12 @@ import threading
 from typing import Any
 
 import pytest
+import typer.main
 
 import onstage
 from onstage import sagemaker, vertex
 from onstage.calls import Cloud
+from onstage.cli import app
 from onstage.errors import UserError
 from onstage.returned import CallError, Outcome
 from tests.onstage.processes import until
@@ -27,6 +30,27 @@ def test_both_platforms_are_modules_with_the_commands_as_functions() -> None:
     assert commands | {"best", "history"} == {name for name in vars(Cloud) if not name.startswith("_")}
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         vertex.trian  # noqa: B018
+
+
+# For a terminal: they print, ask, or are another function.
+FOR_A_TERMINAL = {
+    "rehearse": {"format", "json", "list", "schema"}, "best": {"train", "deploy", "format", "dry-run"},
+    "upload": {"yes"}, "logs": {"follow"},
+}  # fmt: skip
+EVERYWHERE = {"quiet", "verbose", "version"}
+
+
+@pytest.mark.parametrize("platform", ["", "sagemaker", "vertex"])
+def test_an_option_of_a_command_is_an_argument_of_its_function(platform: str) -> None:
+    root: Any = typer.main.get_command(app)
+    commands = root.commands[platform].commands if platform else root.commands
+    functions = vars(Cloud) if platform else {name: getattr(onstage, name) for name in ("rehearse", "tune", "best")}
+    for name in functions.keys() & commands.keys():
+        options = {option[2:] for one in commands[name].params for option in one.opts if option.startswith("--")}
+        told = options - EVERYWHERE - FOR_A_TERMINAL.get(name, set())
+        given = set(inspect.signature(functions[name]).parameters)
+        lacking = {option for option in told if not {option.replace("-", "_"), option.removeprefix("no-")} & given}
+        assert not lacking, name
 
 
 def test_importing_the_functions_imports_no_cloud_and_no_tensorflow() -> None:
@@ -72,6 +96,12 @@ def test_a_search_gives_its_trials_best_first(stub: Any) -> None:  # noqa: F811
     assert json.loads(body["HyperParameters"]["learning_rate"]) == found.best["learning_rate"]
     with pytest.raises(CallError, match="unknown flag --epoch"):
         onstage.tune(epoch=2, folder=project)
+
+
+def test_a_trial_that_takes_too_long_has_failed(stub: Any, capsys: pytest.CaptureFixture) -> None:  # noqa: F811
+    with pytest.raises(CallError, match="none of 1 trials has a result"):
+        onstage.tune(trials=1, trial_timeout=1, folder=stub("time.sleep(600)"))
+    assert "no end after 1 s" in capsys.readouterr().out
 
 
 def test_an_interrupt_stops_the_command_and_what_it_runs(stub: Any, capfd: pytest.CaptureFixture) -> None:  # noqa: F811

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import typer
 
-from onstage import cli
-from onstage.cli import PLATFORMS, app
+from onstage.cli import app
+from onstage.commands.application import PLATFORMS
+from onstage.commands.rehearsal_words import _split
 from tests.onstage import small
 from tests.onstage.small import ROOT, deep, forked, onstage, refusal
 
@@ -290,4 +291,4 @@ def unknown(text: str) -> str | None:
 def test_a_platform_may_stand_after_the_flags_and_a_value_stays_one(
     words: list[str], split: tuple[str, list[str]]
 ) -> None:
-    assert cli._split(words) == split
+    assert _split(words) == split

@@ -225,6 +225,9 @@ def test_files_of_one_table_are_read_together(project: Path, say: Say) -> None:
     folder.mkdir()
     (folder / "a.csv").write_text("".join([head, *body[:100]]), encoding="utf-8")
     (folder / "b.csv.gz").write_bytes(gzip.compress("".join([head, *body[100:]]).encode()))
+    for skipped in (".ipynb_checkpoints", "_old/below"):
+        (folder / skipped).mkdir(parents=True)
+        (folder / skipped / "a.csv").write_text("other;names\n1;2\n", encoding="utf-8")
     assert "400 rows of 8 columns" in say("columns", folder).out
     (folder / "c.csv").write_text("other;names\n1;2\n", encoding="utf-8")
     ended = say("columns", folder)

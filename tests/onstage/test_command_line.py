@@ -10,7 +10,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from onstage.checks.model_page import read_model
-from onstage.cli import PLATFORMS, app
+from onstage.cli import app
+from onstage.commands.application import PLATFORMS
 from onstage.project import Project
 from tests.conftest import Command
 

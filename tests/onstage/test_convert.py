@@ -199,10 +199,12 @@ def test_wrong_rows_are_named_by_file_row_and_column(project: Path, convert: Con
 
 def test_files_that_are_no_table_are_left_out_and_said(project: Path, convert: Convert) -> None:
     table(project / "data" / "a.csv", ROWS)
+    table(project / "data" / "_b.csv", ROWS)
+    table(project / "data" / ".ipynb_checkpoints" / "c.csv", ROWS)
     (project / "data" / "README.md").write_text("Numbers.", encoding="utf-8")
     ended = convert("data", "--to", "shards")
     assert ended.code == 0
-    assert "left out of data: README.md\n" in ended.out
+    assert "left out of data: README.md, _b.csv\n" in ended.out
     assert sorted(contents(project / "shards")) == ["a-00000.tfrecord"]
 
 
@@ -211,6 +213,7 @@ def test_files_that_are_no_table_are_left_out_and_said(project: Path, convert: C
     [
         (("nowhere.csv", "--to", "x"), 2, "there is no nowhere.csv"),
         (("settings.toml", "--to", "x"), 2, "settings.toml is no CSV file: its name has no .csv, .tsv, .csv.gz or .ts"),
+        (("more/_b.csv", "--to", "x"), 2, "the name of more/_b.csv begins with _, as its shards would, and a job"),
         (("src", "--to", "x"), 2, "src has no CSV file: *.csv, *.tsv, or those with .gz"),
         (("data", "--to", "data/shards"), 2, "--to data/shards lies in data: a job would read both"),
         (("data", "--to", "settings.toml"), 2, "--to settings.toml is a file: name a folder"),
@@ -224,6 +227,7 @@ def test_what_cannot_begin_is_one_message(
 ) -> None:
     table(project / "data" / "a.csv", ROWS)
     table(project / "more" / "a.tsv", ROWS)
+    table(project / "more" / "_b.csv", ROWS)
     (project / "bad").mkdir()
     (project / "bad" / "a.csv").write_text("one,two\n1,2\n", encoding="utf-8")
     (project / "bad" / "b.csv.gz").write_text("one,two\n1,2\n", encoding="utf-8")

@@ -187,6 +187,10 @@ ACCEPTED = {
              add("data/train/README.md", "Flowers."), add("data/train/.hidden", ""), add("data/train/_SUCCESS", "")),
         None,
     ),
+    "tables in folders that the trainer skips": (
+        both(*(copied(TRAIN, f"data/train/{folder}/a.csv") for folder in (".ipynb_checkpoints", "_old", "a/.b/c"))),
+        "train 120 rows of 1 file, eval 30 rows of 1 file",
+    ),
     "packed, and in a folder below": (
         both(renamed(TRAIN, PACKED),
              lambda project: (project / PACKED).write_bytes(gzip.compress((project / PACKED).read_bytes()))),

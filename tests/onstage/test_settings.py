@@ -11,8 +11,12 @@ from pydantic import ValidationError
 from onstage import settings_page
 from onstage.errors import StartError
 from onstage.project import Project
-from onstage.sections import Batch, Data, SageMaker, Serverless, Vertex
+from onstage.sagemaker.requests import payload as sagemaker_payload
+from onstage.sagemaker_section import SageMaker, Serverless
+from onstage.sections import Batch, Data
 from onstage.settings import Settings, load
+from onstage.vertex.requests import payload as vertex_payload
+from onstage.vertex_section import Vertex
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = {
@@ -287,3 +291,11 @@ def test_a_name_that_no_cloud_takes_is_refused_with_one_that_it_does(section: st
     for value, meant in wrong.items():
         with pytest.raises(ValidationError, match=rf"such as .*{re.escape(meant)} "):
             whole(**needed, **{key: value})
+
+
+def test_a_request_has_the_size_that_the_endpoint_of_the_settings_takes(tmp_path: Path) -> None:
+    usual = loaded(tmp_path, written())
+    small = {"serverless": {"memory_mb": "2048", "max_concurrency": "1"}, "vertex": {"dedicated_endpoint": "false"}}
+    other = loaded(tmp_path, written(**small))
+    assert [one / 2**20 for one in map(sagemaker_payload.limit_of, (usual, other))] == [6, 4]
+    assert [one / 2**20 for one in map(vertex_payload.limit_of, (usual, other))] == [10, 1.5]

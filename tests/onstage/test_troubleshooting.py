@@ -89,6 +89,13 @@ def test_a_message_is_found_in_all_its_forms(source: str, found: list[tuple[str,
     assert {one.place for one in told} <= {"module.py:check"}
 
 
+def test_a_text_of_another_module_stands_in_a_message_and_another_value_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    lines = "from onstage.project import CONTRACT, SETTINGS\n\n\ndef check():\n    raise UserError(%s)\n"
+    file.write_text(lines % 'f"{SETTINGS} is of contract {CONTRACT}"', encoding="utf-8")
+    assert [one.text for one in messages(file, "module.py")] == ["settings.toml is of contract …"]
+
+
 def test_a_message_without_a_section_is_refused() -> None:
     told = {"not_said": ["b.py"], "section": [{"checks": list(CHECKS), "from": ["a.py", "b.py:said", "d"]}]}
     found = [Message(place, "found", "it is so") for place in ("a.py:x", "b.py:said", "d/e/f.py:", "b.py:help")]

@@ -1,5 +1,6 @@
 """README.md says what is true."""
 
+import importlib.util
 import re
 
 import start
@@ -52,6 +53,17 @@ def test_every_linked_file_exists() -> None:
             places = [ROOT / name, ROOT / "hooks" / name, project / name]
             places += [place for folder in (project, ROOT / "onstage") for place in folder.glob(f"**/{name}")]
             assert name == "model.py" or any(place.exists() for place in places), name
+
+
+def test_every_benchmark_is_run_with_all_or_named_as_one_by_hand() -> None:
+    spec = importlib.util.spec_from_file_location("all_benchmarks", ROOT / "benchmarks" / "all.py")
+    assert spec and spec.loader
+    every = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(every)
+    named = [one.file for one in every.BENCHMARKS.values()] + list(every.BY_HAND)
+    files = {file.name for file in (ROOT / "benchmarks").glob("*.py")}
+    assert sorted(named) == sorted(files - {"all.py"})
+    assert all(f"`.venv/bin/python benchmarks/{file}`" in every.by_hand() for file in every.BY_HAND)
 
 
 def test_the_shown_run_ends_as_start_py_ends() -> None:

@@ -84,19 +84,16 @@ def run_training_job(
     status = "Stopped" if job.late else "Failed" if failed else "Completed"
     # The service packs both whether the job failed or not: aws/sagemaker-python-sdk, pull request 746.
     model_archive = archives.pack(models, output / "model.tar.gz")
-    output_archive = archives.pack(data, output / "output.tar.gz")
+    archives.pack(data, output / "output.tar.gz")
     seconds = time.monotonic() - started
     return JobResult(
         status=status,
-        secondary_status="MaxRuntimeExceeded" if job.late else status,
         failure_reason=outcome.failure_reason(failed, job.exit_codes) if failed else None,
         limit=limit if job.late else None,
         hosts=tuple(HostResult(h.name, h.root, h.base, job.exit_codes.get(h.name), job.log_file(h)) for h in hosts),
         metrics=metrics,
         model_archive=model_archive,
         model_files=tuple(name for name, path in models.items() if path.is_file()),
-        output_archive=output_archive,
-        output_files=tuple(name for name, path in data.items() if path.is_file()),
         stray_models=(*job.stray_models(), *sorted(str(path) for path, _ in model_files(_OPT_ML) - outside)),
         stray_files=job.stray_files(),
         notes=tuple(notes),

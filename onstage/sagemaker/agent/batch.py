@@ -10,7 +10,7 @@ from typing import Any
 from onstage.checks import batch_rows
 from onstage.errors import UserError
 from onstage.rehearsal import batch_runs
-from onstage.rehearsal.batch_checks import Outcome
+from onstage.rehearsal.batch_checks import Answered
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.trained import TrainedNetwork
@@ -18,7 +18,7 @@ from onstage.report import Report
 from onstage.sagemaker.agent.transform import FAILURE_REASON, TransformResult, run_transform_job
 from onstage.sagemaker.requests import bodies, validate
 from onstage.sagemaker.requests.locations import job_name
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.serving.answers import parse, rows
 from onstage.settings import Settings
 
@@ -28,13 +28,13 @@ REFUSED = f"TransformJobStatus Failed, {FAILURE_REASON}: no row of its file has 
 def rehearse_batch(report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
     """Run the job over rows of settings.toml or of the data, and one more time with a row that is refused."""
 
-    def attempt(lines: Sequence[str]) -> Outcome:
+    def attempt(lines: Sequence[str]) -> Answered:
         return run(settings, served.server.url, lines)
 
     batch_runs.run(report, settings, served, trained, attempt, REFUSED)
 
 
-def run(settings: Settings, url: str, lines: Sequence[str]) -> Outcome:
+def run(settings: Settings, url: str, lines: Sequence[str]) -> Answered:
     """What comes of the job with these rows. Raises UserError for a request that the service would refuse."""
     cloud, key = settings.cloud(SageMaker), settings.batch.key
     places, name = bodies.places_of(cloud, settings.name), job_name(settings.name, datetime.now(timezone.utc))
@@ -48,7 +48,7 @@ def run(settings: Settings, url: str, lines: Sequence[str]) -> Outcome:
         sent = [batch_rows.nested(line, key, bodies.FEATURES) for line in lines] if key else lines
         file.write_text("".join(f"{line}\n" for line in sent), encoding="utf-8")
         result = run_transform_job(body, store, f"{url}/invocations")
-        return Outcome(_answers(result, lines, key), result.requests, result.refusals, _lost(result, len(lines)))
+        return Answered(_answers(result, lines, key), result.requests, result.refusals, _lost(result, len(lines)))
 
 
 def _answers(result: TransformResult, lines: Sequence[str], key: str) -> dict[int, Any]:

@@ -28,6 +28,7 @@ from onstage.sagemaker.agent import request_forms
 from onstage.sagemaker.agent.agent import run_training_job
 from onstage.sagemaker.agent.layout import relocate
 from onstage.sagemaker.agent.outcome import JobResult
+from onstage.sagemaker.requests import payload
 from onstage.serving.archive import find_models, find_versions
 from onstage.serving.process import ServedModel, ServingProcess
 
@@ -50,12 +51,14 @@ def rehearse_job(
     twin: Twin | None = None,
     code: Source | None = None,
     kept: list[JobResult] | None = None,
+    limit: int = payload.limit(serverless=False),
 ) -> Served | None:
     """Run the job below `folder`, then the endpoint of its model until `stack` ends; stop where the cloud would.
 
     `inputs` are the names of the model's inputs in the order of model.py, where that is known. `container` will serve
     the model; a request from elsewhere does not name it. `twin` is the same job, to be compared with, `code` that of a
     project, to be compared with what it makes at home. `kept`, for a job of several hosts, gets its result.
+    `limit` is how many bytes the endpoint takes.
     """
     if not report.wants(PLATFORM, "train"):
         return None
@@ -64,15 +67,15 @@ def rehearse_job(
     model = folder / "unpacked"
 
     def train() -> list[Finding] | str:
-        limit, line = terms.time_limit, partial(report.line, PLATFORM)
+        line = partial(report.line, PLATFORM)
         told = network_checks.asked(folder, code) if code and report.wants(PLATFORM, "network") else None
-        run = partial(run_training_job, body, store, folder / "job", time_limit=limit, grace=2, on_line=line)
+        run = partial(run_training_job, body, store, folder / "job", time_limit=terms.time_limit, grace=2, on_line=line)
         results.append(run(told=told, weights=kept is not None))
         end = check_end(results[0], body, terms, report)
         return model_checks.at_home(end, results[0].log, terms, report, places(folder / "job"))
 
     # The server imports TensorFlow while the job trains.
-    server = stack.enter_context(ServingProcess(PLATFORM))
+    server = stack.enter_context(ServingProcess(PLATFORM, environment={"PAYLOAD_LIMIT": str(limit)}))
     if not report.run(PLATFORM, "train", train):
         return None
     if body["AlgorithmSpecification"].get("MetricDefinitions"):

@@ -27,24 +27,21 @@ class HostResult:
 class JobResult:
     """What DescribeTrainingJob would say of the job, and what it left behind.
 
-    `status` is Completed, Failed or Stopped; `secondary_status` MaxRuntimeExceeded when time ran out, and then `limit`
-    says which: the request's own or the caller's. `metrics` has every metric of the request, with its values in the
-    order of the log, which may be none. The archives are None when nothing was written to be packed. `stray_models`
-    are model files in places that the service does not collect, `stray_files` what was left in the working directory.
-    `notes` are oddities worth showing, `cut` what stands in the log as a line and was the beginning of one. `seconds`
-    is the whole run, `overhead_seconds` what the script and pip did not take.
+    `status` is Completed, Failed or Stopped. When time ran out, `limit` says which: the request's own or the caller's.
+    `metrics` has every metric of the request, with its values in the order of the log, which may be none.
+    `model_archive` is None when nothing was written to be packed. `stray_models` are model files in places that the
+    service does not collect, `stray_files` what was left in the working directory. `notes` are oddities worth showing,
+    `cut` what stands in the log as a line and was the beginning of one. `seconds` is the whole run, `overhead_seconds`
+    what the script and pip did not take.
     """
 
     status: str
-    secondary_status: str
     failure_reason: str | None
     limit: str | None
     hosts: tuple[HostResult, ...]
     metrics: dict[str, list[float]]
     model_archive: Path | None
     model_files: tuple[str, ...]
-    output_archive: Path | None
-    output_files: tuple[str, ...]
     stray_models: tuple[str, ...]
     stray_files: tuple[str, ...]
     notes: tuple[str, ...]

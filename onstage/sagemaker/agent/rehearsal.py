@@ -29,9 +29,9 @@ from onstage.sagemaker.agent.killing import rehearse_kill
 from onstage.sagemaker.agent.not_seen import not_seen
 from onstage.sagemaker.agent.outcome import JobResult
 from onstage.sagemaker.agent.tuning import rehearse_trials
-from onstage.sagemaker.requests import bodies, hosts, images, rules, spaces, validate
+from onstage.sagemaker.requests import bodies, hosts, images, payload, rules, spaces, validate
 from onstage.sagemaker.requests.locations import LONGEST_TUNING_NAME, Locations, job_name
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 PLATFORM = "sagemaker"
@@ -166,6 +166,7 @@ def run(
         twin,
         Source.of(settings.project),
         kept if is_several else None,
+        payload.limit_of(settings),
     )
     if kept:
         workers.check(report, body, store, folder / "workers", terms, kept[0])

@@ -18,11 +18,10 @@ from onstage.rehearsal.batch_checks import CLIENT, Refusal
 from onstage.rehearsal.store import LocalStore
 from onstage.sagemaker.agent.layout import member
 from onstage.sagemaker.requests.json_path import select
+from onstage.sagemaker.requests.rules import DEFAULT_MB
 
 # Source: DescribeTransformJob shows it; the service's own words about the row are in the job's log only.
 FAILURE_REASON = "ClientError: See job logs for more information"
-# Source: CreateTransformJob, MaxPayloadInMB.
-_DEFAULT_MB = 6
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class _Job:
         if self._split not in ("None", "Line"):
             raise UserError(f"TransformInput.SplitType {self._split} cannot be rehearsed: Line and None can")
         self._alone = member(body, "BatchStrategy", "MultiRecord") == "SingleRecord"
-        megabytes = member(body, "MaxPayloadInMB", _DEFAULT_MB)
+        megabytes = member(body, "MaxPayloadInMB", DEFAULT_MB)
         # 0: as much as there is.
         self._megabytes, self._most = megabytes, megabytes * 1024 * 1024 or float("inf")
         types = {"Content-Type": member(body, "TransformInput.ContentType", None)}

@@ -5,15 +5,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from onstage.cloud import AccountFile, NotFoundError, Plan, Request, Step
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import AccountFile, NotFoundError, Plan, Request, Step
 from onstage.report import Finding, Report
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import images, policies
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 TEMPLATE = Path(__file__).with_name("account.yaml")
@@ -67,7 +67,7 @@ def plan(clients: Clients, settings: Settings) -> Plan:
     return Plan("stack", body["StackName"], [step], "nothing but the objects in the bucket, by the month")
 
 
-def written(settings: Settings) -> AccountFile:
+def account_file(settings: Settings) -> AccountFile:
     """The stack as a file, with how it is sent and what comes of it. Whether the bucket is there, nobody is asked."""
     cloud, name = settings.cloud(SageMaker), stack_name(settings)
     chosen = [f"{key}={value}" for key, value in _parameters(settings).items() if value]

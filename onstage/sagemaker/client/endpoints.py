@@ -1,29 +1,24 @@
-"""SageMaker's endpoints: model, configuration, endpoint, autoscaling; and batch transform, which needs a model only."""
+"""SageMaker's endpoints: model, configuration, endpoint, autoscaling."""
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from onstage.checks import batch_rows
+from onstage.cloud import NotFoundError, Part, Plan, Request, State, Step
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Part, Plan, Request, State, Step
 from onstage.report import Finding, Report
 from onstage.sagemaker.client.jobs import address, create
+from onstage.sagemaker.client.models import Models
 from onstage.sagemaker.client.session import Clients
-from onstage.sagemaker.client.storage import S3Bucket
-from onstage.sagemaker.requests import bodies, images, rules, scaling, validate
+from onstage.sagemaker.requests import bodies, payload, rules, scaling
 from onstage.sagemaker.requests.locations import job_name, name_prefix
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.serving.answers import parse
 from onstage.settings import Settings
 
-# Source: InvokeEndpoint: the body of a real-time endpoint, in bytes; a serverless one takes 4 MB.
-LARGEST = {False: 6 * 1024 * 1024, True: 4 * 1024 * 1024}
 _STATES = {
     "Creating": "waiting", "Updating": "waiting", "SystemUpdating": "waiting", "RollingBack": "waiting",
     "InService": "serving", "Failed": "failed", "OutOfService": "failed", "UpdateRollbackFailed": "failed",
@@ -35,12 +30,9 @@ Body = dict[str, Any]
 class Endpoints:
     """The endpoints of one settings.toml. An endpoint's model and configuration have its name."""
 
-    def __init__(self, clients: Clients, settings: Settings, bucket: S3Bucket) -> None:
-        self._clients, self._bucket = clients, bucket
+    def __init__(self, clients: Clients, settings: Settings, models: Models) -> None:
+        self._clients, self._models = clients, models
         self._slug, self._cloud = settings.name, settings.cloud(SageMaker)
-        self._key = settings.batch.key
-        # Until this process ends: what is sent of files on this machine.
-        self._made: list[tempfile.TemporaryDirectory[str]] = []
 
     def plan(self, report: Report, job: State, name: str | None) -> Plan | None:
         """The bodies for an endpoint of the model that `job` left, checked; None when a check failed."""
@@ -48,65 +40,19 @@ class Endpoints:
         sent: dict[str, Body] = {}
 
         def check_request() -> list[Finding]:
-            sent["CreateModel"] = bodies.model(self._cloud, name, self._model_of(job))
+            sent["CreateModel"] = self._models.body(name, job)
             sent["CreateEndpointConfig"] = bodies.endpoint_config(self._cloud, name, name)
             sent["CreateEndpoint"] = bodies.endpoint(self._cloud, name, name)
             together = rules.endpoint_problems(sent["CreateModel"], sent["CreateEndpointConfig"])
-            return self._findings(sent) + [Finding(str(one), one.fix, one.cloud) for one in together]
+            return self._models.findings(sent) + [Finding(str(one), one.fix, one.cloud) for one in together]
 
-        report.run("sagemaker", "image", self._check_image)
+        report.run("sagemaker", "image", self._models.check_image)
         if not report.run("sagemaker", "request", check_request):
             return None
         if not report.run("sagemaker", "name", lambda: self._check_name(name)):
             return None
         steps = [create(self._clients, operation, name, body) for operation, body in sent.items()]
         return Plan("endpoint", name, [*steps, *self._scaling(name)], self._cost())
-
-    def plan_batch(self, report: Report, job: State, source: Path | str) -> Plan | None:
-        """The bodies for a batch transform of local JSON lines, or of what is below an s3:// URI.
-
-        With a key in settings.toml, lines below a URI have to be what `batch_rows.nested` makes of a row.
-        """
-        name = job_name(self._slug, datetime.now(timezone.utc))
-        places = bodies.places_of(self._cloud, self._slug)
-        uploads: dict[str, bytes | Path] = {}
-        if isinstance(source, Path):
-            uploads[places.batch(name)] = self._nested(source, name) if self._key else source
-        rows = next(iter(uploads), str(source))
-        sent: dict[str, Body] = {}
-
-        def check_request() -> list[Finding]:
-            sent["CreateModel"] = bodies.model(self._cloud, name, self._model_of(job))
-            sent["CreateTransformJob"] = bodies.transform_job(
-                self._cloud, name, name, rows, places.predictions(name), self._key
-            )
-            return self._findings(sent)
-
-        report.run("sagemaker", "image", self._check_image)
-        if not report.run("sagemaker", "request", check_request):
-            return None
-        steps = [create(self._clients, operation, name, body) for operation, body in sent.items()]
-        steps[0] = Step(steps[0].what, steps[0].request, steps[0].send, uploads)
-        instances = f"{self._cloud.endpoint_instance_count} x {self._cloud.endpoint_instance_type}"
-        return Plan("batch", name, steps, f"{instances} by the second, until all rows are answered")
-
-    def example(self, job: State) -> dict[str, Any] | None:
-        """The trainer's request and answer from the model's archive. Raises UserError where no endpoint would start."""
-        from onstage.rehearsal.archives import unpack
-        from onstage.serving.archive import find_models
-
-        with tempfile.TemporaryDirectory(prefix="model-") as temporary:
-            folder = Path(temporary)
-            archive = folder / "model.tar.gz"
-            try:
-                self._bucket.read(self._model_of(job), archive)
-            except NotFoundError as error:
-                raise UserError(f"{error}\nthe job {job.name} left no model at {self._model_of(job)}") from error
-            unpack(archive, folder / "model")
-            find_models(folder / "model")
-            for file in sorted((folder / "model").rglob("assets.extra/example.json"), reverse=True):
-                return json.loads(file.read_text(encoding="utf-8"))
-        return None
 
     def find(self, name: str) -> State:
         """An endpoint. Raises NotFoundError."""
@@ -154,7 +100,7 @@ class Endpoints:
     def predict(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint's answer to a request of rows."""
         body = json.dumps(request).encode()
-        largest = LARGEST[self._cloud.serverless is not None]
+        largest = payload.limit(serverless=self._cloud.serverless is not None)
         if len(body) > largest:
             raise UserError(
                 f"the request has {show.size(len(body))}; an endpoint takes {show.size(largest)}: ask in parts, or all "
@@ -164,15 +110,6 @@ class Endpoints:
             "sagemaker-runtime", "invoke_endpoint", EndpointName=name, ContentType="application/json", Body=body
         )
         return parse(answer["Body"].read().decode())
-
-    def _nested(self, rows: Path, name: str) -> Path:
-        """A file of the same rows as a transform job's filters want them."""
-        self._made.append(tempfile.TemporaryDirectory(prefix="batch-"))
-        made = Path(self._made[-1].name) / f"{name}.jsonl"
-        with made.open("w", encoding="utf-8") as file:
-            for line in batch_rows.lines_of(rows):
-                file.write(f"{batch_rows.nested(line, self._key, bodies.FEATURES)}\n")
-        return made
 
     def _settle(self, name: str) -> None:
         """Wait until an endpoint can be removed: SageMaker refuses that while it is being made."""
@@ -201,21 +138,6 @@ class Endpoints:
         there = [part.what for part in self.parts(name)]
         fix = f"choose another --endpoint, or remove it: onstage sagemaker delete {name}"
         return [Finding(f"there is already: {', '.join(there)}", fix)] if there else []
-
-    def _check_image(self) -> list[Finding]:
-        uri = bodies.inference_image(self._cloud)
-        problem = images.patch_problem(uri, datetime.now(timezone.utc).date())
-        return [Finding(problem, warning=True)] if problem else []
-
-    def _findings(self, sent: Mapping[str, Body]) -> list[Finding]:
-        return [
-            Finding(str(one), one.fix, one.cloud)
-            for operation, body in sent.items()
-            for one in validate.problems(operation, body, self._cloud.region)
-        ]
-
-    def _model_of(self, job: State) -> str:
-        return job.model or bodies.places_of(self._cloud, self._slug).model(job.name)
 
     def _cost(self, variants: list[Body] | None = None) -> str:
         serverless = self._cloud.serverless is not None

@@ -2,8 +2,8 @@
 
 import re
 
+from onstage.cloud import NotFoundError, UnreachableError
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, UnreachableError
 
 _KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b")
 _SETUP = "onstage sagemaker setup"

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from onstage.cloud import NotFoundError, Plan, Request, State, Step
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, Plan, Request, State, Step
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.states import STATES
 from onstage.sagemaker.requests import bodies, images, values
 from onstage.sagemaker.requests.locations import name_prefix
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 # The operations of each kind of job: what SageMaker calls it, and the page of the console.

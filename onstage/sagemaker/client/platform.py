@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onstage import source
+from onstage.cloud import AccountFile, Asked, Part, Plan, Search, State, Trial
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
-from onstage.sagemaker.client import accounts, endpoints, jobs, searches
+from onstage.platform import Log, chosen
+from onstage.sagemaker.client import accounts, batches, endpoints, jobs, models, searches
 from onstage.sagemaker.client.errors import advice
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.storage import S3Bucket
 from onstage.sagemaker.requests import bodies, spaces
-from onstage.sections import Rehearsal, SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class SageMakerPlatform:
         self._clients = Clients(self._cloud.region)
         self.bucket = S3Bucket(self._clients, self._cloud.bucket)
         self._jobs = jobs.Jobs(self._clients, settings)
-        self._endpoints = endpoints.Endpoints(self._clients, settings, self.bucket)
+        self._models = models.Models(settings, self.bucket)
+        self._endpoints = endpoints.Endpoints(self._clients, settings, self._models)
+        self._batches = batches.Batches(self._clients, settings, self._models)
 
     def channel(self, name: str) -> str:
         return bodies.places_of(self._cloud, self._settings.name).channel(name)
@@ -42,11 +45,7 @@ class SageMakerPlatform:
         from onstage.sagemaker.agent.rehearsal import check
 
         tuning = None if search is None else _tuning(search)
-        # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(
-            update={"rehearsal": Rehearsal(rows=0, ignore=self._settings.rehearsal.ignore)}
-        )
-        checked = check(report, whole, argv, tuning)
+        checked = check(report, self._settings.as_sent(), argv, tuning)
         return self._jobs.plan(checked[1], source.archive(self.project.source)) if checked else None
 
     def check_job(self, report: "Report") -> None:
@@ -56,10 +55,10 @@ class SageMakerPlatform:
         return self._endpoints.plan(report, job, name)
 
     def example(self, job: State) -> dict[str, Any] | None:
-        return self._endpoints.example(job)
+        return self._models.example(job)
 
     def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
-        return self._endpoints.plan_batch(report, job, source)
+        return self._batches.plan(report, job, source)
 
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
@@ -86,11 +85,10 @@ class SageMakerPlatform:
         return self._endpoints.predict(endpoint, request)
 
     def answers(self, batch: State) -> str:
-        return bodies.places_of(self._cloud, self._settings.name).predictions(batch.name)
+        return self._batches.answers(batch)
 
     def lost_rows(self, batch: State) -> str:
-        # One row without an answer fails the job.
-        return ""
+        return self._batches.lost_rows(batch)
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.detail, state.reason, *log]))
@@ -102,7 +100,7 @@ class SageMakerPlatform:
         return accounts.plan(self._clients, self._settings)
 
     def account_file(self) -> AccountFile:
-        return accounts.written(self._settings)
+        return accounts.account_file(self._settings)
 
     def setup_result(self) -> dict[str, str]:
         return accounts.result(self._clients, self._settings)

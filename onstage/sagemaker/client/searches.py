@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from onstage.platform import Asked, Trial
+from onstage.cloud import Asked, Trial
 from onstage.sagemaker.client.session import Clients
 from onstage.sagemaker.client.states import STATES
 from onstage.sagemaker.requests import values

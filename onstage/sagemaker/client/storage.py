@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from onstage.cloud import Item, NotFoundError
 from onstage.commands.transfers import key_of, part_size
 from onstage.errors import UserError
-from onstage.platform import Item, NotFoundError
 from onstage.sagemaker.client import errors
 from onstage.sagemaker.client.contents import crc32, md5, md5_of_parts
 from onstage.sagemaker.client.session import Clients, explained

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from onstage.cloud import Item
 from onstage.commands import transfers
 from onstage.commands.transfers import key_of, part_size
-from onstage.platform import Item
 from onstage.sagemaker.client.contents import md5
 from onstage.sagemaker.client.session import CONNECTIONS
 

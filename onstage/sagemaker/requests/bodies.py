@@ -16,7 +16,8 @@ from onstage.errors import UserError
 from onstage.sagemaker.requests import spaces, values
 from onstage.sagemaker.requests.images import accelerator_of, image_uri
 from onstage.sagemaker.requests.locations import Locations
-from onstage.sections import CHECKPOINT_SECONDS, SageMaker
+from onstage.sagemaker_section import SageMaker
+from onstage.sections import CHECKPOINT_SECONDS
 
 ENTRY_POINT = "sagemaker_entry.py"
 CHANNELS = ("train", "eval")
@@ -66,7 +67,6 @@ def tuning_job(
     objective: Any,
     metrics: Sequence[str],
     *,
-    source_job: str | None = None,
     fixed: Collection[str] = (),
     max_jobs: int | None = None,
     parallel: int = 2,
@@ -95,7 +95,7 @@ def tuning_job(
             "TrainingJobEarlyStoppingType": early_stopping,
         },
         "TrainingJobDefinition": {
-            "StaticHyperParameters": {**encoded(rest), **_toolkit(places.source(source_job or name))},
+            "StaticHyperParameters": {**encoded(rest), **_toolkit(places.source(name))},
             "AlgorithmSpecification": _algorithm(settings, [objective.metric, *metrics]),
             **_resources(settings, places),
         },
@@ -195,7 +195,7 @@ def encoded(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
 
     Raises UserError for NaN and infinities, which JSON does not have.
     """
-    return {name: values.written(name, value) for name, value in hyperparameters.items()}
+    return {name: values.as_text(name, value) for name, value in hyperparameters.items()}
 
 
 def metric_definitions(metrics: Sequence[str]) -> list[Body]:

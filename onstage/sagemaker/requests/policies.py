@@ -8,7 +8,7 @@ from typing import Any
 
 from onstage.sagemaker.requests import images
 from onstage.sagemaker.requests.locations import name_prefix
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from onstage.settings import Settings
 
 Policy = dict[str, Any]

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.problem import Path, Problem, twice, written
+from onstage.problem import Path, Problem, dotted, twice
 from onstage.sagemaker.requests import search_rules
 from onstage.sagemaker.requests.images import accelerator_of, known_image
 from onstage.sagemaker.requests.regions import foreign
 
+# Source: CreateTransformJob, MaxPayloadInMB.
+DEFAULT_MB = 6
 Body = dict[str, Any]
 
 
@@ -63,11 +65,11 @@ def _training(job: Body, path: Path) -> Iterator[Problem]:
     resources = job.get("ResourceConfig") or job.get("HyperParameterTuningResourceConfig")
     for name, given in (("AlgorithmSpecification", algorithm), ("ResourceConfig", resources)):
         if given is None:
-            yield Problem(written((*path, name)), "is missing", f"add {name}")
+            yield Problem(dotted((*path, name)), "is missing", f"add {name}")
     algorithm, resources = algorithm or {}, resources or {}
     if algorithm and ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
         yield Problem(
-            written((*path, "AlgorithmSpecification")),
+            dotted((*path, "AlgorithmSpecification")),
             "needs either TrainingImage or AlgorithmName",
             "give one of them",
         )
@@ -80,13 +82,13 @@ def _training(job: Body, path: Path) -> Iterator[Problem]:
     yield from _misfit((*where, "InstanceType"), algorithm.get("TrainingImage", ""), resources.get("InstanceType"))
     yield from _local_storage(resources.get("InstanceType", ""), resources, (*where, "VolumeKmsKeyId"))
     if resources.get("InstanceCount") == 0:
-        yield Problem(written((*where, "InstanceCount")), "is 0; a job needs 1 or more", "write 1")
+        yield Problem(dotted((*where, "InstanceCount")), "is 0; a job needs 1 or more", "write 1")
 
 
 def _metrics(definitions: Sequence[Body], path: Path) -> Iterator[Problem]:
     # Source: AlgorithmSpecification and the guide "Define Training Metrics": what the one group matches is the value.
     for number, definition in enumerate(definitions):
-        regex, where = definition.get("Regex", ""), written((*path, number, "Regex"))
+        regex, where = definition.get("Regex", ""), dotted((*path, number, "Regex"))
         try:
             groups = re.compile(regex).groups
         except re.error as error:
@@ -106,14 +108,14 @@ def _channels(channels: Sequence[Body], path: Path) -> Iterator[Problem]:
         if re.fullmatch(r"[A-Za-z0-9._-]+", name) and not re.fullmatch(r"[A-Za-z0-9_]+", name):
             better = re.sub(r"[^A-Za-z0-9_]", "_", name)
             message = f"{name!r} has a character that cannot be in SM_CHANNEL_{name.upper()}, an environment variable"
-            yield Problem(written((*path, number, "ChannelName")), message, f"write {better}")
+            yield Problem(dotted((*path, number, "ChannelName")), message, f"write {better}")
 
 
 def _spot(job: Body, path: Path) -> Iterator[Problem]:
     # Source: StoppingCondition, MaxWaitTimeInSeconds.
     stopping = job.get("StoppingCondition") or {}
     wait, run = stopping.get("MaxWaitTimeInSeconds"), stopping.get("MaxRuntimeInSeconds", 86400)
-    where = written((*path, "StoppingCondition", "MaxWaitTimeInSeconds"))
+    where = dotted((*path, "StoppingCondition", "MaxWaitTimeInSeconds"))
     if not job.get("EnableManagedSpotTraining"):
         if wait is not None:
             said = "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
@@ -138,7 +140,7 @@ def _local_storage(instance_type: str, resources: Body, path: Path) -> Iterator[
     if resources.get(str(path[-1])) and re.fullmatch(r"g[4-9].*|p[4-9].*|p3dn|trn.*|[a-z]+\d+[a-z]*d[a-z]*", family):
         message = f"{instance_type} has storage of its own, encrypted by hardware, which takes no key"
         yield Problem(
-            written(path), message, "remove volume_kms_key from settings.toml, or choose another instance type"
+            dotted(path), message, "remove volume_kms_key from settings.toml, or choose another instance type"
         )
 
 
@@ -169,7 +171,7 @@ def _tuning_job(body: Body) -> Iterator[Problem]:
             known = ", ".join(filter(None, names)) or "none"
             message = f"the objective {objective['MetricName']!r} is not among the metrics: {known}"
             yield Problem(
-                written((*path, "AlgorithmSpecification", "MetricDefinitions")), message, "add its Name and Regex"
+                dotted((*path, "AlgorithmSpecification", "MetricDefinitions")), message, "add its Name and Regex"
             )
 
 
@@ -181,13 +183,13 @@ def _endpoint_config(body: Body) -> Iterator[Problem]:
         instances = [name for name in ("InstanceType", "InitialInstanceCount", "InstancePools") if name in variant]
         serverless = variant.get("ServerlessConfig")
         if serverless is None and not instances:
-            yield Problem(written(path), "needs InstanceType, or ServerlessConfig", "give one of them")
+            yield Problem(dotted(path), "needs InstanceType, or ServerlessConfig", "give one of them")
         if serverless is not None and instances:
             message = f"a serverless variant has no instances, but {' and '.join(instances)}"
-            yield Problem(written(path), message, f"remove {' and '.join(instances)}")
+            yield Problem(dotted(path), message, f"remove {' and '.join(instances)}")
         memory = (serverless or {}).get("MemorySizeInMB", 1024)
         if memory % 1024:
-            where = written((*path, "ServerlessConfig", "MemorySizeInMB"))
+            where = dotted((*path, "ServerlessConfig", "MemorySizeInMB"))
             yield Problem(where, f"is {memory}; it must be a multiple of 1024", f"write {round(memory / 1024) * 1024}")
         yield from _local_storage(variant.get("InstanceType", ""), body, ("KmsKeyId",))
 
@@ -202,11 +204,11 @@ def _model(body: Body) -> Iterator[Problem]:
 
 
 def _transform_job(body: Body) -> Iterator[Problem]:
-    # Source: CreateTransformJob, BatchStrategy and MaxPayloadInMB.
+    # Source: CreateTransformJob, BatchStrategy.
     split = (body.get("TransformInput") or {}).get("SplitType", "None")
     if body.get("BatchStrategy") == "MultiRecord" and split == "None":
         yield Problem("TransformInput.SplitType", "BatchStrategy MultiRecord needs it", "write Line")
-    payload = body.get("MaxPayloadInMB", 6) * (body.get("MaxConcurrentTransforms") or 1)
+    payload = body.get("MaxPayloadInMB", DEFAULT_MB) * (body.get("MaxConcurrentTransforms") or 1)
     if payload > 100:
         yield Problem("MaxPayloadInMB", f"times MaxConcurrentTransforms is {payload}; 100 are allowed", "lower one")
 
@@ -228,12 +230,12 @@ def _misfit(path: Path, image: str, instance_type: str | None) -> Iterator[Probl
     try:
         needed = accelerator_of(instance_type)
     except UserError as error:
-        yield Problem(written(path), str(error))
+        yield Problem(dotted(path), str(error))
         return
     if known.accelerator != needed:
         has = {"gpu": "has a GPU", "cpu": "has no GPU"}[needed]
         message = f"{instance_type} {has}, and {image.rpartition('/')[2]} is the {known.accelerator.upper()} image"
-        yield Problem(written(path), message, f"choose the {needed.upper()} image, or another instance type")
+        yield Problem(dotted(path), message, f"choose the {needed.upper()} image, or another instance type")
 
 
 _RULES: dict[str, tuple[Callable[[Body], Iterator[Problem]], ...]] = {

@@ -1,7 +1,7 @@
 """The bodies that let an endpoint's instances come and go with the requests. Pure functions."""
 
 from onstage.sagemaker.requests.bodies import VARIANT, Body
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 
 
 def bodies(settings: SageMaker, endpoint_name: str) -> tuple[Body, Body] | None:

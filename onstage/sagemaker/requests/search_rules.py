@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from onstage.problem import Path, Problem, twice, written
+from onstage.problem import Path, Problem, dotted, twice
 
 Body = Mapping[str, Any]
 CONFIG = "HyperParameterTuningJobConfig"
@@ -25,10 +25,10 @@ def ranges(ranges: Body, path: Path, definition: Body, config: Body) -> Iterator
     every = [one.get("Name") for kind in (*_NUMERIC, _CATEGORICAL) for one in ranges.get(kind) or ()]
     yield from twice(every, path, "range")
     for name in sorted(set(filter(None, every)) & set(definition.get("StaticHyperParameters") or ())):
-        yield Problem(written(path), f"{name!r} is also in StaticHyperParameters", "leave it in one of them")
+        yield Problem(dotted(path), f"{name!r} is also in StaticHyperParameters", "leave it in one of them")
     for kind in _NUMERIC:
         if strategy == "Grid" and ranges.get(kind):
-            yield Problem(written((*path, kind)), "Grid searches categorical values only", "choose Bayesian or Random")
+            yield Problem(dotted((*path, kind)), "Grid searches categorical values only", "choose Bayesian or Random")
         for number, one in enumerate(ranges.get(kind) or ()):
             yield from _range(one, (*path, kind, number))
     most = (config.get("ResourceLimits") or {}).get("MaxNumberOfTrainingJobs")
@@ -56,29 +56,29 @@ def strategy(config: Body, definition: Body) -> Iterator[Problem]:
         known = set(definition.get("StaticHyperParameters") or ()) & set(_EPOCHS)
         if definition and not known:
             message = f"is missing, and no hyperparameter is called {', '.join(_EPOCHS)}"
-            yield Problem(written(path), message, "write the epochs of a trial")
+            yield Problem(dotted(path), message, "write the epochs of a trial")
     elif most < least:
-        yield Problem(written(path), f"is {most}, less than MinResource ({least})", f"write {least} or more")
+        yield Problem(dotted(path), f"is {most}, less than MinResource ({least})", f"write {least} or more")
     elif most > _MOST_EPOCHS:
-        yield Problem(written(path), f"is {most}; {_MOST_EPOCHS} are allowed", "train for fewer epochs")
+        yield Problem(dotted(path), f"is {most}; {_MOST_EPOCHS} are allowed", "train for fewer epochs")
 
 
 def _range(one: Body, path: Path) -> Iterator[Problem]:
     try:
         low, high = float(one.get("MinValue", 0)), float(one.get("MaxValue", 1))
     except ValueError as error:
-        yield Problem(written(path), f"MinValue and MaxValue must be numbers: {error}", "write numbers, as texts")
+        yield Problem(dotted(path), f"MinValue and MaxValue must be numbers: {error}", "write numbers, as texts")
         return
     if low >= high:
         message = f"{high:g} is not more than MinValue, {low:g}"
-        yield Problem(written((*path, "MaxValue")), message, _mend(low, high))
+        yield Problem(dotted((*path, "MaxValue")), message, _mend(low, high))
     scale = one.get("ScalingType")
     if scale == "Logarithmic" and low <= 0:
         message = f"{low:g} is not above 0, which a logarithmic scale needs"
-        yield Problem(written((*path, "MinValue")), message, 'choose a larger low, or scale="linear"')
+        yield Problem(dotted((*path, "MinValue")), message, 'choose a larger low, or scale="linear"')
     if scale == "ReverseLogarithmic" and not (low >= 0 and high < 1):
         message = f"is ReverseLogarithmic, which is for 0 <= x < 1, not for {low:g} to {high:g}"
-        yield Problem(written((*path, "ScalingType")), message, 'choose other ends, or scale="linear"')
+        yield Problem(dotted((*path, "ScalingType")), message, 'choose other ends, or scale="linear"')
 
 
 def _mend(low: float, high: float) -> str:

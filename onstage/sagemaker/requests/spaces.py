@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.sagemaker.requests.values import written
-from onstage.space import LOG, REVERSE_LOG, Range, Space
+from onstage.sagemaker.requests.values import as_text
+from onstage.space import DEFAULT_TRIALS, LOG, REVERSE_LOG, Range, Space
 
 # Of a CategoricalParameterRange.
 MOST_VALUES = 30
-DEFAULT_TRIALS = 10
 GRID, HYPERBAND = "Grid", "Hyperband"
 # By what --strategy and --early-stopping say.
 STRATEGIES = {"bayesian": "Bayesian", "random": "Random", "grid": GRID, "hyperband": HYPERBAND}
@@ -74,7 +73,7 @@ def strategy_config(space: Space, strategy: str, fixed: Mapping[str, Any]) -> Bo
 def _parameter(one: Range, strategy: str) -> tuple[str, Body]:
     listed = _tried(one) if strategy == GRID else _listed(one)
     if listed is not None:
-        values = [written(one.name, value) for value in listed]
+        values = [as_text(one.name, value) for value in listed]
         return "CategoricalParameterRanges", {"Name": one.name, "Values": values}
     whole = one.kind is int
     return "IntegerParameterRanges" if whole else "ContinuousParameterRanges", {
@@ -87,11 +86,11 @@ def _parameter(one: Range, strategy: str) -> tuple[str, Body]:
 
 def _notes(one: Range, strategy: str) -> list[str]:
     found = []
-    count = len(one.listed or ()) if one.values is None and not _is_every_whole(one) else 0
+    count = len(one.listed or ()) if one.values is None and not one.has_every_whole else 0
     if count and strategy != GRID and _listed(one) is not None:
         lost = "whose order it does not know" if one.scale not in _SCALES else "whose order and scale it does not know"
         found.append(f"SageMaker has no steps: the {count} values are sent as a list of categories, {lost}")
-    elif one.step is not None and not _is_every_whole(one) and strategy != GRID:
+    elif one.step is not None and not one.has_every_whole and strategy != GRID:
         found.append(
             f"SageMaker has no steps, and at most {MOST_VALUES} values in a list: {one.low} to {one.high} is sent "
             "without, and values between the steps come, too"
@@ -110,7 +109,7 @@ def _listed(one: Range) -> list[Any] | None:
             f"model.py: {one.name}: SageMaker takes at most {MOST_VALUES} values in a list, and there are "
             f"{len(one.values)}: give fewer, or a range with low and high"
         )
-    if one.values is None and (_is_every_whole(one) or len(one.listed or ()) > MOST_VALUES):
+    if one.values is None and (one.has_every_whole or len(one.listed or ()) > MOST_VALUES):
         return None
     return one.listed
 
@@ -126,11 +125,6 @@ def _tried(one: Range) -> list[Any]:
             f"that leaves at most {MOST_VALUES}, or its value as a flag"
         )
     return listed
-
-
-def _is_every_whole(one: Range) -> bool:
-    """Whether the steps are those that whole numbers have anyway."""
-    return one.kind is int and one.step == 1
 
 
 def _is_reversed_whole(one: Range) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from onstage import problem
 from onstage.errors import UserError
-from onstage.problem import Key, Problem, spelling, written
+from onstage.problem import Key, Problem, dotted, spelling
 from onstage.sagemaker.requests import rules
 from onstage.sagemaker.requests.refusal import refusal
 
@@ -106,7 +106,7 @@ def _walk(shapes: dict[str, Any], name: str, value: Any, path: problem.Path) -> 
     kind = shape["type"]
     expected: Any = _TYPES[kind]
     if not isinstance(value, expected) or (isinstance(value, bool) and kind != "boolean"):
-        yield _WrongType(written(path), f"must be {_named(kind)}, not {_shown(value)}", _type_fix(kind, value))
+        yield _WrongType(dotted(path), f"must be {_named(kind)}, not {_shown(value)}", _type_fix(kind, value))
         return
     wrong_size = list(_size(shape, value, path))
     yield from wrong_size
@@ -129,14 +129,14 @@ def _structure(
     members = shape["members"]
     for name in shape.get("required", ()):
         if name not in value:
-            yield Problem(written((*path, name)), "is missing", f"add {name}")
+            yield Problem(dotted((*path, name)), "is missing", f"add {name}")
     for name, item in value.items():
         if name in members:
             yield from _walk(shapes, members[name]["shape"], item, (*path, name))
         else:
             near = get_close_matches(str(name), members, n=1)
             meant = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(members))}"
-            yield Problem(written((*path, name)), f"is not known{meant}", f"write {near[0]}" if near else "remove it")
+            yield Problem(dotted((*path, name)), f"is not known{meant}", f"write {near[0]}" if near else "remove it")
 
 
 def _text(shape: dict[str, Any], value: str, path: problem.Path) -> Iterator[Problem]:
@@ -145,7 +145,7 @@ def _text(shape: dict[str, Any], value: str, path: problem.Path) -> Iterator[Pro
         near = get_close_matches(value, allowed, n=3)
         shown = allowed if len(allowed) <= 8 else [*allowed[:4], f"... {len(allowed)} values"]
         yield Problem(
-            written(path),
+            dotted(path),
             f"{value!r} does not exist"
             + (f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(shown)}"),
             f"choose {' or '.join(near)}" if near else "",
@@ -154,7 +154,7 @@ def _text(shape: dict[str, Any], value: str, path: problem.Path) -> Iterator[Pro
     pattern = shape.get("pattern")
     if pattern and not _compiled(pattern).fullmatch(value):
         yield Problem(
-            written(path),
+            dotted(path),
             f"{_shown(value)} does not have the form {pattern}{_odd_characters(pattern, value)}",
             "",
             refusal(path, value, f"Member must satisfy regular expression pattern: {pattern}"),
@@ -176,7 +176,7 @@ def _size(shape: dict[str, Any], value: Any, path: problem.Path) -> Iterator[Pro
             said = f"has {size}{unit}" if what == "length" else f"is {size}"
             allowed = f"{bound}{unit} or {'more' if limit == 'min' else 'fewer' if unit else 'less'}"
             yield Problem(
-                written(path),
+                dotted(path),
                 f"{said}; {allowed} are allowed" if unit else f"{said}; it must be {allowed}",
                 "",
                 refusal(path, value, f"Member must have {what} {words} than or equal to {bound}"),

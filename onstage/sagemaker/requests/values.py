@@ -7,7 +7,7 @@ from typing import Any
 from onstage.errors import UserError
 
 
-def written(name: str, value: Any) -> str:
+def as_text(name: str, value: Any) -> str:
     """A value as JSON: the toolkit decodes it to exactly the value, so that a text "8" stays a text.
 
     Raises UserError for NaN and infinities, which JSON does not have.

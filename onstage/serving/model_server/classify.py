@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.types_pb2 import DataType
 
-from .json_reader import members
+from .json_parser import members
 from .json_text import results, shown
 from .refusal import refuse
 from .signature import Signature

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .json_reader import members
+from .json_parser import members
 from .refusal import refuse
 
 # As long as a value in an error may be: it is cut before the next token.

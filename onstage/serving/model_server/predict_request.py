@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .json_reader import Members, members, read
+from .json_parser import Members, members
+from .json_reader import read
 from .json_text import shown
 from .refusal import RefusedError, log, refuse
 from .tensors import is_b64, to_tensor

@@ -6,6 +6,7 @@ that is refused there has to be refused here.
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from .http_server import Request, Response
 from .refusal import log
 from .rest import Rest
 
-# Source: InvokeEndpoint, real-time endpoints: 6 MB.
+# Source: InvokeEndpoint, endpoints on instances.
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 _ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 # njs's expressions know the blanks and digits of ASCII only; its trim() drops all that JavaScript calls blank.
@@ -33,13 +34,15 @@ _NOT_FOUND = b'{"error": "Not Found"}'
 
 
 class Front:
-    """GET /ping and POST /invocations. `default_model` answers where the request names no other."""
+    """GET /ping and POST /invocations. `default_model` answers where the request names no other.
 
-    limit = PAYLOAD_LIMIT
+    PAYLOAD_LIMIT, in bytes, is the endpoint's if it is not on instances.
+    """
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
         self.default_model = "None"
+        self.limit = int(os.environ.get("PAYLOAD_LIMIT", PAYLOAD_LIMIT))
 
     def __call__(self, request: Request) -> Response:
         path = normal_path(request.path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .json_reader import members
+from .json_parser import members
 from .json_text import shown
 from .refusal import refuse
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from onstage.errors import UserError
 from onstage.rehearsal import batch_runs
-from onstage.rehearsal.batch_checks import Outcome
+from onstage.rehearsal.batch_checks import Answered
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.report import Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent.batch_job import DEFAULT_BATCH, BatchResult, run_batch_prediction_job
 from onstage.vertex.requests import bodies, validate
 from onstage.vertex.requests.locations import job_name
+from onstage.vertex_section import Vertex
 
 REFUSED = (
     f"prediction.errors_stats counts it: up to {DEFAULT_BATCH} rows, those of its request, have no answer, and nothing "
@@ -29,13 +29,13 @@ REFUSED = (
 def rehearse_batch(report: Report, settings: Settings, served: Served, trained: TrainedNetwork) -> None:
     """Run the job over rows of settings.toml or of the data, and one more time with a row that is refused."""
 
-    def attempt(lines: Sequence[str]) -> Outcome:
+    def attempt(lines: Sequence[str]) -> Answered:
         return run(settings, f"{served.server.model_url}:predict", lines)
 
     batch_runs.run(report, settings, served, trained, attempt, REFUSED)
 
 
-def run(settings: Settings, url: str, lines: Sequence[str]) -> Outcome:
+def run(settings: Settings, url: str, lines: Sequence[str]) -> Answered:
     """What comes of the job with these rows. Raises UserError for a request that the service would refuse."""
     cloud, key = settings.cloud(Vertex), settings.batch.key
     places, name = bodies.places_of(cloud, settings.name), job_name(settings.name, datetime.now(timezone.utc))
@@ -49,7 +49,7 @@ def run(settings: Settings, url: str, lines: Sequence[str]) -> Outcome:
         file.parent.mkdir(parents=True)
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         result = run_batch_prediction_job(body, store, url)
-        return Outcome(_answers(result, lines, key), result.requests, result.refusals, _lost(result))
+        return Answered(_answers(result, lines, key), result.requests, result.refusals, _lost(result))
 
 
 def _answers(result: BatchResult, lines: Sequence[str], key: str) -> dict[int, Any]:

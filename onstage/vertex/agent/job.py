@@ -20,14 +20,12 @@ from onstage.rehearsal import (
 )
 from onstage.rehearsal.both import Served
 from onstage.rehearsal.model_files import model_files
-from onstage.rehearsal.operation_checks import check_operations
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
-from onstage.serving.archive import find_versions
 from onstage.serving.process import ServedModel, ServingProcess
-from onstage.vertex.agent import request_forms
+from onstage.vertex.agent import job_model, request_forms
 from onstage.vertex.agent.agent import run_custom_job
 from onstage.vertex.agent.outcome import JobResult
 from onstage.vertex.agent.task import Task
@@ -81,7 +79,7 @@ def rehearse_job(
         return None
     result = results[0]
     if not terms.of_project:
-        result = _with_any_model(result, store.root, before)
+        result = job_model.with_any_model(result, store.root, before)
         task = replace(task, container=GOOGLES if "saved_model.pb" in result.model_files else TENSORFLOW_SERVING)
     if task.metrics or task.trial is not None:
         report.run(PLATFORM, "metrics", lambda: _check_metrics(result, task, store, terms))
@@ -89,11 +87,11 @@ def rehearse_job(
         report.skip(PLATFORM, "metrics", "a CustomJob names no metric: what it prints is for people")
     if code and report.wants(PLATFORM, "network"):
         network_checks.check(report, PLATFORM, folder.parent)
-    if not report.run(PLATFORM, "model", lambda: _check_model(result, task.is_flat, versions, terms)):
+    if not report.run(PLATFORM, "model", lambda: job_model.check_model(result, task.is_flat, versions, terms)):
         return None
     server = server or stack.enter_context(ServingProcess(PLATFORM, environment=task.environment))
-    report.run(PLATFORM, "artifact", lambda: _check_artifact(result, task.is_flat, [*terms.places, folder]))
-    report.run(PLATFORM, "operations", lambda: _check_operations(result, task))
+    report.run(PLATFORM, "artifact", lambda: job_model.check_artifact(result, task.is_flat, [*terms.places, folder]))
+    report.run(PLATFORM, "operations", lambda: job_model.check_operations(result, task))
     if not report.run(PLATFORM, "load", lambda: served.append(server.load_answering({_name(task): versions}))):
         return None
     report.run(PLATFORM, "health", lambda: endpoint_checks.check_health(f"{server.url}{task.health}", UNHEALTHY))
@@ -113,20 +111,6 @@ def rehearse_job(
     place = task.body["jobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix")
     checkpoints = store.path(place) / "checkpoints" if place else None
     return Served(PLATFORM, server, url, model, example["request"], checkpoints)
-
-
-def _with_any_model(result: JobResult, buckets: Path, before: set[tuple[Path, int]]) -> JobResult:
-    """`result` with what a job from elsewhere left in a bucket, if not in AIP_MODEL_DIR: any place can be served."""
-    if any(name.endswith("saved_model.pb") for name in result.model_files):
-        return result
-    left = sorted(path.parent for path, _ in model_files(buckets) - before if path.name == "saved_model.pb")
-    if not left:
-        return result
-    model = left[0].parent if left[0].name.isdigit() else left[0]
-    files = sorted(file.relative_to(model).as_posix() for file in model.rglob("*") if file.is_file())
-    return replace(
-        result, model=model, model_files=tuple(files), elsewhere=f"gs://{model.relative_to(buckets).as_posix()}"
-    )
 
 
 def _name(task: Task) -> str:
@@ -221,67 +205,6 @@ def _output(task: Task, store: LocalStore) -> list[Path]:
     """The folder of a job's baseOutputDirectory, if it has one."""
     place = (task.body["jobSpec"].get("baseOutputDirectory") or {}).get("outputUriPrefix")
     return [store.path(place)] if place else []
-
-
-def _check_model(result: JobResult, is_flat: bool, versions: dict[int, Path], terms: Terms) -> list[Finding] | str:
-    """Find the version that the container would serve; the layouts of the two containers exclude each other."""
-    if result.stray_places:
-        return [
-            Finding(
-                f"the job wrote into {', '.join(result.stray_places)}, a folder of the container that nobody keeps",
-                "keep gs:// a text and use tf.io.gfile: pathlib and os.path make gs:/ of it",
-            )
-        ]
-    found = [name for name in result.model_files if name.endswith("saved_model.pb")]
-    if result.model is None or not found:
-        stray = f"; it wrote {', '.join(result.stray_models)}, which nobody keeps" if result.stray_models else ""
-        return [
-            Finding(
-                f"the job succeeded without a model in AIP_MODEL_DIR{stray}",
-                f"export to os.environ['AIP_MODEL_DIR']{terms.example('src/trainer/task.py')}",
-                "the job is JOB_STATE_SUCCEEDED all the same; there is nothing to upload",
-            )
-        ]
-    if is_flat:
-        versions.update({1: result.model} if "saved_model.pb" in found else {})
-    else:
-        numbered = find_versions(result.model)
-        versions.update({number: place for number, place in numbered.items() if (place / "saved_model.pb").is_file()})
-    if versions:
-        model_checks.check_readable(result.model)
-        place = f" in {result.elsewhere}, not in AIP_MODEL_DIR" if result.elsewhere else ""
-        return f"{', '.join(found)}: {len(result.model_files)} files{place}"
-    wanted = "saved_model.pb itself" if is_flat else "a numbered folder, such as 1/saved_model.pb,"
-    container, layout = ("the prebuilt container", "flat") if is_flat else ("TensorFlow Serving", "versioned")
-    return [
-        Finding(
-            f"the model is in the wrong layout: {container} wants {wanted} in AIP_MODEL_DIR; the job left "
-            f"{', '.join(found)}",
-            f"run the job with --model-layout={layout}, or choose the other container: serving in [vertex] of "
-            "settings.toml",
-            "the model is uploaded, and never deployed"
-            if is_flat
-            else "No versions of servable model found under base path",
-        )
-    ]
-
-
-def _check_artifact(result: JobResult, is_flat: bool, places: Sequence[Path]) -> list[Finding]:
-    expected = model_checks.SAVED_MODEL if is_flat else f"[0-9]+/{model_checks.SAVED_MODEL}"
-    return [
-        *model_checks.check_files(
-            result.model_files,
-            expected,
-            "AIP_MODEL_DIR",
-            "write checkpoints to AIP_CHECKPOINT_DIR, other files to AIP_TENSORBOARD_LOG_DIR",
-            "every machine of the endpoint downloads it; a numbered folder would be taken for a version",
-        ),
-        *(model_checks.check_export(result.model, places) if result.model else ()),
-    ]
-
-
-def _check_operations(result: JobResult, task: Task) -> list[Finding] | str:
-    return check_operations(result.model, task.server) if result.model else ""
 
 
 def _check_limits(task: Task, forms: Sequence[endpoint_checks.Form], rows: int) -> list[Finding] | str:

@@ -22,7 +22,6 @@ from onstage.rehearsal.terms import Terms
 from onstage.rehearsal.trained import TrainedNetwork
 from onstage.rehearsal.twin import Twin
 from onstage.report import Finding, Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.agent import package_checks, workers
 from onstage.vertex.agent.agent import run_custom_job
@@ -37,6 +36,7 @@ from onstage.vertex.agent.task import Task
 from onstage.vertex.agent.tuning import rehearse_trials
 from onstage.vertex.requests import bodies, hosts, images, spaces, validate
 from onstage.vertex.requests.locations import job_name
+from onstage.vertex_section import Vertex
 
 
 def filled(settings: Settings) -> Settings:
@@ -195,12 +195,10 @@ def _hosting_findings(cloud: Vertex, name: str) -> list[Finding]:
     ]
 
 
-def _task(
-    settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str, number: str | None = None
-) -> Task:
+def _task(settings: Settings, body: Mapping[str, Any], metrics: Sequence[str], objective: str) -> Task:
     cloud = settings.cloud(Vertex)
     container = bodies.model(cloud, "model", f"gs://{cloud.bucket}/model")["model"]["containerSpec"]
-    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, number, server_of(settings))
+    return Task(body, container, cloud.dedicated_endpoint, metrics, objective, server=server_of(settings))
 
 
 def server_of(settings: Settings) -> Server:

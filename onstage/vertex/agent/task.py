@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from onstage.rehearsal.operation_checks import Server
+from onstage.vertex.requests import payload
 
 # Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, variables of a container
 # whose model names no routes.
 PREBUILT_ROUTE = "/v1/endpoints/1234/deployedModels/5678"
-# In bytes. Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
-SHARED_LIMIT, DEDICATED_LIMIT = 1536 * 1024, 10 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Task:
     @property
     def limit(self) -> int:
         """The largest request and response, in bytes."""
-        return DEDICATED_LIMIT if self.dedicated else SHARED_LIMIT
+        return payload.limit(dedicated=self.dedicated)
 
     @property
     def is_flat(self) -> bool:

@@ -5,15 +5,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from onstage.platform import NotFoundError
+from onstage.cloud import NotFoundError
 from onstage.report import Finding, Report
-from onstage.sections import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import DeniedError
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.setup import named
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies, images, policies
+from onstage.vertex_section import Vertex
 
 _CREATE = "onstage vertex setup --create"
 # Families whose processors count for the one quota of plain training.

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from onstage.cloud import NotFoundError, UnreachableError
 from onstage.errors import UserError
-from onstage.platform import NotFoundError, UnreachableError
 
 LOGIN = "gcloud auth application-default login"
 SETUP = "onstage vertex setup"

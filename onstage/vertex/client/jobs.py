@@ -7,14 +7,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from onstage.platform import NotFoundError, Plan, Request, State, Step, UnreachableError, ranked
-from onstage.sections import Vertex
+from onstage.cloud import NotFoundError, Plan, Request, State, Step, UnreachableError, ranked
 from onstage.settings import Settings
 from onstage.vertex.agent.package import build_sdist
 from onstage.vertex.client import searches
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.times import moment
 from onstage.vertex.requests import bodies
+from onstage.vertex_section import Vertex
 
 Body = dict[str, Any]
 # What Vertex AI calls each kind of job, its collection, and the page of the console.

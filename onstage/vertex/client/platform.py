@@ -4,16 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onstage.cloud import AccountFile, Asked, Part, Plan, Search, State, Trial
 from onstage.commands import preflight
-from onstage.platform import AccountFile, Asked, Log, Part, Plan, Search, State, Trial, chosen
-from onstage.sections import Rehearsal, Vertex
+from onstage.platform import Log, chosen
 from onstage.settings import Settings
-from onstage.vertex.client import accounts, endpoints, jobs, logs, searches
+from onstage.vertex.client import accounts, batches, endpoints, jobs, logs, models, resources, searches
 from onstage.vertex.client.errors import advice
 from onstage.vertex.client.session import Client
-from onstage.vertex.client.setup import Setup, written
+from onstage.vertex.client.setup import Setup, account_file
 from onstage.vertex.client.storage import GoogleBucket
 from onstage.vertex.requests import bodies, hosts, spaces
+from onstage.vertex_section import Vertex
 
 if TYPE_CHECKING:
     from onstage.report import Report
@@ -33,7 +34,10 @@ class VertexPlatform:
         self._client = Client(self._cloud)
         self.bucket = GoogleBucket(self._client, self._cloud.bucket)
         self._jobs = jobs.Jobs(self._client, settings)
-        self._endpoints = endpoints.Endpoints(self._client, settings, self.bucket, self._jobs)
+        named = resources.Resources(self._client, self._cloud)
+        self._models = models.Models(self._client, settings, self.bucket, named)
+        self._endpoints = endpoints.Endpoints(self._client, settings, self._models, named)
+        self._batches = batches.Batches(settings, self._jobs, self._models, named)
 
     def channel(self, name: str) -> str:
         return bodies.places_of(self._cloud, self._settings.name).channel(name)
@@ -41,11 +45,7 @@ class VertexPlatform:
     def plan_job(self, report: "Report", argv: Sequence[str], search: Search | None) -> Plan | None:
         from onstage.vertex.agent.rehearsal import check
 
-        # What travels is the job as it is, without what a rehearsal changes.
-        whole = self._settings.model_copy(
-            update={"rehearsal": Rehearsal(rows=0, ignore=self._settings.rehearsal.ignore)}
-        )
-        checked = check(report, whole, argv, None if search is None else _tuning(search))
+        checked = check(report, self._settings.as_sent(), argv, None if search is None else _tuning(search))
         plans: list[Plan] = []
         if checked and report.run(self.name, "package", lambda: plans.append(self._jobs.plan(checked[1]))):
             return plans[0]
@@ -58,10 +58,10 @@ class VertexPlatform:
         return self._endpoints.plan(report, job, name)
 
     def example(self, job: State) -> dict[str, Any] | None:
-        return self._endpoints.example(job)
+        return self._models.example(job)
 
     def plan_batch(self, report: "Report", job: State, source: Path | str) -> Plan | None:
-        return self._endpoints.plan_batch(report, job, source)
+        return self._batches.plan(report, job, source)
 
     def find(self, name: str, kind: str = "") -> State:
         return self._endpoints.find(name) if kind == "endpoint" else self._jobs.find(name, kind)
@@ -94,10 +94,10 @@ class VertexPlatform:
         return self._endpoints.predict(endpoint, request)
 
     def answers(self, batch: State) -> str:
-        return self._endpoints.answers(batch)
+        return self._batches.answers(batch)
 
     def lost_rows(self, batch: State) -> str:
-        return self._endpoints.lost_rows(batch)
+        return self._batches.lost_rows(batch)
 
     def advice(self, state: State, log: Sequence[str]) -> str:
         return advice("\n".join([state.reason, *log]))
@@ -109,7 +109,7 @@ class VertexPlatform:
         return Setup(self._client, self._settings).plan()
 
     def account_file(self) -> AccountFile:
-        return written(self._settings)
+        return account_file(self._settings)
 
     def setup_result(self) -> dict[str, str]:
         return Setup(self._client, self._settings).result()

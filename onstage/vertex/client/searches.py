@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from onstage.platform import Asked, Trial
+from onstage.cloud import Asked, Trial
 from onstage.vertex.client.times import moment
 from onstage.vertex.requests import values
 

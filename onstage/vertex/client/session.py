@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from onstage.cloud import UnreachableError
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import UnreachableError
-from onstage.sections import Vertex
 from onstage.vertex.client import errors
+from onstage.vertex_section import Vertex
 
 # Requests at a time; every one of them needs a connection.
 CONNECTIONS = 16

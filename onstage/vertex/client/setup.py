@@ -7,8 +7,8 @@ from typing import Any
 
 from onstage.commands import show
 from onstage.errors import UserError
-from onstage.platform import AccountFile, Plan, Request, Step
-from onstage.sections import Vertex
+from onstage.cloud import AccountFile, Plan, Request, Step
+from onstage.vertex_section import Vertex
 from onstage.settings import Settings
 from onstage.vertex.client.errors import ExistsError
 from onstage.vertex.client.session import Client
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("account.sh")
 Body = dict[str, Any]
 
 
-def written(settings: Settings) -> AccountFile:
+def account_file(settings: Settings) -> AccountFile:
     """The script that makes with gcloud what Setup does, and how it is run for these settings."""
     notes = ["it ends with the lines for settings.toml, [vertex]; without --apply it only says what it would do"]
     if not settings.cloud(Vertex).project:

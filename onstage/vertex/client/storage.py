@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from onstage.cloud import Item, NotFoundError
 from onstage.commands.transfers import key_of
 from onstage.errors import UserError
-from onstage.platform import Item, NotFoundError
 from onstage.vertex.client import errors
 from onstage.vertex.client.session import Client
 from onstage.vertex.client.transfers import Uploads, checksum

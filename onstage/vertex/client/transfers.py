@@ -13,13 +13,12 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from onstage.cloud import Item, NotFoundError
 from onstage.commands import transfers
-from onstage.commands.transfers import key_of, part_size
+from onstage.commands.transfers import blocks, key_of, part_size
 from onstage.errors import UserError
-from onstage.platform import Item, NotFoundError
 from onstage.vertex.client.session import CONNECTIONS, Client
 
-_BLOCK = 256 * 1024
 # Seconds that a small file may need with its repetitions; the library's own two minutes would hold up Ctrl-C.
 _PATIENCE = 30
 
@@ -29,7 +28,7 @@ def checksum(file: Path, start: int = 0, size: int | None = None) -> str:
     from google_crc32c import Checksum
 
     digest = Checksum()
-    for block in _blocks(file, start, size):
+    for block in blocks(file, start, size):
         digest.update(block)
     return base64.b64encode(digest.digest()).decode()
 
@@ -77,7 +76,7 @@ class Uploads(transfers.Uploads["_Large"]):
                 number, tag = int(part.findtext("{*}PartNumber") or 0), part.findtext("{*}ETag") or ""
                 # It protects nothing: it finds changes.
                 digest = hashlib.md5(usedforsecurity=False)
-                for block in _blocks(upload.item.file, (number - 1) * upload.size, upload.size):
+                for block in blocks(upload.item.file, (number - 1) * upload.size, upload.size):
                     digest.update(block)
                 if tag.strip('"') == digest.hexdigest():
                     yield number, tag
@@ -153,16 +152,7 @@ class _Content:
     def __iter__(self) -> Iterator[bytes]:
         self._count(-self._sent)
         self._sent = 0
-        for block in _blocks(self._file, self._start, self._size):
+        for block in blocks(self._file, self._start, self._size):
             yield block
             self._sent += len(block)
             self._count(len(block))
-
-
-def _blocks(file: Path, start: int, size: int | None) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        content.seek(start)
-        left = size
-        while block := content.read(_BLOCK if left is None else min(_BLOCK, left)):
-            yield block
-            left = None if left is None else left - len(block)

@@ -11,10 +11,11 @@ from typing import Any
 
 from onstage import space
 from onstage.errors import UserError
-from onstage.sections import CHECKPOINT_SECONDS, Vertex
+from onstage.sections import CHECKPOINT_SECONDS
 from onstage.vertex.requests import spaces, values
 from onstage.vertex.requests.images import image_uri
 from onstage.vertex.requests.locations import Locations, mounted
+from onstage.vertex_section import Vertex
 
 MODULE = "trainer.task"
 CHANNELS = ("train", "eval")
@@ -29,17 +30,14 @@ def parent(settings: Vertex) -> str:
     return f"projects/{_needed(settings, 'project')}/locations/{settings.region}"
 
 
-def custom_job(
-    settings: Vertex, slug: str, name: str, hyperparameters: Mapping[str, Any], *, source_job: str | None = None
-) -> Body:
+def custom_job(settings: Vertex, slug: str, name: str, hyperparameters: Mapping[str, Any]) -> Body:
     """The CustomJob that trains: its display name is `name` (`locations.job_name`).
 
-    `source_job` is the job whose source distribution is installed, this one if none is named. Raises UserError for a
-    value that cannot be a hyperparameter, and for a bucket that is missing.
+    Raises UserError for a value that cannot be a hyperparameter, and for a bucket that is missing.
     """
     return {
         "displayName": name,
-        "jobSpec": _job_spec(settings, slug, name, flags(hyperparameters), source_job or name),
+        "jobSpec": _job_spec(settings, slug, name, flags(hyperparameters)),
         **_labels_and_key(settings),
     }
 
@@ -51,7 +49,6 @@ def tuning_job(
     hyperparameters: Any,
     objective: Any,
     *,
-    source_job: str | None = None,
     fixed: Collection[str] = (),
     max_trials: int | None = None,
     parallel: int = 2,
@@ -76,9 +73,9 @@ def tuning_job(
             # It has members for odd cases only, and counts by being there.
             **({early_stopping: {}} if early_stopping else {}),
         },
-        "maxTrialCount": max_trials or spaces.DEFAULT_TRIALS,
+        "maxTrialCount": max_trials or space.DEFAULT_TRIALS,
         "parallelTrialCount": parallel,
-        "trialJobSpec": _job_spec(settings, slug, name, flags(rest), source_job or name),
+        "trialJobSpec": _job_spec(settings, slug, name, flags(rest)),
         **_labels_and_key(settings),
     }
 
@@ -177,10 +174,10 @@ def flags(hyperparameters: Mapping[str, Any]) -> list[str]:
     An optional text can be None but not "", "null" or "None", which mean it on every platform.
     Raises UserError for NaN, infinities, and what is no bool, int, float, str or None.
     """
-    return [f"--{name.replace('_', '-')}={values.written(name, value)}" for name, value in hyperparameters.items()]
+    return [f"--{name.replace('_', '-')}={values.as_text(name, value)}" for name, value in hyperparameters.items()]
 
 
-def _job_spec(settings: Vertex, slug: str, name: str, arguments: Sequence[str], source_job: str) -> Body:
+def _job_spec(settings: Vertex, slug: str, name: str, arguments: Sequence[str]) -> Body:
     """What a training job and the trials of a tuning job have in common."""
     places = places_of(settings, slug)
     args = [f"--{channel}-data={places.channel(channel)}" for channel in CHANNELS]
@@ -192,7 +189,7 @@ def _job_spec(settings: Vertex, slug: str, name: str, arguments: Sequence[str], 
             **_given(acceleratorType=settings.accelerator_type, acceleratorCount=settings.accelerator_count),
         },
         "diskSpec": {"bootDiskType": settings.boot_disk_type, "bootDiskSizeGb": settings.boot_disk_gb},
-        **_package(settings, places.source(source_job), [*args, *arguments]),
+        **_package(settings, places.source(name), [*args, *arguments]),
     }
     # The first pool is the chief, which is always one machine; the second are the workers.
     workers = [{**pool, "replicaCount": settings.replica_count - 1}] if settings.replica_count > 1 else []

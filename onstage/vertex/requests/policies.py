@@ -1,7 +1,7 @@
 """Who may do what: the least that the jobs and the people of this project need. client/account.sh grants the same."""
 
-from onstage.sections import Vertex
 from onstage.settings import Settings
+from onstage.vertex_section import Vertex
 
 APIS = ("aiplatform", "artifactregistry", "cloudresourcemanager", "iam", "logging", "storage")
 # Of the jobs: their containers write their own logs, and use nothing but the bucket.

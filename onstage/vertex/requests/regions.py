@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from onstage.problem import Path, Problem, written
+from onstage.identifiers import GCS_BUCKET
+from onstage.problem import Path, Problem, dotted, texts
 from onstage.vertex.requests.images import region_names, regions, unknown_region
 
 # Members that hold a gs:// URI, and nothing else.
 _URIS = ("outputUriPrefix", "artifactUri", "uris", "packageUris")
 _BUCKET = re.compile(r"(?:gs://|/gcs/)([^/\s\"']+)")
-# Source: https://cloud.google.com/storage/docs/buckets#naming
-_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _RESOURCE = re.compile(r"projects/[^/]+/locations/([^/]+)/")
 _REGISTRY = re.compile(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/")
 
@@ -21,29 +20,29 @@ def foreign(kind: str, body: dict[str, Any], region: str) -> Iterator[Problem]:
     if region not in regions():
         yield Problem("region", unknown_region(region), "correct region in [vertex] of settings.toml")
         return
-    for path, text in _texts(body, ()):
+    for path, text in texts(body):
         member = next((part for part in reversed(path) if isinstance(part, str)), "")
         if member in _URIS and not text.startswith("gs://"):
-            yield Problem(written(path), f"{text!r} is no place in Cloud Storage", "write gs://BUCKET/...")
+            yield Problem(dotted(path), f"{text!r} is no place in Cloud Storage", "write gs://BUCKET/...")
         for found in _BUCKET.finditer(text):
             yield from _bucket(found[1], path, region)
         for found in _RESOURCE.finditer(text):
             if found[1] not in (region, "global"):
                 message = f"{text} is in {found[1]}, the request goes to {region}; they must be together"
-                yield Problem(written(path), message, f"use one in {region}")
+                yield Problem(dotted(path), message, f"use one in {region}")
         if member == "imageUri" and kind == "UploadModelRequest":
             yield from _serving_image(text, path, region)
 
 
 def _bucket(bucket: str, path: Path, region: str) -> Iterator[Problem]:
-    if not _BUCKET_NAME.fullmatch(bucket):
+    if not re.fullmatch(GCS_BUCKET, bucket):
         message = f"{bucket!r} cannot be the name of a bucket: small letters, digits, - and _, at least 3"
-        yield Problem(written(path), message, "correct bucket in [vertex] of settings.toml")
+        yield Problem(dotted(path), message, "correct bucket in [vertex] of settings.toml")
         return
     named = region_names(bucket)
     if named and region not in named:
         message = f"the bucket {bucket} is in {named[0]} by its name, the job is in {region}; they must be together"
-        yield Problem(written(path), message, f"use a bucket in {region}, or region = {named[0]!r}")
+        yield Problem(dotted(path), message, f"use a bucket in {region}, or region = {named[0]!r}")
 
 
 def _serving_image(uri: str, path: Path, region: str) -> Iterator[Problem]:
@@ -51,18 +50,7 @@ def _serving_image(uri: str, path: Path, region: str) -> Iterator[Problem]:
     registry = _REGISTRY.match(uri)
     if registry is None:
         message = f"{uri!r} is not in Artifact Registry, from which alone endpoints pull"
-        yield Problem(written(path), message, f"use {region}-docker.pkg.dev/PROJECT/REPOSITORY/...")
+        yield Problem(dotted(path), message, f"use {region}-docker.pkg.dev/PROJECT/REPOSITORY/...")
     elif registry[2] != "vertex-ai" and registry[1] != region:
         message = f"the image is in {registry[1]}, the endpoint in {region}; they must be together"
-        yield Problem(written(path), message, f"use {region}-docker.pkg.dev/...")
-
-
-def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _texts(item, (*path, name))
-    elif isinstance(value, (list, tuple)):
-        for number, item in enumerate(value):
-            yield from _texts(item, (*path, number))
+        yield Problem(dotted(path), message, f"use {region}-docker.pkg.dev/...")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
-from onstage.problem import Path, Problem, twice, written
+from onstage.problem import Path, Problem, dotted, twice
 from onstage.vertex.requests import search_rules
 from onstage.vertex.requests.images import Image, availability_problem, known_image, machine_problem
 from onstage.vertex.requests.names import unfit
@@ -48,24 +48,24 @@ def _job_spec(spec: Body, path: Path, today: date) -> Iterator[Problem]:
         if pool or number == 0:
             yield from _pool(pool, where, today)
     if pools and int(pools[0].get("replicaCount", 1)) != 1:
-        count = written((*path, "workerPoolSpecs", 0, "replicaCount"))
+        count = dotted((*path, "workerPoolSpecs", 0, "replicaCount"))
         message = f"is {pools[0]['replicaCount']}; the first pool is the chief, which is one"
         yield Problem(count, message, "write 1, and the others in a second pool")
     if len(pools) > 4:
         message = f"has {len(pools)} pools; there are four: chief, workers, parameter servers, evaluator"
-        yield Problem(written((*path, "workerPoolSpecs")), message, "remove some")
+        yield Problem(dotted((*path, "workerPoolSpecs")), message, "remove some")
     timeout = (spec.get("scheduling") or {}).get("timeout", "1s")
     if not float(timeout.rstrip("s") or 0):
-        yield Problem(written((*path, "scheduling", "timeout")), "is 0", 'write it as "3600s"')
+        yield Problem(dotted((*path, "scheduling", "timeout")), "is 0", 'write it as "3600s"')
 
 
 def _pool(pool: Body, path: Path, today: date) -> Iterator[Problem]:
     container, package = pool.get("containerSpec"), pool.get("pythonPackageSpec")
     if container is None and package is None:
-        yield Problem(written(path), "needs either containerSpec or pythonPackageSpec", "give one of them")
+        yield Problem(dotted(path), "needs either containerSpec or pythonPackageSpec", "give one of them")
     machine = pool.get("machineSpec") or {}
     if not machine.get("machineType"):
-        yield Problem(written((*path, "machineSpec", "machineType")), "is missing", "write n1-standard-4")
+        yield Problem(dotted((*path, "machineSpec", "machineType")), "is missing", "write n1-standard-4")
     yield from _machine(machine, (*path, "machineSpec"))
     if container:
         where = (*path, "containerSpec")
@@ -83,17 +83,17 @@ def _python_package(package: Body, machine: Body, path: Path, today: date) -> It
     where = (*path, "executorImageUri")
     if not re.match(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training/", image):
         message = f"{image!r} is none of Google's prebuilt training images, which alone run a package"
-        yield Problem(written(where), message, 'write package = "container" in [vertex] of settings.toml')
+        yield Problem(dotted(where), message, 'write package = "container" in [vertex] of settings.toml')
     yield from _image(image, "training", machine, where, today)
     yield from _arguments(package, path)
     yield from _module(package.get("pythonModule", ""), (*path, "pythonModule"))
     uris = package.get("packageUris") or ()
     if len(uris) > 100:
-        yield Problem(written((*path, "packageUris")), f"has {len(uris)} items; 100 are allowed")
+        yield Problem(dotted((*path, "packageUris")), f"has {len(uris)} items; 100 are allowed")
     for number, uri in enumerate(uris):
         if not re.fullmatch(r"gs://.+\.(tar\.gz|zip|whl)", uri):
             message = f"{uri!r} is no source distribution in Cloud Storage"
-            yield Problem(written((*path, "packageUris", number)), message, "give a gs:// URI that ends in .tar.gz")
+            yield Problem(dotted((*path, "packageUris", number)), message, "give a gs:// URI that ends in .tar.gz")
 
 
 def _module(module: str, path: Path) -> Iterator[Problem]:
@@ -101,7 +101,7 @@ def _module(module: str, path: Path) -> Iterator[Problem]:
     if wrong:
         message = f"{module!r} is no module that Python can import: {', '.join(map(repr, wrong))}"
         yield Problem(
-            written(path),
+            dotted(path),
             message,
             f"rename the folder, and write {re.sub(r'[^0-9A-Za-z_.]', '_', module)}",
             f"No module named {module}",
@@ -112,27 +112,27 @@ def _arguments(task: Body, path: Path) -> Iterator[Problem]:
     size = sum(len(argument) for argument in task.get("args") or ())
     if size > MOST_ARGUMENT_CHARACTERS:
         message = f"has {size} characters; {MOST_ARGUMENT_CHARACTERS} are allowed"
-        yield Problem(written((*path, "args")), message, "put long values in a file")
+        yield Problem(dotted((*path, "args")), message, "put long values in a file")
     variables = task.get("env") or ()
     if len(variables) > MOST_VARIABLES:
         message = f"has {len(variables)} variables; {MOST_VARIABLES} are allowed"
-        yield Problem(written((*path, "env")), message, "remove some")
+        yield Problem(dotted((*path, "env")), message, "remove some")
     yield from twice([one.get("name") for one in variables], (*path, "env"), "variable")
     for number, one in enumerate(variables):
         # Source: EnvVar, name: a valid C identifier.
         if not re.fullmatch(r"[A-Za-z_]\w*", one.get("name", "A"), re.ASCII):
-            yield Problem(written((*path, "env", number, "name")), f"{one['name']!r} cannot be the name of a variable")
+            yield Problem(dotted((*path, "env", number, "name")), f"{one['name']!r} cannot be the name of a variable")
 
 
 def _machine(machine: Body, path: Path) -> Iterator[Problem]:
     kind, count = machine.get("acceleratorType", ""), machine.get("acceleratorCount", 0)
     if bool(kind) != bool(count):
         missing = "acceleratorCount" if kind else "acceleratorType"
-        yield Problem(written((*path, missing)), "is missing: type and count belong together", f"add {missing}")
+        yield Problem(dotted((*path, missing)), "is missing: type and count belong together", f"add {missing}")
         return
     found = machine_problem(machine["machineType"], kind, count) if machine.get("machineType") else None
     if found:
-        yield Problem(written((*path, "machineType")), *found)
+        yield Problem(dotted((*path, "machineType")), *found)
 
 
 def _image(uri: str, role: str, machine: Body | None, path: Path, today: date) -> Iterator[Problem]:
@@ -141,12 +141,12 @@ def _image(uri: str, role: str, machine: Body | None, path: Path, today: date) -
     if image is None:
         return
     if image.role != role:
-        yield Problem(written(path), f"{uri} is a {image.role} image, not one for {role}", f"choose a {role} image")
+        yield Problem(dotted(path), f"{uri} is a {image.role} image, not one for {role}", f"choose a {role} image")
         return
     gone = availability_problem(uri, today)
     if gone:
         message, _, fix = gone.partition("; ")
-        yield Problem(written(path), message, fix, f"the image {uri} does not exist, or cannot be pulled")
+        yield Problem(dotted(path), message, fix, f"the image {uri} does not exist, or cannot be pulled")
     if machine is not None:
         yield from _hardware(image, machine, path)
 
@@ -156,7 +156,7 @@ def _hardware(image: Image, machine: Body, path: Path) -> Iterator[Problem]:
     if image.accelerator != accelerator:
         has = {"gpu": "has a GPU", "cpu": "has no GPU"}[accelerator]
         message = f"the machine {has}, and this is TensorFlow's image for {image.accelerator.upper()}"
-        yield Problem(written(path), message, f"choose the {accelerator.upper()} image, or another machine")
+        yield Problem(dotted(path), message, f"choose the {accelerator.upper()} image, or another machine")
 
 
 def _tuning_job(body: Body, today: date) -> Iterator[Problem]:
@@ -175,18 +175,18 @@ def _upload_model(body: Body, today: date) -> Iterator[Problem]:
     path: Path = ("model", "containerSpec")
     container = model.get("containerSpec")
     if container is None:
-        yield Problem(written(path), "is missing", "add containerSpec")
+        yield Problem(dotted(path), "is missing", "add containerSpec")
         return
     yield from _image(container.get("imageUri", ""), "serving", None, (*path, "imageUri"), today)
     yield from _arguments(container, path)
     for route in ("predictRoute", "healthRoute"):
         if not container.get(route, "/").startswith("/"):
             yield Problem(
-                written((*path, route)), f"{container[route]!r} must begin with /", f"write /{container[route]}"
+                dotted((*path, route)), f"{container[route]!r} must begin with /", f"write /{container[route]}"
             )
     for number, port in enumerate(container.get("ports") or ()):
         if not 1 <= port.get("containerPort", 8080) <= 65535:
-            yield Problem(written((*path, "ports", number, "containerPort")), "must be from 1 to 65535", "write 8080")
+            yield Problem(dotted((*path, "ports", number, "containerPort")), "must be from 1 to 65535", "write 8080")
 
 
 def _endpoint(body: Body, today: date) -> Iterator[Problem]:
@@ -202,10 +202,10 @@ def _deploy_model(body: Body, today: date) -> Iterator[Problem]:
     yield from _machine(resources.get("machineSpec") or {}, (*path, "machineSpec"))
     low, high = resources.get("minReplicaCount", 1), resources.get("maxReplicaCount")
     if low < 1:
-        yield Problem(written((*path, "minReplicaCount")), f"is {low}; it must be 1 or more", "write 1")
+        yield Problem(dotted((*path, "minReplicaCount")), f"is {low}; it must be 1 or more", "write 1")
     if high is not None and high < low:
         yield Problem(
-            written((*path, "maxReplicaCount")), f"is {high}, less than minReplicaCount ({low})", f"write {low}"
+            dotted((*path, "maxReplicaCount")), f"is {high}, less than minReplicaCount ({low})", f"write {low}"
         )
     split = body.get("trafficSplit") or {}
     if split and sum(split.values()) != 100:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from onstage.problem import Path, Problem, twice, written
+from onstage.problem import Path, Problem, dotted, twice
 
 Body = Mapping[str, Any]
 # Of DiscreteValueSpec: how many, and how far apart at least.
@@ -40,11 +40,11 @@ def _names(parameters: Sequence[Body]) -> Iterator[Any]:
 def _parameter(one: Body, path: Path, is_grid: bool) -> Iterator[Problem]:
     kinds = [name for name in one if name.endswith("ValueSpec")]
     if not kinds:
-        yield Problem(written(path), "has no values: doubleValueSpec, integerValueSpec ...", "give one of them")
+        yield Problem(dotted(path), "has no values: doubleValueSpec, integerValueSpec ...", "give one of them")
         return
     if is_grid and kinds[0] == "doubleValueSpec":
         fix = "use discrete values, or RANDOM_SEARCH"
-        yield Problem(written((*path, "doubleValueSpec")), "GRID_SEARCH takes no real numbers", fix)
+        yield Problem(dotted((*path, "doubleValueSpec")), "GRID_SEARCH takes no real numbers", fix)
     yield from _range(one, kinds[0], path)
     nested = one.get("conditionalParameterSpecs") or ()
     for number, item in enumerate(nested):
@@ -59,11 +59,11 @@ def _condition(item: Body, parent: Body, kind: str, path: Path) -> Iterator[Prob
     needed = _CONDITIONS.get(kind)
     if needed is None:
         fix = "give the parent a list of values"
-        yield Problem(written(path), "depends on a parameter of real numbers, which never has just one value", fix)
+        yield Problem(dotted(path), "depends on a parameter of real numbers, which never has just one value", fix)
     elif given is None:
-        yield Problem(written((*path, needed)), "is missing", f"add {needed}")
+        yield Problem(dotted((*path, needed)), "is missing", f"add {needed}")
     elif given != needed:
-        yield Problem(written((*path, given)), f"does not fit a parent with {kind}", f"write {needed}")
+        yield Problem(dotted((*path, given)), f"does not fit a parent with {kind}", f"write {needed}")
     else:
         spec, wanted = parent[kind], item[given].get("values") or ()
         if "values" in spec:
@@ -74,7 +74,7 @@ def _condition(item: Body, parent: Body, kind: str, path: Path) -> Iterator[Prob
             odd, known = [one for one in wanted if not low <= int(one) <= high], f"{low} to {high}"
         if odd:
             message = f"{odd[0]!r} is no value of {parent.get('parameterId')}: {known}"
-            yield Problem(written((*path, given, "values")), message, "choose one of its values")
+            yield Problem(dotted((*path, given, "values")), message, "choose one of its values")
 
 
 def _overlapping(nested: Sequence[Body], path: Path) -> Iterator[Problem]:
@@ -84,7 +84,7 @@ def _overlapping(nested: Sequence[Body], path: Path) -> Iterator[Problem]:
         values = [{str(value) for value in _wanted(item)} for item in (one, other)]
         if names[0] is not None and names[0] == names[1] and values[0] & values[1]:
             same = ", ".join(sorted(values[0] & values[1]))
-            yield Problem(written(path), f"{names[0]!r} is there twice where the parent is {same}", "remove one")
+            yield Problem(dotted(path), f"{names[0]!r} is there twice where the parent is {same}", "remove one")
 
 
 def _wanted(item: Body) -> Sequence[Any]:
@@ -102,19 +102,19 @@ def _range(parameter: Body, kind: str, path: Path) -> Iterator[Problem]:
         least, low, high = "minValue", float(spec.get("minValue", 0)), float(spec.get("maxValue", 0))
         if low >= high:
             message = f"{high:g} is not more than minValue, {low:g}"
-            yield Problem(written((*where, "maxValue")), message, _mend(low, high))
+            yield Problem(dotted((*where, "maxValue")), message, _mend(low, high))
     if parameter.get("scaleType") in ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE") and low <= 0:
         message = f"{low:g} is not above 0, which a logarithmic scale needs"
-        yield Problem(written((*where, least)), message, 'choose a larger low, or scale="linear"')
+        yield Problem(dotted((*where, least)), message, 'choose a larger low, or scale="linear"')
 
 
 def _discrete(values: Sequence[float], path: Path) -> Iterator[Problem]:
     if list(values) != sorted(set(values)):
-        yield Problem(written(path), "must increase", "sort the values")
+        yield Problem(dotted(path), "must increase", "sort the values")
     elif any(after - before < CLOSEST for before, after in itertools.pairwise(values)):
-        yield Problem(written(path), f"has values less than {CLOSEST} apart", "give fewer, or search their logarithm")
+        yield Problem(dotted(path), f"has values less than {CLOSEST} apart", "give fewer, or search their logarithm")
     if len(values) > MOST_VALUES:
-        yield Problem(written(path), f"has {len(values)} values; {MOST_VALUES} are allowed", "give a range")
+        yield Problem(dotted(path), f"has {len(values)} values; {MOST_VALUES} are allowed", "give a range")
 
 
 def _mend(low: float, high: float) -> str:

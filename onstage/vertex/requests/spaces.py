@@ -8,10 +8,10 @@ import math
 from typing import Any
 
 from onstage.errors import UserError
-from onstage.space import LOG, REVERSE_LOG, Range, Space
-from onstage.vertex.requests.values import written
+from onstage.space import DEFAULT_TRIALS, LOG, REVERSE_LOG, Range, Space
+from onstage.vertex.requests.search_rules import MOST_VALUES
+from onstage.vertex.requests.values import as_text
 
-DEFAULT_TRIALS = 10
 GRID = "GRID_SEARCH"
 # By what --strategy and --early-stopping say. Bayesian optimisation is what the service does when nothing is said.
 STRATEGIES = {"bayesian": "", "random": "RANDOM_SEARCH", "grid": GRID}
@@ -54,13 +54,13 @@ def _parameter(one: Range, space: Space, strategy: str) -> Body:
 
 def _spec(one: Range) -> Body:
     """The values of a parameter and their scale."""
-    listed = one.listed if one.values is not None or not _is_every_whole(one) else None
+    listed = one.listed if one.values is not None or not one.has_every_whole else None
     scale = _SCALES[one.scale] if one.scale in _SCALES and not _begins_at_zero(one) else "UNIT_LINEAR_SCALE"
     if listed is not None and all(type(value) in (int, float) for value in listed):
         spec = {"discreteValueSpec": {"values": sorted(map(float, listed))}}
         return spec if one.values is not None else {**spec, "scaleType": scale}
     if listed is not None:
-        return {"categoricalValueSpec": {"values": [written(one.name, value) for value in listed]}}
+        return {"categoricalValueSpec": {"values": [as_text(one.name, value) for value in listed]}}
     kind = "integerValueSpec" if one.kind is int else "doubleValueSpec"
     return {kind: {"minValue": one.low, "maxValue": one.high}, "scaleType": scale}
 
@@ -68,7 +68,7 @@ def _spec(one: Range) -> Body:
 def _condition(parent: Range, spec: Body, child: Range) -> Body:
     """When a parameter counts, in the words that its parent's kind has for it."""
     if "categoricalValueSpec" in spec:
-        return {"parentCategoricalValues": {"values": [written(parent.name, one) for one in child.parent_values]}}
+        return {"parentCategoricalValues": {"values": [as_text(parent.name, one) for one in child.parent_values]}}
     if "discreteValueSpec" in spec:
         return {"parentDiscreteValues": {"values": sorted(map(float, child.parent_values))}}
     return {"parentIntValues": {"values": sorted(map(int, child.parent_values))}}
@@ -76,10 +76,10 @@ def _condition(parent: Range, spec: Body, child: Range) -> Body:
 
 def _notes(one: Range) -> list[str]:
     found = []
-    if one.step is not None and one.listed is None and not _is_every_whole(one):
+    if one.step is not None and one.listed is None and not one.has_every_whole:
         found.append(
-            f"Vertex AI takes at most 1000 values: {one.low} to {one.high} is sent without its steps, and values "
-            "between them come, too"
+            f"Vertex AI takes at most {MOST_VALUES} values: {one.low} to {one.high} is sent without its steps, and "
+            "values between them come, too"
         )
     if one.scale == REVERSE_LOG and _begins_at_zero(one):
         found.append("Vertex AI's reverse log scale needs a range above 0: it is searched on a linear scale")
@@ -116,14 +116,9 @@ def _tried(one: Range) -> "list[Any] | range":
     if one.kind is not int or one.low is None or one.high is None:
         raise UserError(
             f"model.py: {one.name}: GRID_SEARCH takes no real numbers, and {one} is a range of them: give it "
-            "values=[...], or a step that leaves at most 1000, or its value as a flag"
+            f"values=[...], or a step that leaves at most {MOST_VALUES}, or its value as a flag"
         )
     return range(int(one.low), int(one.high) + 1)
-
-
-def _is_every_whole(one: Range) -> bool:
-    """Whether the steps are those that whole numbers have anyway."""
-    return one.kind is int and one.step == 1
 
 
 def _begins_at_zero(one: Range) -> bool:

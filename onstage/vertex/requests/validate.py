@@ -14,7 +14,7 @@ from typing import Any
 
 from onstage import problem
 from onstage.errors import UserError
-from onstage.problem import Key, Problem, spelling, written
+from onstage.problem import Key, Problem, dotted, spelling
 from onstage.vertex.requests import rules
 
 __all__ = ["Problem", "problems"]
@@ -39,14 +39,11 @@ class _WrongType(Problem):
     pass
 
 
-def problems(
-    kind: str, body: dict[str, Any], region: str, *, today: date | None = None, ask_sdk: bool = False
-) -> list[Problem]:
+def problems(kind: str, body: dict[str, Any], region: str, *, today: date | None = None) -> list[Problem]:
     """What Vertex AI would refuse in the body of a request.
 
     `kind` is CustomJob, HyperparameterTuningJob, UploadModelRequest, Endpoint, DeployModelRequest or
-    BatchPredictionJob; `today` (UTC) decides which images are available. With `ask_sdk`, google-cloud-aiplatform, which
-    takes seconds to import, parses the body as well. Raises UserError for an unknown kind.
+    BatchPredictionJob; `today` (UTC) decides which images are available. Raises UserError for an unknown kind.
     """
     messages, enums = _schema()
     if kind not in rules.RULES:
@@ -55,8 +52,6 @@ def problems(
     # The rules rely on the types.
     if not any(isinstance(one, _WrongType) for one in found):
         found += rules.broken(kind, body, region, today or datetime.now(timezone.utc).date())
-    if ask_sdk and not found:
-        found += _sdk_problems(kind, body)
     return found
 
 
@@ -98,19 +93,6 @@ def _is_none(item: Any) -> bool:
     return item == 0 or (isinstance(item, str) and item.endswith("_UNSPECIFIED"))
 
 
-def _sdk_problems(kind: str, body: dict[str, Any]) -> Iterator[Problem]:
-    try:
-        from google.cloud.aiplatform_v1 import types
-        from google.protobuf import json_format
-    except ImportError as error:
-        raise UserError(f"{error}; install it with: pip install google-cloud-aiplatform") from error
-    message = getattr(types, kind)
-    try:
-        json_format.ParseDict(body, message.pb(message()), ignore_unknown_fields=False)
-    except json_format.ParseError as error:
-        yield Problem("the request", f"google-cloud-aiplatform does not read it: {error}")
-
-
 @functools.cache
 def _schema() -> tuple[dict[str, Any], dict[str, Any]]:
     content = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
@@ -121,7 +103,7 @@ def _message(
     messages: dict[str, Any], enums: dict[str, Any], name: str, value: Any, path: problem.Path
 ) -> Iterator[Problem]:
     if not isinstance(value, dict):
-        yield _WrongType(written(path), f"must be an object, not {_shown(value)}")
+        yield _WrongType(dotted(path), f"must be an object, not {_shown(value)}")
         return
     members = messages.get(name)
     if members is None:
@@ -129,14 +111,14 @@ def _message(
         return
     for member, described in members.items():
         if described.get("required") and value.get(member) in (None, "", [], {}):
-            yield Problem(written((*path, member)), "is missing", f"add {member}")
+            yield Problem(dotted((*path, member)), "is missing", f"add {member}")
     chosen: dict[str, list[str]] = {}
     for member, item in value.items():
         if member not in members:
             near = get_close_matches(str(member), members, n=1)
             meant = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(members))}"
             yield Problem(
-                written((*path, member)),
+                dotted((*path, member)),
                 f"is not known{meant}",
                 f"write {near[0]}" if near else "remove it",
                 f'400 Invalid JSON payload received. Unknown name "{member}": Cannot find field.',
@@ -147,7 +129,7 @@ def _message(
         yield from _member(messages, enums, members[member], item, (*path, member))
     for names in chosen.values():
         if len(names) > 1:
-            yield Problem(written(path), f"only one of {' and '.join(names)} can be given", f"remove {names[-1]}")
+            yield Problem(dotted(path), f"only one of {' and '.join(names)} can be given", f"remove {names[-1]}")
 
 
 def _member(
@@ -156,13 +138,13 @@ def _member(
     kind, many = described["type"], described.get("many")
     if many == "list":
         if not isinstance(value, (list, tuple)):
-            yield _WrongType(written(path), f"must be a list, not {_shown(value)}", "put it in [ ]")
+            yield _WrongType(dotted(path), f"must be a list, not {_shown(value)}", "put it in [ ]")
             return
         for number, item in enumerate(value):
             yield from _single(messages, enums, kind, item, (*path, number))
     elif many == "map":
         if not isinstance(value, dict):
-            yield _WrongType(written(path), f"must be an object, not {_shown(value)}")
+            yield _WrongType(dotted(path), f"must be an object, not {_shown(value)}")
             return
         for key, item in value.items():
             yield from _single(messages, enums, kind, item, (*path, Key(key)))
@@ -191,27 +173,27 @@ def _scalar(kind: str, value: Any, path: problem.Path) -> Iterator[Problem]:
     ):
         fix = f"write {json.dumps(str(value))}" if name == "a text" and isinstance(value, (int, float)) else ""
         fix = f"write {json.dumps(f'{value}s')}" if kind == "Duration" and isinstance(value, (int, float)) else fix
-        yield _WrongType(written(path), f"must be {name}, not {_shown(value)}", fix)
+        yield _WrongType(dotted(path), f"must be {name}, not {_shown(value)}", fix)
     elif kind == "Duration" and not _DURATION.fullmatch(value):
-        yield _WrongType(written(path), f"{value!r} is no duration in seconds", 'write it as "3600s"')
+        yield _WrongType(dotted(path), f"{value!r} is no duration in seconds", 'write it as "3600s"')
     elif kind == "int32" and not -(2**31) <= value < 2**31:
-        yield Problem(written(path), f"{value} is too large")
+        yield Problem(dotted(path), f"{value} is too large")
 
 
 def _enum(numbers: Mapping[str, int], value: Any, path: problem.Path) -> Iterator[Problem]:
     allowed = list(numbers)
     if isinstance(value, int) and not isinstance(value, bool):
-        yield _WrongType(written(path), f"{value} is the number of nothing that is known", "write the name")
+        yield _WrongType(dotted(path), f"{value} is the number of nothing that is known", "write the name")
     elif not isinstance(value, str):
-        yield _WrongType(written(path), f"must be a text, not {_shown(value)}")
+        yield _WrongType(dotted(path), f"must be a text, not {_shown(value)}")
     elif value not in allowed:
         near = get_close_matches(value.upper(), allowed, n=3)
         shown = ", ".join(allowed if len(allowed) <= 8 else [*allowed[:4], f"... {len(allowed)} values"])
         yield Problem(
-            written(path),
+            dotted(path),
             f"{value!r} does not exist" + (f"; did you mean {near[0]}?" if near else f"; choose from {shown}"),
             f"choose {' or '.join(near)}" if near else "",
-            f"400 Invalid value at '{written(path)}', \"{value}\"",
+            f"400 Invalid value at '{dotted(path)}', \"{value}\"",
         )
 
 

@@ -10,7 +10,7 @@ from onstage.errors import UserError
 _WORDS = {"null": None, "true": True, "false": False}
 
 
-def written(name: str, value: Any) -> str:
+def as_text(name: str, value: Any) -> str:
     """A value as a flag has it. Raises UserError for NaN, infinities, and what is no bool, int, float, str or None."""
     if value is None:
         return "null"

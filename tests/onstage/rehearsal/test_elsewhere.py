@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from onstage.cli import PLATFORMS
+from onstage.commands.application import PLATFORMS
 from onstage.errors import StartError
 from onstage.rehearsal.elsewhere import recognise
 from tests.onstage.small import forked, refusal

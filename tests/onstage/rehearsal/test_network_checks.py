@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from rich.console import Console
 from onstage.checks.source_checks import Source
 from onstage.rehearsal import network_checks
 from onstage.report import Check, Report
+from tests.conftest import Bake
 
 JOB = {"dense/kernel has": "(4, 16) float32", "dense: activation is": "'relu'", "dense: bias: config: seed is": "1"}
 
@@ -61,3 +65,57 @@ def test_only_the_variables_that_the_code_names_are_given_to_a_job(tmp_path: Pat
     said = json.loads((tmp_path / "home.json").read_text(encoding="utf-8"))
     assert said["variables"]["MY_UNITS"] == "20" and "MY_PASSWORD" not in said["variables"]
     assert said["variables"]["PATH"] == os.environ["PATH"]
+
+
+NETWORK = """import os
+
+import keras
+
+DATA = None
+
+
+class Scaled(keras.layers.Layer):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+def build_model(hyperparameters, inputs):
+    scaled = Scaled(2.0)(inputs["x"])
+    return keras.Model(inputs, keras.layers.Dense(1, os.environ.get("MY_ACTIVATION", "relu"), name="last")(scaled))
+"""
+# The end of a job, as `trainer.training` has it.
+END = """
+import os, runpy
+from types import SimpleNamespace
+import keras
+from trainer import loop, model
+
+reader = SimpleNamespace(train_rows=8, inputs=lambda: {"x": keras.Input((4,), name="x")})
+hyperparameters = SimpleNamespace(epochs=1, batch_size=4, seed=1)
+runpy.run_path(os.environ["ONSTAGE_LOOK"])["look"](hyperparameters, reader)
+"""
+
+
+def test_a_layer_that_cannot_say_its_configuration_hides_no_other(
+    bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("home", "job"):
+        shutil.copytree(bake() / "src", tmp_path / place / "src")
+        (tmp_path / place / "src" / "trainer" / "model.py").write_text(NETWORK, encoding="utf-8")
+    job = {**os.environ, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    monkeypatch.setenv("MY_ACTIVATION", "tanh")
+    told = network_checks.asked(tmp_path, Source(tmp_path / "home" / "src", tmp_path / "home"))
+    subprocess.run([sys.executable, "-c", END], cwd=tmp_path / "job", env={**job, **told}, check=True, timeout=300)
+    with Report(Console(quiet=True)) as report:
+        network_checks.check(report, "vertex", tmp_path)
+    (found,) = report.checks
+    assert found.verdict == "FAILED", found.text
+    assert "last: activation is 'tanh' here and 'relu' in the job" in found.text
+    assert "scaled" not in found.text

@@ -199,7 +199,14 @@ def test_python_functions_do_what_the_commands_do(desk: Desk, monkeypatch: pytes
     (answer,) = sagemaker.predict([[5.1, 3.5, 1.4, 0.2]], folder=desk.folder)
     assert set(answer) == {"class_id", "class_label", "probabilities"}
     assert "called" in [one["name"] for one in sagemaker.status(folder=desk.folder)["running"]]
+    (desk.folder / "rows.jsonl").write_text("[5.1, 3.5, 1.4, 0.2]\n", encoding="utf-8")
+    asked = sagemaker.batch("rows.jsonl", dry_run=True, folder=desk.folder)["requests"]
+    assert [one["operation"] for one in asked] == ["CreateModel", "CreateTransformJob"]
+    sent = sagemaker.batch("rows.jsonl", wait=False, folder=desk.folder)
+    assert (sent["kind"], sent["state"], "answers" in sent) == ("batch", "waiting", False)
+    assert "answers" in sagemaker.batch("rows.jsonl", folder=desk.folder)
     sagemaker.delete(folder=desk.folder)
-    assert desk.left() == []
+    # What the job that nobody waited for still needs.
+    assert desk.left() == [sent["name"]]
     with pytest.raises(CallError, match="the model refuses|not found|no endpoint"):
         sagemaker.predict([[1]], endpoint="called", folder=desk.folder)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from onstage import space
+from onstage.cloud import Search
 from onstage.commands import application
 from onstage.errors import StartError, UserError
-from onstage.platform import Search
 from onstage.sagemaker.client.platform import _tuning
 from onstage.sagemaker.requests import bodies, rules, spaces, validate, values
-from onstage.sections import SageMaker
+from onstage.sagemaker_section import SageMaker
 from tests.onstage.test_ranges import searched
 from tests.onstage.trainer import run
 

@@ -100,6 +100,8 @@ def test_files_in_folders_and_empty_ones_are_sent_too(new_desk: Desk) -> None:
     deep = new_desk.folder / "data" / "train" / "deep" / "er"
     deep.mkdir(parents=True)
     (deep / "empty.txt").touch()
+    (deep / ".ipynb_checkpoints").mkdir()
+    (deep / ".ipynb_checkpoints" / "iris.csv").write_text("of Jupyter", encoding="utf-8")
     new_desk.run("upload", "--create-bucket")
     assert content(new_desk, "deep/er/empty.txt") == b""
     assert "3 of 3 files are there already" in new_desk.run("upload")

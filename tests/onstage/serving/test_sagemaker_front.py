@@ -230,7 +230,11 @@ import sys
 from pathlib import Path
 from onstage.errors import main
 from onstage.serving.serve import serve
-sys.exit(main(lambda: serve(Path(sys.argv[1]), 0, 'sagemaker')))
+from onstage.settings import Settings
+serverless = {"memory_mb": 2048, "max_concurrency": 1}
+cloud = dict.fromkeys(("region", "instance_type", "endpoint_instance_type"), "one")
+settings = Settings(name="sum", data={"train": "a", "eval": "b"}, sagemaker={**cloud, "serverless": serverless})
+sys.exit(main(lambda: serve(Path(sys.argv[1]), 0, "sagemaker", settings)))
 """
 
 
@@ -248,6 +252,9 @@ def test_serve_prints_a_request_that_works_and_explains_one_that_does_not(archiv
     answer = httpx.post(url, content=body, headers={name: value})
     assert answer.json() == {"predictions": [0.0]}
     assert httpx.post(url, content="[[true]]", headers={name: value}).status_code == 400
+    limit = 4 * 1024 * 1024
+    for size, status in ((limit, 200), (limit + 1, 413)):
+        assert httpx.post(url, content=body + " " * (size - len(body)), headers={name: value}).status_code == status
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130

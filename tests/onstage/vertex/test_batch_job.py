@@ -10,11 +10,11 @@ import pytest
 
 from onstage.errors import UserError
 from onstage.rehearsal.store import LocalStore
-from onstage.sections import Vertex
 from onstage.serving.archive import find_versions
 from onstage.serving.process import ServingProcess
 from onstage.vertex.agent.batch_job import BatchResult, run_batch_prediction_job
 from onstage.vertex.requests import bodies
+from onstage.vertex_section import Vertex
 from tests.onstage.vertex.bodies import MODEL, PLAIN
 
 

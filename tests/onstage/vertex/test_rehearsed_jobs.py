@@ -15,12 +15,12 @@ from onstage.project import Project
 from onstage.rehearsal.store import LocalStore
 from onstage.rehearsal.terms import Terms
 from onstage.report import Report
-from onstage.sections import Vertex
 from onstage.serving.process import ServingProcess
 from onstage.settings import load
 from onstage.vertex.agent import rehearsal
 from onstage.vertex.agent.job import rehearse_job
 from onstage.vertex.agent.task import Task
+from onstage.vertex_section import Vertex
 
 
 class Jobs:

@@ -2,7 +2,6 @@
 strictly."""
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +13,6 @@ import pytest
 from onstage.settings import Vertex
 from onstage.vertex.agent import recorded
 from onstage.vertex.requests import bodies, validate
-from tests.conftest import ROOT
 from tests.emulators.vertex import VertexServer
 from tests.onstage.trainer import run
 from tests.onstage.vertex.bodies import FULL, PLAIN, Hyperparameters
@@ -344,19 +342,13 @@ def test_a_body_that_we_refuse_for_a_name_or_a_type_is_refused_by_the_protos(pyt
         assert bool(validate.problems("CustomJob", body, "us-central1")) == isinstance(said, str), said
 
 
-def test_with_the_sdk_installed_it_is_asked_as_well_if_one_wants(python: Path, tmp_path: Path) -> None:
-    script = (
-        "import json, sys\nfrom onstage.vertex.requests import validate\n"
-        "print([str(one) for one in validate.problems('CustomJob', json.load(sys.stdin), 'us-central1', ask_sdk=True)])"
-    )
-    spec = {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": 1}]}
-    spec["workerPoolSpecs"][0]["containerSpec"] = {"imageUri": "docker.io/tensorflow/tensorflow:2.21.0"}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    body = {"displayName": "job", "jobSpec": spec}
-    assert asked(python, script, body, cwd=tmp_path, env=environment) == "[]\n"
-    # A message that the schema does not follow.
-    spec["pscInterfaceConfig"] = {"networkAttachmnt": "x"}
-    assert "google-cloud-aiplatform does not read it" in asked(python, script, body, cwd=tmp_path, env=environment)
+def test_a_message_that_the_schema_does_not_follow_is_left_to_the_protos(python: Path) -> None:
+    good = bodies.custom_job(Vertex(**PLAIN), "iris", "job-1", {})
+    judged = [good, {**good, "jobSpec": {**good["jobSpec"], "pscInterfaceConfig": {"networkAttachmnt": "x"}}}]
+    assert [validate.problems("CustomJob", body, "us-central1") for body in judged] == [[], []]
+    read, refused = json.loads(asked(python, READ, [("CustomJob", body) for body in judged]))
+    assert read["displayName"] == "job-1"
+    assert "networkAttachmnt" in refused
 
 
 def test_a_job_that_the_fake_executes_ends_as_the_execution_does(python: Path) -> None:

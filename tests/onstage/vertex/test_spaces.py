@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from onstage import space
+from onstage.cloud import Search
 from onstage.commands import application
 from onstage.errors import StartError, UserError
-from onstage.platform import Search
-from onstage.sections import Vertex
 from onstage.vertex.client.platform import _tuning
 from onstage.vertex.requests import bodies, spaces, validate, values
+from onstage.vertex_section import Vertex
 from tests.onstage.test_ranges import searched
 from tests.onstage.trainer import run
 from tests.onstage.vertex.bodies import PLAIN
