@@ -24,7 +24,7 @@ FINE = both(
 
 import os
 
-import scipy.stats
+import matplotlib.pyplot
 from PIL import Image
 
 import trainer.columns
@@ -43,7 +43,7 @@ NAMES = ["data", "a/b", "text/csv", "trainer/model.py", "https://example.com/dat
 
 class Layer:
     def input(self):
-        return scipy, Image, trainer, columns, run, cupy, self.input()
+        return matplotlib, Image, trainer, columns, run, cupy, self.input()
 
 
 def show(input):
