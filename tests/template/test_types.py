@@ -49,7 +49,7 @@ def test_a_project_has_no_error_of_types(platform: str, problem: str, bake: Bake
         ("src/trainer/model.py", '"maximize")', "1)", 'Argument 2 to "Objective" has incompatible type "int"'),
         ("src/trainer/loop.py", "steps -= count\n", "steps -= str(count)\n", "Unsupported operand types for -"),
         ("src/sagemaker_entry.py", "PORT = 2222", 'PORT = "2222"', 'expected "tuple[str, int]"'),
-        ("src/trainer/task.py", "int(port)", "port", "Incompatible return value type"),
+        ("src/trainer/task.py", "return name, int(port)", "return name, port", "Incompatible return value type"),
         ("train.py", "locate(data.train)", "locate(1)", 'Argument 1 has incompatible type "int"; expected "str"'),
     ],
 )
