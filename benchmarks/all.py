@@ -75,7 +75,9 @@ def section(benchmark: Benchmark) -> str:
     if done.returncode:
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     taken = f"{date.today():%Y-%m-%d}, {time.perf_counter() - started:.0f} s on {about}"
-    return f"## {benchmark.title}\n\n`{command}`: {taken}\n\n```\n{done.stdout.strip()}\n```\n"
+    # What rendering a project prints is none of it.
+    said = re.sub(r"(?m)^Next:\n(  .*\n)+", "", done.stdout).strip()
+    return f"## {benchmark.title}\n\n`{command}`: {taken}\n\n```\n{said}\n```\n"
 
 
 def kept() -> dict[str, str]:
