@@ -13,9 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
 import wheel_builder
 
-ROOT = Path(__file__).resolve().parent.parent
 RUNS = 5
 
 
