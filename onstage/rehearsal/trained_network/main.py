@@ -5,6 +5,7 @@ The first says what trainer, hyperparameters and data there are; what follows as
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -29,9 +30,11 @@ def main() -> None:
     replies = _own_standard_output()
     commands: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(commands,), daemon=True).start()
-    # Before the first command comes: it takes seconds.
+    # Before the first command comes: it takes seconds, the more the more often what it makes is searched for garbage.
+    gc.disable()
     from trained_network.network import Network
 
+    gc.enable()
     told = json.loads(commands.get())
     sys.path.insert(0, told["source"])
     trained: Any = None

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import dataclasses
 import faulthandler
+import gc
 import math
 import os
 import sys
@@ -212,7 +213,12 @@ def join(folder: str, *names: str) -> str:
 def load_model() -> types.ModuleType:
     """`model.py`. Raises UserError, with the line, for one that cannot be imported or lacks a part."""
     with _all_mistakes(), explaining_model():
-        from trainer import model
+        # Brings TensorFlow: a million objects, none of them garbage, and to look for some took a fifth of its import.
+        gc.disable()
+        try:
+            from trainer import model
+        finally:
+            gc.enable()
 
         is_known = dataclasses.is_dataclass(getattr(model, "Hyperparameters", None))
         for mistake in ask("ranges", model.Hyperparameters) if is_known else ():
