@@ -54,6 +54,25 @@ def simple(columns: Any) -> Any:
     )
 
 
+@pytest.fixture(scope="module")
+def table(columns: Any) -> Callable[..., Any]:
+    """A table of a number, a category and a label, with these settings."""
+
+    def make(**settings: Any) -> Any:
+        label = columns.Classes("y", ["no", "yes"])
+        return columns.Table([columns.Numeric("x"), columns.Categorical("c", ["a", "b"]), label], **settings)
+
+    return make
+
+
+@pytest.fixture
+def policy() -> Iterator[Callable[[str], None]]:
+    import keras
+
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
 @pytest.fixture
 def model(project: Path) -> Any:
     from trainer import model
