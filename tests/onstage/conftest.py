@@ -1,5 +1,6 @@
-"""What is dear to make and that tests of several folders look at."""
+"""What is dear to make and that tests of several folders look at; a folder to write to."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,13 @@ def iris(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small hand-made models: name to base path, with version 1."""
     return {path.name: path for path in once(tmp_path_factory, "exports", export_all).iterdir()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The working directory, an empty folder beside which a file lies."""
+    (tmp_path / "beside").write_text("mine", encoding="utf-8")
+    (tmp_path / "here").mkdir()
+    yield tmp_path / "here"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["beside", "here"]
+    assert (tmp_path / "beside").read_text(encoding="utf-8") == "mine"

@@ -281,10 +281,9 @@ NAMES = {
 @pytest.mark.parametrize(("section", "key"), NAMES)
 def test_a_name_that_no_cloud_takes_is_refused_with_one_that_it_does(section: str, key: str) -> None:
     right, wrong = NAMES[section, key]
-    whole = {"sagemaker": SageMaker, "vertex": Vertex}[section]
-    needed = {
-        "sagemaker": {"region": "r", "instance_type": "i", "endpoint_instance_type": "e"},
-        "vertex": {"region": "r", "machine_type": "m"},
+    whole, needed = {
+        "sagemaker": (SageMaker, {"region": "r", "instance_type": "i", "endpoint_instance_type": "e"}),
+        "vertex": (Vertex, {"region": "r", "machine_type": "m"}),
     }[section]
     for value in right:
         assert getattr(whole(**needed, **{key: value}), key) == value

@@ -1,9 +1,12 @@
-"""The default project's trainer in this process: tables to read, a training, and the models that trainings left."""
+"""The default project's trainer in this process: tables to read, a training, hosts that meet, models that are left."""
 
 import importlib.util
 import os
+import socket
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from tests.conftest import Bake, Command, copy_repository
 # A training of the default project, which the package's tests look at, too.
 from tests.onstage.conftest import iris as trained  # noqa: F401
 from tests.onstage.once import once
+from tests.template.hosts import free_ports
 
 Prepare = Callable[..., Any]
 Train = Callable[..., Any]
@@ -48,6 +52,25 @@ def simple(columns: Any) -> Any:
     return columns.Table(
         [columns.Numeric("x"), columns.Categorical("c", ["a", "b"]), columns.Classes("y", ["no", "yes"])]
     )
+
+
+@pytest.fixture(scope="module")
+def table(columns: Any) -> Callable[..., Any]:
+    """A table of a number, a category and a label, with these settings."""
+
+    def make(**settings: Any) -> Any:
+        label = columns.Classes("y", ["no", "yes"])
+        return columns.Table([columns.Numeric("x"), columns.Categorical("c", ["a", "b"]), label], **settings)
+
+    return make
+
+
+@pytest.fixture
+def policy() -> Iterator[Callable[[str], None]]:
+    import keras
+
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture
@@ -173,6 +196,53 @@ def ask(project: Path) -> Callable[..., Any]:
         return Predictor(str(folder)).predict(request | named)["predictions"]
 
     return run
+
+
+@pytest.fixture
+def meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
+    """Start hosts of one cluster, each in a thread; returns what became of each: its Peers, or an error."""
+    from trainer import cluster
+
+    monkeypatch.setenv("TF_CONFIG", "")
+    monkeypatch.setattr(cluster, "SECONDS_TO_MEET", 2.0)
+    monkeypatch.setattr(cluster, "SECONDS_TO_END", 0.1)
+    monkeypatch.setattr(cluster, "SECONDS_BETWEEN", 0.05)
+    monkeypatch.setattr(cluster, "SECONDS_OF_SILENCE", 2.0)
+    ports, begun = free_ports(3), []
+    known = socket.getaddrinfo
+
+    def resolve(name: str, port: int, *more: Any, **options: Any) -> Any:
+        number = {"algo-1": 0, "algo-2": 1, "algo-3": 2}.get(name)
+        return known(name, port, *more, **options) if number is None else known("127.0.0.1", ports[number], **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    def start(*indices: int, hosts: tuple[str, ...] = ("algo-1", "algo-2"), delay: float = 0) -> list[Any]:
+        found: list[Any] = [None] * len(indices)
+
+        def run(place: int, index: int) -> None:
+            time.sleep(delay * place)
+            try:
+                ended: list[str] = []
+                found[place] = cluster.Peers(
+                    cluster.Cluster(tuple((host, 2222) for host in hosts), index), ended.append
+                )
+                found[place].ended = ended
+                begun.append(found[place])
+            except cluster.UserError as error:
+                found[place] = str(error)
+
+        threads = [threading.Thread(target=run, args=pair) for pair in enumerate(indices)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(60)
+        return found
+
+    start.ports = ports
+    yield start
+    for one in begun:
+        one.close()
 
 
 def weights(folder: str) -> list:

@@ -5,19 +5,13 @@ Tolerances: 1e-4 for losses and metrics, relative; 1e-5 for answers.
 
 import math
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.template.conftest import Train, weights
-
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -241,36 +235,6 @@ def test_several_targets_are_outputs_with_a_loss_each(
     answered = train(epochs=30, folder=Path(result.export_dir).parent / "other").response["predictions"]
     assert "loss, val_loss: of petal_width less 1.2125, divided by 0.770883;" in capsys.readouterr().out
     assert [row["petal_width_value"] for row in answered] == pytest.approx([1.0, 0.2, 0.4], abs=0.4)
-
-
-def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, command: Any, tmp_path: Path) -> None:
-    """The page's model.py: patience, a callback, a schedule, two outputs, label weights; SIGKILL between two epochs."""
-    import shutil
-
-    project = Path(shutil.copytree(bake(), tmp_path / "project"))
-    (project / "src" / "trainer" / "model.py").write_text(PAGE.partition("```python\n")[2].partition("```")[0])
-    with (project / "src" / "requirements.txt").open("a") as file:
-        file.write("tensorboard==2.21.*\n")
-    script = "import trainer.checkpoints, train; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
-    python = [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}"]
-    killed = subprocess.Popen(
-        [*python, "--job-dir", str(tmp_path / "killed")], cwd=project, stdout=subprocess.PIPE, text=True
-    )
-    for line in killed.stdout:
-        if line.startswith("epoch=5 "):
-            killed.send_signal(signal.SIGKILL)
-            break
-    assert killed.wait(timeout=60) == -signal.SIGKILL
-    said = []
-    for folder in ("killed", "alone"):
-        done = command(*python, "--job-dir", str(tmp_path / folder), cwd=project)
-        assert done.returncode == 0, done.stdout + done.stderr
-        said.append(done.stdout)
-    assert re.search(r"resuming after epoch ([4-9]|1\d) ", said[0])
-    ends = [re.findall(r"^(?:ended after|epoch \d+ was).*|^result: .*", text, re.MULTILINE) for text in said]
-    assert len(ends[0]) == 3
-    assert ends[0] == ends[1]
-    assert weights(str(tmp_path / "killed" / "model" / "1")) == weights(str(tmp_path / "alone" / "model" / "1"))
 
 
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("patience", "schedule", "weights", "one_hot")]

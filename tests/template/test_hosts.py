@@ -2,16 +2,13 @@
 
 import json
 import re
-import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.template.conftest import Train
-from tests.template.hosts import PATIENCE, Job
+from tests.template.hosts import Job
 
 # Before the entry point trains: in one cluster, each way to build a model is trained by all hosts and, once more, by
 # the chief alone; how far apart they are goes to `found.json`. A process can be part of one cluster only.
@@ -223,87 +220,6 @@ def test_parts_of_a_batch_have_each_row_once_and_its_mean_loss(project: Path) ->
             assert float(sum(losses)) == pytest.approx(float(tf.reduce_mean(values * values)))
 
 
-MANY = ["--epochs=2000", "--batch-size=16"]
-
-
-@pytest.mark.long
-def test_a_host_that_is_killed_ends_the_job_with_its_name_and_all_go_on_together(project: Path, tmp_path: Path) -> None:
-    job = Job(project, tmp_path, 2, {"CHECKPOINT_SECONDS": "1"})
-    for name in job.names:
-        job.start(name, MANY)
-    job.wait_for("algo-1", "epoch=3 ")
-    job.running["algo-2"].kill()
-    assert job.wait() == {"algo-1": 1, "algo-2": -9}
-    assert "error: algo-2 is lost: its process was killed" in job.log("algo-1")
-    assert (tmp_path / "algo-1" / "output" / "failure").read_text().startswith("algo-2 is lost")
-    # As the service does: only the chief's folder has checkpoints.
-    for name in job.names:
-        job.start(name, MANY)
-    job.wait_for("algo-1", "epoch=")
-    assert re.search(r"^(resuming after|goes on in) epoch", job.log("algo-1"), re.MULTILINE)
-    job.running["algo-1"].kill()
-    assert job.wait() == {"algo-1": -9, "algo-2": 1}
-    assert "error: algo-1 is lost: its process was killed" in job.log("algo-2")
-
-
-@pytest.mark.long
-def test_a_host_that_answers_no_more_is_named(project: Path, tmp_path: Path) -> None:
-    job = Job(project, tmp_path, 2)
-    for name in job.names:
-        job.start(name, MANY)
-    job.wait_for("algo-1", "epoch=3 ")
-    # As of a machine that is gone: nothing is closed, and nothing said.
-    job.running["algo-2"].send_signal(signal.SIGSTOP)
-    assert job.running["algo-1"].wait(PATIENCE) == 1
-    job.running["algo-2"].kill()
-    assert job.wait() == {"algo-1": 1, "algo-2": -9}
-    assert "error: algo-2 is lost: its process was killed, or the host does not answer any more" in job.log("algo-1")
-
-
-@pytest.mark.long
-def test_hosts_that_were_killed_within_an_epoch_end_with_the_weights_of_an_undisturbed_job(
-    project: Path, tmp_path: Path
-) -> None:
-    def run(job: Job, weights: Path, kill: str = "") -> dict[str, int]:
-        weights.mkdir()
-        for name in job.names:
-            told = {"ONSTAGE_WEIGHTS": str(weights / f"{name}.npz"), **({"ONSTAGE_KILL": kill} if kill else {})}
-            job.start(name, ["--epochs=3", "--batch-size=16"], f"os.environ.update({told})\n")
-        return job.wait()
-
-    undisturbed, killed = Job(project, tmp_path / "a", 2), Job(project, tmp_path / "b", 2)
-    assert run(undisturbed, tmp_path / "whole") == {"algo-1": 0, "algo-2": 0}
-    assert run(killed, tmp_path / "none", str(tmp_path / "kill.json")) == {"algo-1": -9, "algo-2": 1}
-    assert run(killed, tmp_path / "resumed") == {"algo-1": 0, "algo-2": 0}
-    assert "goes on in epoch 2 at step 4 of 8" in killed.log("algo-1")
-    for name in killed.names:
-        whole, resumed = (np.load(tmp_path / folder / f"{name}.npz") for folder in ("whole", "resumed"))
-        assert sorted(whole) == sorted(resumed)
-        assert all(np.array_equal(whole[key], resumed[key]) for key in whole)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("told", ["algo-1", "algo-2"])
-def test_sigterm_of_one_host_ends_all_after_a_checkpoint(project: Path, tmp_path: Path, told: str) -> None:
-    job = Job(project, tmp_path, 2)
-    for name in job.names:
-        job.start(name, MANY)
-    job.wait_for("algo-1", "epoch=3 ")
-    job.running[told].terminate()
-    assert job.wait() == {"algo-1": 143, "algo-2": 143}
-    assert "checkpoints/checkpoint" in job.files("algo-1")
-    assert not job.files("algo-2")
-
-
-@pytest.mark.long
-def test_a_host_that_starts_late_joins(project: Path, tmp_path: Path) -> None:
-    job = Job(project, tmp_path, 2)
-    job.start("algo-2", FLAGS)
-    time.sleep(60)
-    job.start("algo-1", FLAGS)
-    assert job.wait() == {"algo-1": 0, "algo-2": 0}
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -334,84 +250,3 @@ model.build_model = mine
     assert job.wait() == {"algo-1": 1, "algo-2": 1}
     for name in job.names:
         assert message in job.log(name)
-
-
-@pytest.mark.long
-def test_hosts_with_other_files_are_refused(project: Path, tmp_path: Path) -> None:
-    job = Job(project, tmp_path, 2)
-    (tmp_path / "part").mkdir()
-    lines = next((project / "data" / "train").glob("*.csv")).read_text().splitlines(keepends=True)
-    (tmp_path / "part" / "a.csv").write_text("".join(lines[:60]))
-    job.start("algo-1", FLAGS)
-    job.shared["SM_CHANNEL_TRAIN"] = str(tmp_path / "part")
-    job.start("algo-2", FLAGS)
-    assert job.wait() == {"algo-1": 1, "algo-2": 1}
-    said = "error: rows for training: algo-1 has 120, algo-2 has 59; every host must see all of the data"
-    assert said in job.log("algo-1")
-    assert said in job.log("algo-2")
-
-
-READER = """
-import dataclasses
-import keras
-import numpy as np
-import tensorflow as tf
-from trainer import model
-from trainer.reader import Rows
-
-
-class Noise(Rows):
-    def prepare(self, train, evaluation):
-        chance = np.random.default_rng(SEED)
-        self.values = {True: chance.normal(size=(50, 4)), False: chance.normal(size=(10, 4))}
-
-    def rows(self, training):
-        return self.values[training].astype("float32"), self.values[training][:, :1].astype("float32")
-
-    def row(self, values, target):
-        return {"x": values}, target
-
-    def signatures(self, predict):
-        serve = lambda x: {"y": predict({"x": x})}
-        return {"serving_default": (serve, [tf.TensorSpec([None, 4], tf.float32, name="x")])}, []
-
-    def examples(self, count=3):
-        return self.rows(False)[0][:count].tolist()
-
-
-def build_model(hyperparameters, inputs):
-    network = keras.Model(inputs, keras.layers.Dense(1)(inputs["x"]))
-    network.compile("sgd", loss="mse")
-    return network
-
-
-model.DATA, model.build_model, model.OBJECTIVE = Noise(), build_model, model.Objective("val_loss", "minimize")
-"""
-VERTEX = """
-from trainer import task
-sys.exit(task.main(lambda: task.run(sys.argv[1:], os.environ)))
-"""
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", ["0", "None"])
-def test_a_reader_of_ones_own_gives_all_hosts_the_same_rows_or_is_refused(
-    project: Path, tmp_path: Path, seed: str
-) -> None:
-    job = Job(project, tmp_path, 2)
-    # On Vertex AI: the addresses are in CLUSTER_SPEC, and the folder is one for all hosts.
-    places = [f"{host}:{port}" for host, port in job.places.values()]
-    flags = ["--train-data=t", "--eval-data=e", "--epochs=2", "--batch-size=7", f"--job-dir={tmp_path}/job"]
-    for number, name in enumerate(job.names):
-        task = {"type": f"workerpool{number}", "index": 0}
-        cluster = {"workerpool0": places[:1], "workerpool1": places[1:]}
-        job.shared["CLUSTER_SPEC"] = json.dumps({"cluster": cluster, "task": task})
-        job.start(name, flags, before=READER.replace("SEED", seed), entry=VERTEX)
-    codes = set(job.wait().values())
-    if seed == "0":
-        assert codes == {0}, job.log("algo-1")
-        assert (tmp_path / "job" / "model" / "1" / "saved_model.pb").exists()
-    else:
-        assert codes == {1}
-        for name in job.names:
-            assert "the checksum of the first batch's targets" in job.log(name)

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Bake, Command
+from tests.conftest import ROOT, Bake, Command
 from tests.template.conftest import Train, weights
+
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 def test_a_resumed_training_ends_as_an_uninterrupted_one(
@@ -86,6 +88,34 @@ def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, 
     alone = train(folder=tmp_path / "alone", epochs=25, dropout=0.2)
     assert again.metrics == alone.metrics
     assert weights(again.export_dir) == weights(alone.export_dir)
+
+
+def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, command: Any, tmp_path: Path) -> None:
+    """The page's model.py: patience, a callback, a schedule, two outputs, label weights; SIGKILL between two epochs."""
+    project = Path(shutil.copytree(bake(), tmp_path / "project"))
+    (project / "src" / "trainer" / "model.py").write_text(PAGE.partition("```python\n")[2].partition("```")[0])
+    with (project / "src" / "requirements.txt").open("a") as file:
+        file.write("tensorboard==2.21.*\n")
+    script = "import trainer.checkpoints, train; trainer.checkpoints.SECONDS_BETWEEN = 0; train.run(sys.argv[1:])"
+    python = [sys.executable, "-c", f"import sys; sys.path[:0] = ['src', '.']; {script}"]
+    killed = subprocess.Popen(
+        [*python, "--job-dir", str(tmp_path / "killed")], cwd=project, stdout=subprocess.PIPE, text=True
+    )
+    for line in killed.stdout:
+        if line.startswith("epoch=5 "):
+            killed.send_signal(signal.SIGKILL)
+            break
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    said = []
+    for folder in ("killed", "alone"):
+        done = command(*python, "--job-dir", str(tmp_path / folder), cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append(done.stdout)
+    assert re.search(r"resuming after epoch ([4-9]|1\d) ", said[0])
+    ends = [re.findall(r"^(?:ended after|epoch \d+ was).*|^result: .*", text, re.MULTILINE) for text in said]
+    assert len(ends[0]) == 3
+    assert ends[0] == ends[1]
+    assert weights(str(tmp_path / "killed" / "model" / "1")) == weights(str(tmp_path / "alone" / "model" / "1"))
 
 
 def test_a_job_killed_while_it_saves_leaves_no_half_note(

@@ -21,49 +21,7 @@ from onstage.rehearsal.processes import Launch
 from onstage.rehearsal.processes import run as run_processes
 from onstage.sagemaker.requests import images
 from tests.onstage.sagemaker.toolkits import DUMP, IMAGE, NEWER, Seen, ThreeWays, toolkit
-
-# Values that no shell changes.
-PLAIN = {
-    "whole": "7",
-    "real": "1e-05",
-    "big": "1e400",
-    "huge": "12345678901234567890",
-    "negative": "-3.50",
-    "yes": "true",
-    "Yes": "True",
-    "none": "None",
-    "text": '"quoted"',
-    "bare": "not-quoted",
-    "mapping": '{"b": 1}',
-    "k": "5",
-    "Z": "letter",
-    "dashed-name": "1",
-    "dotted.name": "2",
-    "nan": "NaN",
-    "flag-like": "--other",
-    "uri": "s3://bucket/opt/ml/x",
-    "location": "/opt/ml/model",
-    "long": "x" * 2500,
-    "unicode": "Grüße",
-    "sagemaker_own_parameter": "[1, 2]",
-    "sagemaker_container_log_level": "30",
-    "sagemaker_region": '"eu-west-1"',
-    "sagemaker_job_name": '"job"',
-    "sagemaker_enable_cloudwatch_metrics": "false",
-}
-ODD = {
-    "nothing": "null",
-    "blank": "not quoted",
-    "world": "世界 \U0001f33c",
-    "escaped": '"Gr\\u00fc\\u00dfe"',
-    "apostrophe": "it's",
-    "spaces": "  two  ",
-    "empty": "",
-    "empty-text": '""',
-    "nested": '{"b": 1, "a": null, "c": {"d": true} }',
-    "list": '[1, "two", null, 3.0]',
-    "shell": '$HOME `id` ; * \\ " %',
-}
+from tests.onstage.sagemaker.values import ODD, PLAIN
 
 
 @pytest.fixture
