@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from onstage import uv
 from tests.conftest import ROOT
 
@@ -28,17 +30,20 @@ def environment(
     key = hashlib.sha256("\n".join([*requirements, *alone, *options, sys.version]).encode()).hexdigest()[:12]
     folder = ROOT / "build" / "oracles" / f"{name}-{key}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        words = [sys.executable, "-m", "uv"]
-        subprocess.run([*words, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        install = [*words, "pip", "install", "--quiet", "--python", python]
-        subprocess.run([*install, *options, *requirements], check=True)
-        if alone:
-            subprocess.run([*install, "--no-deps", *alone], check=True)
-        if finish:
-            finish(folder)
-        (folder / "complete").touch()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Two workers may ask at once.
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            words = [sys.executable, "-m", "uv"]
+            subprocess.run([*words, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+            install = [*words, "pip", "install", "--quiet", "--python", python]
+            subprocess.run([*install, *options, *requirements], check=True)
+            if alone:
+                subprocess.run([*install, "--no-deps", *alone], check=True)
+            if finish:
+                finish(folder)
+            (folder / "complete").touch()
     return python
 
 
