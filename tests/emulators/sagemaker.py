@@ -1,6 +1,5 @@
 """SageMaker that really works: the rehearsal's agent runs its training jobs, and a model server is its endpoints."""
 
-import contextlib
 import json
 import shutil
 import threading
@@ -19,6 +18,7 @@ from onstage.sagemaker.agent.transform import run_transform_job
 from onstage.sagemaker.requests import validate
 from onstage.serving.process import ServingProcess
 from tests.emulators import sagemaker_tuning
+from tests.emulators.cloudwatch import Log, Logs
 from tests.emulators.sagemaker_tuning import ACCOUNT, REGION, Job
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -195,7 +195,7 @@ class SageMaker:
     def _run(self, job: Job, model: Path | None, stopped: threading.Event | None = None) -> None:
         """Train to the end, or until `stopped`; or leave this model."""
         name, body = job.facts["TrainingJobName"], job.facts
-        log = _Logs(self.client("logs"), "/aws/sagemaker/TrainingJobs", name, body["ResourceConfig"]["InstanceCount"])
+        log = Logs(self.client("logs"), "/aws/sagemaker/TrainingJobs", name, body["ResourceConfig"]["InstanceCount"])
         folder = self.folder / name
         body["SecondaryStatus"], body["TrainingStartTime"] = "Downloading", time.time()
         store = LocalStore(folder / "store")
@@ -262,7 +262,7 @@ class SageMaker:
         for file in result.outputs.values():
             self.client("s3").upload_file(str(file), bucket, file.relative_to(folder / bucket).as_posix())
         if result.refusals:
-            log = _Log(self.client("logs"), "/aws/sagemaker/TransformJobs", f"{name}/i-1-1700000000/data-log")
+            log = Log(self.client("logs"), "/aws/sagemaker/TransformJobs", f"{name}/i-1-1700000000/data-log")
             log.add(f"{bucket}/{key}: {result.refusals[0].why}")
             log.flush()
             body["FailureReason"] = result.failure_reason
@@ -303,47 +303,6 @@ class SageMaker:
             target = folder / one["Key"]
             target.parent.mkdir(parents=True, exist_ok=True)
             s3.download_file(bucket, one["Key"], str(target))
-
-
-class _Log:
-    """Log events of one stream, sent every so often."""
-
-    def __init__(self, client: Any, group: str, stream: str) -> None:
-        self._client, self._names = client, {"logGroupName": group, "logStreamName": stream}
-        # Another job may have been faster.
-        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
-            client.create_log_group(logGroupName=group)
-        client.create_log_stream(**self._names)
-        self._lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        self._lines.append(line)
-        if line.startswith("epoch="):
-            self.flush()
-
-    def flush(self) -> None:
-        now = int(time.time() * 1000)
-        events = [{"timestamp": now, "message": line} for line in self._lines if line]
-        if events:
-            self._client.put_log_events(**self._names, logEvents=events)
-        self._lines.clear()
-
-
-class _Logs:
-    """Log events of a job, in a stream for each of its hosts."""
-
-    def __init__(self, client: Any, group: str, job: str, hosts: int) -> None:
-        names = [f"algo-{number}" for number in range(1, hosts + 1)]
-        self._streams = {name: _Log(client, group, f"{job}/{name}-1700000000") for name in names}
-
-    def add(self, line: str) -> None:
-        """A line as the agent gives it: of several hosts, it begins with the host's name."""
-        host, _, text = line.partition(": ") if len(self._streams) > 1 else ("algo-1", "", line)
-        self._streams[host].add(text)
-
-    def flush(self) -> None:
-        for stream in self._streams.values():
-            stream.flush()
 
 
 def refusal(code: str, message: str, status: int = 400) -> Answer:
