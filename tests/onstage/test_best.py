@@ -72,7 +72,7 @@ def trials_of(desk: Desk, platform: str) -> list[Trial]:
     return [Trial(**{name: one[name] for name in names}) for one in said["trials"]]
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_a_search_in_a_cloud_runs_as_many_trials_as_it_says_and_shows_the_best(
     platform: str, searched: tuple[Desk, dict[str, str]]
@@ -140,6 +140,7 @@ def test_python_gets_them_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert found.best == {"epochs": 1, "seed": 7, **found["trials"][0]["hyperparameters"]}
 
 
+@pytest.mark.long
 def test_the_best_flags_train_here_and_in_a_cloud(desk: Desk) -> None:
     sent = desk.ask("best", "vertex", "--train", "sagemaker", "--dry-run")
     [best, *_] = trials_of(desk, "vertex")
@@ -153,6 +154,7 @@ def test_the_best_flags_train_here_and_in_a_cloud(desk: Desk) -> None:
     assert "would run python train.py --epochs 1" in desk.run("best", "vertex", "--train", "local", "--dry-run")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_the_best_model_is_deployed_in_its_cloud(platform: str, desk: Desk) -> None:
     [best, *_] = trials_of(desk, platform)
@@ -223,6 +225,7 @@ def test_what_has_no_number_or_was_not_trained_to_the_end_is_never_the_best() ->
     assert [one.name for one in ranked(trials, "minimize")][:2] == ["low", "high"]
 
 
+@pytest.mark.long
 def test_a_search_that_is_stopped_begins_no_more_trials(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk.aws, "patient", True)
     monkeypatch.setattr(desk.google, "patient", True)

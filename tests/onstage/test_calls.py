@@ -85,6 +85,7 @@ def test_a_model_that_was_changed_counts_at_once(bake: Any) -> None:
     assert caught.value._render_traceback_()[0].startswith("error: there is no check")
 
 
+@pytest.mark.long
 def test_a_search_gives_its_trials_best_first(stub: Any) -> None:  # noqa: F811
     project = stub("if number == 1: sys.exit('error: <b>bad</b>')")
     found = onstage.tune(trials=3, epochs=2, seed=4, folder=project)

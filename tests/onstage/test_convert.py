@@ -108,7 +108,7 @@ def test_shards_have_as_many_rows_as_asked_for_in_the_files_order(project: Path,
         assert [row["size"] for shard in shards for row in shard] == list(range(2500))
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "how"), [("big.csv", signal.SIGINT), ("big.csv.gz", signal.SIGKILL)])
 def test_a_run_that_was_stopped_goes_on(name: str, how: int, project: Path, convert: Convert) -> None:
     table(project / name, numbered(100_000))

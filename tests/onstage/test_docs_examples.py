@@ -136,7 +136,7 @@ def test_reader_and_signature_take_forty_lines_at_most(page: str) -> None:
     assert len(lines) <= 40, "\n".join(lines)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_it_trains_well(trained: tuple[str, Path, str]) -> None:
     page, _, said = trained
     found = re.search(r"^result: .*?val_(accuracy|mae)=([\d.]+)", said, re.MULTILINE)
@@ -152,6 +152,7 @@ def ask(trained: tuple[str, Path, str]) -> Iterator[Callable[..., httpx.Response
         )
 
 
+@pytest.mark.long
 def test_the_endpoint_refuses_another_size_with_words(
     trained: tuple[str, Path, str], ask: Callable[..., httpx.Response]
 ) -> None:

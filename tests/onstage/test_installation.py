@@ -205,6 +205,7 @@ def test_onstage_that_is_not_installed_is_one_line(wheel: Wheel, bare: Path, pro
     assert ran(wheel.installed, bare).returncode == 0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("platform", "packages"), [("sagemaker", "boto3"), ("vertex", "cryptography, google-cloud-storage, setuptools")]
 )

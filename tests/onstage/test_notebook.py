@@ -88,6 +88,7 @@ def test_commits_and_diffs_have_no_outputs_and_no_kernel_and_the_file_keeps_both
     assert "three" not in shown and "kernelspec" not in shown
 
 
+@pytest.mark.long
 def test_a_merge_goes_by_cells(cloned: Desk) -> None:
     cloned.say()
     cloned.git("add", ".")
@@ -150,6 +151,7 @@ def test_another_filter_is_left_alone_and_said(cloned: Desk) -> None:
     assert cloned.git("config", "--local", "--list") == before
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("scope", ["--local", "--global"])
 def test_a_filter_that_nbstripout_itself_has_set_is_left_alone(cloned: Desk, scope: str) -> None:
     words = [] if scope == "--local" else ["--global"]

@@ -125,6 +125,7 @@ def test_completion_does_what_the_options_say_not(project: Path) -> None:
     assert (done.stdout.split(), done.stderr) == (["status"], "")
 
 
+@pytest.mark.long
 def test_hyperparameters_of_these_names_come_after_two_dashes(bake: Bake, tmp_path: Path) -> None:
     copy = tmp_path / "project"
     shutil.copytree(bake(platform="sagemaker"), copy)

@@ -137,6 +137,7 @@ def test_a_page_that_needs_the_real_library_to_be_read_is_read_with_it(copy: Pat
     assert [check["name"] for check in report["checks"] if check["status"] == "failed"] == ["hyperparameters"]
 
 
+@pytest.mark.long
 def test_a_project_without_a_mistake_passes_whose_data_is_a_file_and_a_pattern(copy: Path) -> None:
     text = (copy / "data" / "train" / "iris.csv").read_text(encoding="utf-8")
     write("data/train/more-1.csv", text)(copy)
@@ -184,6 +185,7 @@ def test_both_platforms_jobs_get_the_same_sample_and_the_report_says_so(bake: Ba
     assert f"a training in full: here it had {left_out}" in report["not_seen"]
 
 
+@pytest.mark.long
 def test_all_rows_are_for_the_job_when_asked_for(copy: Path) -> None:
     many(copy, 3000)
     change("settings.toml", "time_limit = 300", "time_limit = 300\nrows = 200")(copy)
@@ -194,6 +196,7 @@ def test_all_rows_are_for_the_job_when_asked_for(copy: Path) -> None:
     assert "a training in full" not in ended.out
 
 
+@pytest.mark.long
 def test_shards_and_packed_files_in_folders_are_converted_sampled_and_trained_on(bake: Bake, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(bake(problem="regression"), project, ignore=shutil.ignore_patterns("__pycache__"))

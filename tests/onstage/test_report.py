@@ -31,6 +31,7 @@ def test_every_check_is_listed_with_a_sentence_here_and_in_the_docs(tmp_path: Pa
     assert rows == [(one, sentence.replace("|", "\\|")) for one, sentence in catalogue.CHECKS.items()]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("words", "checks"),
     [
@@ -60,7 +61,7 @@ CHEAP = [
 ]
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("one", [*CHEAP, "sagemaker.flags", pytest.param("vertex.package", marks=pytest.mark.long)])
 def test_a_check_that_is_selected_alone_is_done(one: str, copy: Path) -> None:
     report, done = rehearse(copy, f"--select={one}")
@@ -98,6 +99,7 @@ def test_what_cannot_be_done_is_said_before_anything_runs(copy: Path, words: lis
 FIXED = ("--batch-size", "8", "--learning-rate", "0.1", "--hidden-units", "4", "--hidden-layers", "1", "--dropout")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_a_search_space_is_checked_before_anything_trains(copy: Path, platform: str) -> None:
     report, done = rehearse(copy, platform, "--select", f"{platform}.search", *FIXED[:-1])
@@ -138,7 +140,7 @@ IGNORED = {
 }
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("lines", IGNORED.values(), ids=IGNORED)
 def test_settings_ignore_with_a_reason_in_cloud_commands_too(copy: Path, lines: str) -> None:
     UNDEFINED(copy)
@@ -175,6 +177,7 @@ def test_what_settings_cannot_ignore_is_one_line(copy: Path, line: str, said: st
     assert refusal(forked("vertex", "status", folder=copy)) == f"settings.toml: {said}"
 
 
+@pytest.mark.long
 def test_an_ignored_check_without_which_nothing_can_run_does_not_pass(copy: Path) -> None:
     change("settings.toml", 'instance_type = "ml.m5.xlarge"', 'instance_type = "ml.trn1.2xlarge"')(copy)
     words = ("sagemaker", "--ignore", "sagemaker.images", "--ignore", "sagemaker.request")

@@ -44,6 +44,7 @@ def test_a_format_that_there_is_not_ends_with_2(copy: Path) -> None:
     assert "'xml' is not one of 'text', 'json', 'github', 'junit'" in re.sub(r"[\s│]+", " ", done.stderr)
 
 
+@pytest.mark.long
 def test_standard_output_is_for_one_format_and_the_text_goes_elsewhere(copy: Path) -> None:
     UNDEFINED(copy)
     words = ("rehearse", "--select", "vertex.code")
@@ -153,6 +154,7 @@ def test_the_json_has_every_kind_of_check() -> None:
             jsonschema.validate({**found, **change_it}, schema)
 
 
+@pytest.mark.long
 def test_an_interrupted_rehearsal_leaves_no_report_and_a_report_that_is_there(copy: Path) -> None:
     before = {file.name for file in copy.iterdir()}
     (copy / "old.json").write_text("old", encoding="utf-8")

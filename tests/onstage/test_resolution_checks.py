@@ -48,6 +48,7 @@ def found(folder: Path, text: str, image: Image) -> list[Finding]:
     return answer if isinstance(answer, list) else []
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -65,6 +66,7 @@ def test_what_moves_or_cannot_be_had_is_a_failure(tmp_path: Path, image: Image, 
     assert failure.cloud
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -79,6 +81,7 @@ def test_what_works_and_may_not_be_meant_is_a_warning(tmp_path: Path, image: Ima
     assert findings[0].text.startswith(f"src/requirements.txt, {said}"), findings
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "text",
     [

@@ -93,6 +93,7 @@ def test_blocks_have_the_rows_and_the_problems_of_the_trainers_reader(
     assert look.problems == list(first.values())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
 def test_the_rest_of_packed_files_is_looked_at_too(name: str, page: ModelPage) -> None:
     files = {}

@@ -30,6 +30,7 @@ def check(folder: Path, text: str, name: str = "config.py") -> list[str]:
     return [] if isinstance(found, str) else [one.text for one in found]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("problem", ["classification", "regression"])
 def test_a_rendered_project_has_none(bake: Bake, problem: str) -> None:
     assert isinstance(check_secrets(Source.of(Project(bake(problem=problem)))), str)

@@ -229,6 +229,7 @@ def test_a_wrong_row_ends_it_and_leaves_nothing(bare: Path, say: Say) -> None:
     assert not [file for file in (bare / "data").rglob("*") if file.is_file() and file.name != "README.md"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("before", [0, 30_000])
 def test_quotes_that_nobody_closes_are_no_field_without_end(before: int, bare: Path, say: Say) -> None:
     (bare / "t.csv").write_bytes(b"a,note,y\n" + b"1,x,p\n2,z,q\n" * before + b'1,"open,p\n' + b"2,x,q\n" * 60_000)

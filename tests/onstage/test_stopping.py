@@ -171,6 +171,7 @@ def test_a_project_that_is_read_only_rehearses_with_a_note(project: Path) -> Non
     assert "runs/rehearsed.json cannot be written (Read-only file system): commands that send" in done.stderr
 
 
+@pytest.mark.long
 @needs_namespaces
 def test_a_project_that_is_read_only_trains_in_a_temporary_folder(project: Path) -> None:
     done = on_disk(READ_ONLY, project, sys.executable, "train.py", "--epochs", "1")

@@ -96,6 +96,7 @@ def test_an_answer_that_cannot_be_used_ends_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "answer",
     [

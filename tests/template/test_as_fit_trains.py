@@ -115,6 +115,7 @@ def test_without_patience_the_last_epoch_is_exported(train: Train, capsys: Any) 
     assert "best" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_schedule_over_all_steps_is_followed(use: Any, model: Any, project: Path, train: Train, capsys: Any) -> None:
     import keras
 
@@ -129,6 +130,7 @@ def test_a_schedule_over_all_steps_is_followed(use: Any, model: Any, project: Pa
     assert "build_model's steps are those of 8 epochs now, and were those of 6\n" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_weights_of_labels_are_class_weights(use: Any, model: Any, project: Path, train: Train, capsys: Any) -> None:
     use(DATA=table(weights={"versicolor": 4, "setosa": 0.5}), build_model=network())
     train(epochs=5)
@@ -162,6 +164,7 @@ def test_a_metric_of_several_values_is_reported_per_label(
     assert set(result.response["predictions"][0]) == {"class_id", "class_label", "probabilities"}
 
 
+@pytest.mark.long
 def test_callbacks_are_called_as_by_fit(use: Any, model: Any, project: Path, train: Train, capsys: Any) -> None:
     import keras
 

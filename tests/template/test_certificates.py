@@ -214,6 +214,7 @@ def test_uv_reads_the_systems_certificates(company: Company, tmp_path: Path) -> 
     assert installer(tmp_path) == "uv"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [

@@ -60,13 +60,14 @@ def validate(kind: str, *files: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_nothing_is_found_in_the_workflows(project_of: Path) -> None:
     files = [project_of / file for file in sorted(GITHUB)]
     for done in (audit(*files), validate("github-workflows", *files)):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("environment", ["venv", "uv"])
 def test_nothing_is_found_in_the_pipeline_of_gitlab(environment: str, bake: Bake) -> None:
     done = validate("gitlab-ci", bake(ci="gitlab", environment=environment) / ".gitlab-ci.yml")

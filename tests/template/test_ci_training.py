@@ -62,7 +62,7 @@ def test_the_training_sends_the_data_and_trains(desk: Desk, command: Command) ->
     assert not any("gha-creds" in name for name in desk.objects())
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_flags_are_words_of_the_command_and_no_code(desk: Desk, command: Command) -> None:
     def said(flags: str) -> tuple[int, str]:
         script, environment = step(desk, " train ", flags)
@@ -84,7 +84,7 @@ def test_flags_are_words_of_the_command_and_no_code(desk: Desk, command: Command
         assert "settings.toml" not in text
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_a_cancelled_run_ends_the_job(desk: Desk, command: Command) -> None:
     stopped: list[str] = []
     if desk.platform == "sagemaker":

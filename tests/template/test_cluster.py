@@ -222,6 +222,7 @@ def visit(port: int, said: bytes, stays: float = 0) -> threading.Thread:
     return visitor
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("said", "stays"),
     [

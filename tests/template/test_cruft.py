@@ -193,6 +193,7 @@ def typed(shell: Shell, project: Path, words: str) -> str:
     return shell(*shlex.split(words), cwd=project)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("first_state", ["committed", "lost"])
 def test_a_line_that_both_changed_is_shown_as_the_page_explains(
     first_state: str, repository: Path, shell: Shell, tmp_path: Path
@@ -224,6 +225,7 @@ def test_a_line_that_both_changed_is_shown_as_the_page_explains(
         assert theirs not in text
 
 
+@pytest.mark.long
 def test_an_update_of_a_project_edited_before_its_first_commit_loses_no_edit(
     history: Path, shell: Shell, tmp_path: Path
 ) -> None:
@@ -262,6 +264,7 @@ def test_a_project_of_this_version_merges_a_template_change_and_shows_no_differe
     assert ".whl" not in shell(*CRUFT, "diff", cwd=project)
 
 
+@pytest.mark.long
 def test_a_project_of_a_file_of_ones_own_is_updated_where_that_file_is_not(
     repository: Path, shell: Shell, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_headers_with_spaces_get_inputs_that_tensorflow_can_name(prepare: Prepar
     assert set(everything(prepare(table, '"bill length (mm)",2nd,y\n1,2,3\n'))[0]) == {"bill_length_mm", "2nd"}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "text", [b"x,c,y\r\n1,a,no\r\n3,b,yes\r\n", b"\xef\xbb\xbfx,c,y\n1,a,no\n3,b,yes", b'x,c,y\n1,"a",no\n3,b,"yes"\n']
 )
@@ -158,6 +159,7 @@ def test_batches_stay_full_where_rows_without_target_are_left_out(prepare: Prepa
     assert [len(target) for _, target, _ in reader.batches(False, 8)] == [8, 8, 4]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("end", ["\n", "\n\n", "\n  \n \n", ""])
 def test_blank_lines_are_no_rows_wherever_they_stand(end: str, prepare: Prepare, simple: Any) -> None:
     reader = prepare(simple, f"x,c,y\n1,a,no\n\n3,b,yes\r\n\r\n5,a,no{end}")

@@ -46,7 +46,7 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.few(20)
+@pytest.mark.few(12)
 @pytest.mark.parametrize("where", ["train", "eval"])
 @pytest.mark.parametrize("text", BAD_FILES, ids=lambda text: repr(text)[:30])
 def test_a_bad_file_is_refused_by_file_row_and_column(

@@ -72,6 +72,7 @@ def test_sagemaker_finds_everything_where_it_collects_it(sagemaker_job: tuple[Pa
     assert "epoch=3 loss=" in done.stdout
 
 
+@pytest.mark.long
 def test_vertex_finds_everything_where_it_collects_it(vertex_job: tuple[Path, Any]) -> None:
     base, done = vertex_job
     assert done.returncode == 0, done.stderr
@@ -89,6 +90,7 @@ def test_both_platforms_train_the_same_weights(sagemaker_job: tuple[Path, Any], 
     assert left == right
 
 
+@pytest.mark.long
 def test_a_failing_sagemaker_job_leaves_its_reason_and_traceback(
     project: Path, bake: Bake, tmp_path: Path, command: Command
 ) -> None:
@@ -233,6 +235,7 @@ def test_what_travels_imports_only_what_the_images_hold(project: Path) -> None:
                 assert top in sys.stdlib_module_names | {"tensorflow", "keras", "numpy", "trainer"}, f"{file}: {name}"
 
 
+@pytest.mark.long
 def test_an_interrupted_local_training_says_so_without_a_traceback(project: Path, tmp_path: Path) -> None:
     import signal
     import subprocess

@@ -13,6 +13,7 @@ NAMESPACES = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not NAMESPACES, reason="needs a mount namespace")
 def test_on_a_full_disk_the_last_good_checkpoint_stays(project: Path, tmp_path: Path) -> None:
     """One within an epoch is left out with a warning; after an epoch it ends the job; so does a read-only folder."""

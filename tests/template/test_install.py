@@ -51,11 +51,13 @@ def version_of(project: Path) -> str:
     return wheel_of(project).name.split("-")[1]
 
 
+@pytest.mark.few(1)
 def test_a_project_alone_installs_from_its_folder(installer: Installer, alone: Path) -> None:
     installer("-r", "requirements.txt", cwd=alone)
     assert installer.installed(alone.parent)[0] == version_of(alone)
 
 
+@pytest.mark.few(1)
 def test_a_project_alone_installs_from_another_folder(installer: Installer, alone: Path) -> None:
     installer("-r", f"{alone.name}/requirements.txt", cwd=alone.parent)
     assert installer.installed(alone.parent)[0] == version_of(alone)
@@ -91,7 +93,7 @@ def renderings(clone: Path, shell: Shell, tmp_path_factory: pytest.TempPathFacto
     return before, after
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("options", [[], ["-U"]], ids=["install", "upgrade"])
 def test_a_changed_line_of_onstage_arrives(
     options: list[str], installer: Installer, renderings: tuple[Path, Path], tmp_path: Path
@@ -109,6 +111,7 @@ def test_a_changed_line_of_onstage_arrives(
     assert installer.installed(tmp_path) == (version_of(after), CHANGE)
 
 
+@pytest.mark.few(1)
 def test_an_editable_install_is_this_clone_under_the_plain_version(
     installer: Installer, clone: Path, tmp_path: Path
 ) -> None:

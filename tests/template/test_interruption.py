@@ -76,6 +76,7 @@ def kill_at_random(project: Path, folder: Path, kills: int, chance: random.Rando
         assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_a_job_that_is_killed_at_random_ends_with_the_weights_of_an_undisturbed_one(

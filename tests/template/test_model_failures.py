@@ -82,6 +82,7 @@ def fit(helpers: Any, train: Train, model: Any, monkeypatch: pytest.MonkeyPatch)
     return run
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -116,6 +117,7 @@ def test_layers_of_ones_own_lambdas_and_helper_packages_are_trained(fit: Callabl
     assert fit(helpers.Fine(0.5), keras.layers.Lambda(lambda x: x + 1.0)).metrics["val_loss"] > 0
 
 
+@pytest.mark.long
 def test_keras_own_layers_are_named_with_their_reason(fit: Callable[..., Any]) -> None:
     import keras
 

@@ -36,7 +36,7 @@ def batch_hook() -> Any:
     return Counting()
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -67,6 +67,7 @@ def test_a_callback_that_would_not_work_here_is_refused(
     assert message in refused()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("one_hot", "loss", "way"),
     [
@@ -116,6 +117,7 @@ def test_values_are_named_by_the_labels_of_their_own_target_and_not_of_threshold
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_callbacks_that_work_are_called(use: Any, train: Train, tmp_path: Path) -> None:  # noqa: F811
     import keras
 
@@ -146,6 +148,7 @@ def test_a_callback_that_fails_is_named_by_its_line(use: Any, refused: Any, trai
     assert "callbacks may ask for hyperparameters and log_dir, and returns a list" in refused()
 
 
+@pytest.mark.long
 def test_an_object_of_another_training_is_refused(
     use: Any, train: Train, refused: Any, tmp_path: Path  # noqa: F811
 ) -> None:  # fmt: skip
@@ -186,6 +189,7 @@ def test_weights_of_labels_are_of_labels_that_are_there(project: Path) -> None:
     assert made({1: 0}, [0, 1]).target.weights == {1: 0}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("outputs", "loss", "message"),
     [
@@ -230,6 +234,7 @@ def test_each_output_has_a_loss_or_none_in_writing(
         assert refused().startswith(message)
 
 
+@pytest.mark.long
 def test_patience_is_a_number_of_epochs(refused: Any, train: Train, make_run: Any, project: Path) -> None:
     assert refused(patience=-1) == "the hyperparameter patience must be a whole number, 0 or more, not -1"
     assert train(epochs=2, patience=1).metrics["val_loss"] > 0

@@ -38,6 +38,7 @@ def fit(train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     return run
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
@@ -73,6 +74,7 @@ def test_a_layer_of_the_researchers_own_is_named_before_the_first_epoch(
     assert "epoch=" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_training_that_diverges_is_still_told_as_such(fit: Callable[..., Any]) -> None:
     from trainer.run import UserError
 
@@ -80,12 +82,14 @@ def test_a_training_that_diverges_is_still_told_as_such(fit: Callable[..., Any])
         fit(lambda x: x, ROWS, ROWS, rate=1e30)
 
 
+@pytest.mark.long
 def test_logarithms_of_positive_numbers_are_trained(fit: Callable[..., Any]) -> None:
     import keras
 
     assert fit(keras.ops.log, ROWS, ROWS).metrics["val_loss"] > 0
 
 
+@pytest.mark.long
 def test_a_reader_of_ones_own_has_rows_in_batches(project: Path) -> None:
     import keras
     import tensorflow as tf

@@ -81,6 +81,7 @@ def own_table(project: Path) -> None:
         assert done.code == 0, done.said
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("answers", "prepare", "shown"),
     [

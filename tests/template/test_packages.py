@@ -162,6 +162,7 @@ def test_a_project_of_any_two_answers_is_installed_trained_and_rehearsed(
     pass_own_ci(answers, project, told, environment.python, command)
 
 
+@pytest.mark.long
 def test_the_commands_of_the_projects_readme_work(
     render: Callable[..., Path], project_python: Path, command: Command
 ) -> None:
@@ -193,6 +194,7 @@ def test_the_sdist_holds_the_package_and_nothing_else(bake: Bake, tmp_path: Path
     assert archive.name.startswith("iris_classifier_trainer-0.1.0")
 
 
+@pytest.mark.long
 def test_the_installed_sdist_trains_from_an_empty_directory(
     bake: Bake, project_python: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_file_that_two_hosts_have_is_refused(gather: Callable) -> None:
     assert gather({"a.csv": "x"}, {"b.csv": "y"}, {"a.csv": "z"}) == [said] * 3
 
 
+@pytest.mark.long
 def test_a_host_that_vanishes_is_the_one_that_is_named_whatever_it_was_being_sent(meet: Callable) -> None:
     visitor = visit(meet.ports[0], hello(1, 3), stays=8)
     chief, third = meet(0, 2, hosts=("algo-1", "algo-2", "algo-3"), delay=0.5)

@@ -137,7 +137,7 @@ def test_a_mistake_is_named_before_the_first_step(
     assert not (tmp_path / "job" / "model").exists()
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("case", RIGHT)
 def test_a_right_reader_trains_and_is_served(train: Train, use: Use, case: str) -> None:
     use(RIGHT[case])
@@ -145,6 +145,7 @@ def test_a_right_reader_trains_and_is_served(train: Train, use: Use, case: str) 
     assert len(result.response["predictions"]) == len(result.request["instances"])
 
 
+@pytest.mark.long
 def test_train_py_ends_with_the_sentence_alone(bake: Bake, tmp_path: Path, command: Command) -> None:
     project = Path(shutil.copytree(bake(), tmp_path / "project"))
     file = project / "src" / "trainer" / "model.py"

@@ -114,6 +114,7 @@ def shard(file: Path, rows: list[dict[str, Any]], compression: str = "") -> None
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz", "a.tfrecord-00000-of-00001"])
 def test_tfrecord_shards_are_read_as_the_same_text_is(name: str, columns: Any, tmp_path: Path) -> None:
     from trainer.data import CsvReader

@@ -62,6 +62,7 @@ def test_a_name_of_a_device_on_windows_is_refused_in_one_line(slug: str, render:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("slug", ["onstage_model", "wheel", "wheels_2", "on_stage", "com10", "console"])
 def test_its_neighbour_is_accepted(slug: str, render: Render, tmp_path: Path) -> None:
     done = render("--no-input", f"project_slug={slug}")
@@ -69,6 +70,7 @@ def test_its_neighbour_is_accepted(slug: str, render: Render, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "out").iterdir()] == [slug]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "slug"), [("Onstage", "onstage_model"), ("wheels", "wheels_model"), ("On", "on"), ("Nul", "nul_model")]
 )
@@ -79,6 +81,7 @@ def test_a_project_name_gives_a_slug_that_is_free(name: str, slug: str, render: 
     assert check_free(free_name(slug)) == ""
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("slug", RESERVED)
 def test_a_replay_that_skips_the_prompt_is_caught_by_the_net(slug: str, replay: Render, tmp_path: Path) -> None:
     done = replay(project_slug=slug)
@@ -97,6 +100,7 @@ def test_a_replay_of_this_version_gives_the_same_files(replay: Render, tmp_path:
     assert first == second
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("version", "extensions"),
     [("0.1.0", QUESTIONS["_extensions"][:1]), ("0.1.9", QUESTIONS["_extensions"])],
@@ -151,6 +155,7 @@ def test_a_configuration_file_gives_answers_and_its_other_names_are_ignored(conf
     assert [path.name for path in (tmp_path / "home").iterdir()] == [".cookiecutterrc"]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -42,6 +42,7 @@ def test_a_finished_training_is_only_exported_again(train: Train, capsys: pytest
     assert weights(again.export_dir) == weights(first.export_dir)
 
 
+@pytest.mark.few(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 @pytest.mark.parametrize("name", ["old [1]", pytest.param("a*b?", marks=pytest.mark.long), "[", "it's"])
 def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(
@@ -118,6 +119,7 @@ def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, comma
     assert weights(str(tmp_path / "killed" / "model" / "1")) == weights(str(tmp_path / "alone" / "model" / "1"))
 
 
+@pytest.mark.long
 def test_a_job_killed_while_it_saves_leaves_no_half_note(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +170,7 @@ def test_a_checkpoint_of_another_network_is_refused(train: Train, model: Any, mo
         train(epochs=2)
 
 
+@pytest.mark.long
 def test_a_failed_export_keeps_the_trained_model_and_says_how_to_export_it(
     bake: Bake, command: Command, tmp_path: Path
 ) -> None:

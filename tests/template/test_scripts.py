@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Bake, Command
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("script", ["train.py", "predict.py"])
 @pytest.mark.parametrize("other", [False, True], ids=["none", "another version"])
 def test_without_its_onstage_a_script_says_what_to_type(

@@ -69,6 +69,7 @@ def request_of(folder: Path) -> tuple[dict, dict]:
     return example["request"], example["response"]
 
 
+@pytest.mark.long
 def test_a_column_has_its_own_name_at_the_endpoint_whatever_python_makes_of_it(names: Path) -> None:
     found = described(names / "model" / "1")
     assert found["named"][0] == {name: ("float32", [None]) for name in NAMES}
@@ -85,6 +86,7 @@ def test_each_of_these_columns_is_meant_by_its_name(names: Path, ask: Callable) 
         assert ask(folder, by_name, signature="named") == ask(folder, changed)
 
 
+@pytest.mark.long
 def test_the_cpp_loader_and_a_process_without_keras_answer_by_these_names(
     names: Path, ask: Callable, tmp_path: Path, command: Command
 ) -> None:
@@ -119,6 +121,7 @@ def server() -> Iterator[ServingProcess]:
         yield process
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("model", "asked"),
     [("names", ["instances", "inputs", "application/jsonlines", "bare rows", "text/csv", "the signature named"]),
@@ -171,7 +174,7 @@ LARGE = {
 }
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("case", LARGE)
 @pytest.mark.parametrize("channel", ["train", "eval"])
 def test_whether_rows_are_lists_is_decided_before_training(
@@ -224,7 +227,7 @@ def test_whole_numbers_of_more_than_64_bits_are_texts(vocabulary: list, missing:
         columns.Table(made)
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "vocabulary", [[-1, 0, 1], [0, -1, 1], [-1], ["[UNK]", "a"], ["a", "[UNK]"], ["", "a"], [0], [5, 7]]
 )

@@ -82,6 +82,7 @@ def template(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
+@pytest.mark.long
 def test_a_second_run_installs_nothing_and_a_changed_line_of_onstage_arrives(
     template: Path, commands: list[WORDS]
 ) -> None:
@@ -148,6 +149,7 @@ def test_the_tests_are_run_with_the_working_tree_and_installed_once_until_the_pa
     assert [words[1:3] for words in commands()] == [first[0][1:3], ("-m", "pytest")]
 
 
+@pytest.mark.long
 def test_tests_marked_long_are_left_out_unless_asked_for(command: Command) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "tests/template/test_training.py"]
     few, all_of_them = (command(*words, *more, cwd=ROOT).stdout for more in ([], ["-m", ""]))
@@ -162,6 +164,7 @@ def version_of_six() -> str:
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.long
 def test_an_environment_is_made_once_and_filled_again_when_requirements_change(place: Path) -> None:
     requirements = place / "requirements.txt"
     requirements.write_text("six==1.16.0\n")

@@ -88,7 +88,7 @@ def test_the_most_frequent_label_has_the_accuracy_of_its_share(train: Train, pro
 LEARNED_NOTHING = "the model has learned nothing from the columns"
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("epochs", "rate", "is_said"), [(40, 0.0, True), (2, 0.0, False), (40, 0.05, False)])
 def test_a_whole_training_that_is_no_better_is_noted(
     epochs: int, rate: float, is_said: bool, prices: Any, train: Train, capsys: pytest.CaptureFixture
@@ -112,12 +112,14 @@ def test_what_knows_no_negative_number_asks_for_the_target_as_it_is(
         train(data=prices(loss, activation), epochs=1)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("loss", "activation"), [("poisson", "softplus"), ("mse", "relu")])
 def test_and_trains_with_it(loss: str, activation: str, prices: Any, train: Train) -> None:
     data = prices(loss, activation, values=[n % 5 for n in range(60)], standardise=False)
     assert np.isfinite(train(data=data, epochs=1).metrics["val_loss"])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("options", "is_said"), [({"scale": 800}, True), ({}, False), ({"scale": 800, "standardise": False}, False)]
 )
@@ -128,6 +130,7 @@ def test_a_network_that_scales_its_answer_as_well_is_noted(
     assert ("Leave out what model.py scales it by" in capsys.readouterr().out) is is_said
 
 
+@pytest.mark.long
 def test_rows_that_were_kept_keep_the_units(
     prices: Any, make_run: Callable[..., Any], capsys: Any, monkeypatch: Any, tmp_path: Path
 ) -> None:

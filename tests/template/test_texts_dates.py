@@ -90,6 +90,7 @@ def test_words_are_those_of_keras_where_the_text_is_ascii(columns: Any, prepare:
     assert len(pairs) == len({one for one, _ in pairs}) == 6
 
 
+@pytest.mark.long
 def test_of_words_as_frequent_as_each_other_the_alphabet_decides(columns: Any, prepare: Prepare) -> None:
     table = columns.Table([columns.Text("t", words=3, length=4), columns.Classes("y", ["a", "b"])])
     for text in ("t,y\nd c b a,a\nb,b\n", "t,y\nb,b\nd c b a,a\n"):

@@ -27,6 +27,7 @@ def test_iris_is_classified_in_nine_of_ten_seeds(train: Train, tmp_path: Path) -
     assert len([accuracy for accuracy in accuracies if accuracy >= 0.93]) >= 9, accuracies
 
 
+@pytest.mark.long
 def test_body_mass_is_predicted_as_well_as_by_linear_regression(train: Train, regression: Path) -> None:
     rmse = _baseline("rmse", regression, "penguins.csv", 5)
     assert train(data=regression).metrics["val_rmse"] <= rmse
@@ -181,6 +182,7 @@ def test_two_labels_may_end_in_one_sigmoid_unit(
     assert sum(first["probabilities"]) == pytest.approx(1)
 
 
+@pytest.mark.long
 def test_two_replicas_train_as_one(project: Path, tmp_path: Path, command: Command) -> None:
     """MirroredStrategy over two logical CPUs: what a machine with two GPUs does."""
     script = """

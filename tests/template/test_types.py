@@ -33,6 +33,7 @@ def check(project: Path, cache: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("platform", "problem"), CASES)
 def test_a_project_has_no_error_of_types(platform: str, problem: str, bake: Bake, cache: Path) -> None:
     project = bake(platform=platform, problem=problem, notebooks="no")
@@ -43,6 +44,7 @@ def test_a_project_has_no_error_of_types(platform: str, problem: str, bake: Bake
     assert done.stdout == f"Success: no issues found in {len(files)} source files\n"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("file", "right", "wrong", "said"),
     [

@@ -63,6 +63,7 @@ def test_a_zip_file_gives_the_same_wheel(
     assert fingerprint(wheel_of(shell.render(archive, tmp_path / "out"))) == expected
 
 
+@pytest.mark.long
 def test_a_git_url_and_cruft_give_the_same_wheel(
     repository: Path, expected: tuple[str, str], shell: Shell, tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_git_url_and_cruft_give_the_same_wheel(
     assert fingerprint(wheel_of(tmp_path / "cruft" / SLUG)) == expected
 
 
+@pytest.mark.long
 def test_a_read_only_clone_and_another_umask_give_the_same_wheel(
     repository: Path, expected: tuple[str, str], shell: Shell, tmp_path: Path
 ) -> None:
@@ -109,6 +111,7 @@ def test_stray_files_bytecode_and_links_in_the_clone_give_the_same_wheel(
     assert fingerprint(wheel_of(shell.render(repository, tmp_path / "out"))) == expected
 
 
+@pytest.mark.long
 def test_windows_line_ends_in_the_clone_give_the_same_wheel(
     repository: Path, expected: tuple[str, str], shell: Shell, tmp_path: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_rendering_over_an_older_project_leaves_one_wheel_and_others_packages(
     assert sorted(path.name for path in (project / "wheels").iterdir()) == ["mine-1.0-py3-none-any.whl", expected[0]]
 
 
+@pytest.mark.long
 def test_files_that_are_kept_get_the_new_version_or_are_refused(repository: Path, shell: Shell, tmp_path: Path) -> None:
     """`-s` keeps requirements.txt as it is, while its wheel goes."""
     project = shell.render(repository, tmp_path / "out")
@@ -230,6 +234,7 @@ def test_a_gitignore_above_the_project_that_names_wheels_does_not_hide_it(
     assert stored.strip().endswith("text: unset")
 
 
+@pytest.mark.long
 def test_without_hooks_pip_says_why_the_package_is_missing(repository: Path, shell: Shell, tmp_path: Path) -> None:
     project = shell.render(repository, tmp_path / "out", "--accept-hooks", "no")
     lines = (project / "requirements.txt").read_text(encoding="utf-8").splitlines()

@@ -18,7 +18,7 @@ def project(bake: Bake) -> Path:
     return bake(platform="sagemaker")
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("size", "values", "said"),
     [

@@ -32,6 +32,7 @@ def told(folder: Path, answer: dict[str, Any] | None) -> Check:
     return report.checks[0]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -79,6 +79,7 @@ def test_other_answers_fail_with_the_row_and_both_numbers(
     assert finding.fix and not finding.warning
 
 
+@pytest.mark.long
 def test_a_request_that_the_model_itself_refuses_is_not_compared(
     exports: dict[str, Path], server: ServingProcess, code: Source, here: Installed
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_request_that_the_model_itself_refuses_is_not_compared(
         check_version(server, here, [], code)
 
 
+@pytest.mark.long
 def test_rounding_may_decide_between_two_labels_that_are_as_likely() -> None:
     def answer(label: int, *probabilities: float) -> dict[str, Any]:
         return {"class_id": label, "probabilities": list(probabilities)}

@@ -30,6 +30,7 @@ def saying(*lines: str) -> Callable[[Callable[[str], None], threading.Event], ob
     return lambda line, _: [line(one) for one in lines]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -49,6 +50,7 @@ def test_a_job_without_metrics_is_not_compared() -> None:
     assert said == "sagemaker.seed skipped: without the metrics in the job's log there is nothing to compare"
 
 
+@pytest.mark.long
 def test_a_job_behind_others_ends_after_its_first_epoch_and_gets_less_of_the_processor(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     body = bench.body(

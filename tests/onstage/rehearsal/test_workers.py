@@ -30,7 +30,7 @@ def looked_at(project: Path, platform: str, *words: str) -> dict[str, Any]:
 LOST = {"sagemaker": "algo-2", "vertex": "cmle-training-workerpool1-1234567890-0"}
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("platform", LOST)
 def test_two_hosts_train_the_model_of_one_and_end_when_one_is_lost(copy: Path, platform: str) -> None:
     # A name that a host looks up, weights that all have, those of one host, and a loss: nothing of it is a script's.

@@ -40,6 +40,7 @@ def test_a_failing_host_ends_its_peers(bench: Bench) -> None:
     assert [host.exit_code for host in result.hosts] == [None, 1]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes that left their group are found in /proc")
 def test_out_of_time_ends_what_ignores_sigterm_and_all_that_it_started(bench: Bench) -> None:
     result = bench.run(bench.body(IGNORE_SIGTERM), time_limit=2, grace=0.5)

@@ -39,6 +39,7 @@ def test_a_plain_script_passes_and_what_needs_a_trainer_is_skipped(folder: Path)
     assert sorted(folder.rglob("*")) == sorted([*before, folder / "report.json"])
 
 
+@pytest.mark.long
 def test_an_archive_in_a_store_passes_as_an_answer_of_describe_in_yaml(folder: Path) -> None:
     store = folder / "store" / "my-bucket" / "houses"
     store.mkdir(parents=True)
@@ -102,6 +103,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_named_before_the_job_runs(folder: Path, case: str) -> None:
     plant, check, said = MISTAKES[case]
@@ -122,6 +124,7 @@ def test_an_archive_of_what_is_in_the_folder_is_right(folder: Path) -> None:
     assert checks["sagemaker.entry"] == ("passed", "code/train.py\n")
 
 
+@pytest.mark.long
 def test_a_variable_that_the_job_lacks_is_a_warning_and_one_with_a_default_is_none(folder: Path) -> None:
     more = [
         'parser.add_argument("--test", default=os.environ["SM_CHANNEL_TEST"])',
@@ -150,6 +153,7 @@ def test_a_variable_that_the_request_sets_itself_is_no_warning(folder: Path, mon
     assert checks["project.environment"][0] == "passed", ended.said
 
 
+@pytest.mark.long
 def test_an_image_that_is_not_known_is_run_and_its_python_can_be_told(folder: Path) -> None:
     edit(
         folder,
@@ -266,7 +270,7 @@ tf.saved_model.save(model, os.environ["SM_MODEL_DIR"] + "/1", signatures=signatu
 """
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("signatures", "status", "said"),
     [

@@ -188,6 +188,7 @@ def test_rows_are_answered_with_their_keys_which_the_model_does_not_see(desk: De
     assert "rows.jsonl, line 2: the row has the same 'id' as that in line 1: 1" in said
 
 
+@pytest.mark.long
 def test_python_functions_do_what_the_commands_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in desk.environment.items():
         monkeypatch.setenv(name, value)

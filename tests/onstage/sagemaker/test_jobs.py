@@ -55,6 +55,7 @@ def test_throttling_and_a_lost_answer_are_overcome(desk: Desk) -> None:
     assert len(desk.aws.jobs) == before + 1
 
 
+@pytest.mark.long
 def test_a_lost_connection_does_not_end_the_watching(desk: Desk) -> None:
     desk.aws.jobs_end = ("hold", "")
     desk.aws.fail("SageMaker.DescribeTrainingJob", status=0, times=3)
@@ -89,6 +90,7 @@ def test_a_job_that_fails_for_a_mistake_in_the_code_shows_it(desk: Desk) -> None
     assert "the log ends:\n  error: a mistake" in said
 
 
+@pytest.mark.long
 def test_a_job_of_several_hosts_says_which_one_printed_what_and_what_they_cost(desk: Desk) -> None:
     file = desk.folder / "src" / "sagemaker_entry.py"
     text = file.read_text(encoding="utf-8").replace(
@@ -116,6 +118,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(desk: Desk) -> 
     assert f"{name} has ended already: Stopped" in desk.run("stop")
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_job_is_sent_says_whether_it_may_run(desk: Desk) -> None:
     desk.aws.jobs_end, desk.aws.slow = ("Completed", ""), (f"PUT /{BUCKET}|CreateTrainingJob", 2)
     asked = len(desk.aws.seen)
@@ -127,6 +130,7 @@ def test_ctrl_c_while_a_job_is_sent_says_whether_it_may_run(desk: Desk) -> None:
     until(lambda: len(desk.aws.jobs) == jobs + 1)
 
 
+@pytest.mark.long
 def test_hyperparameters_are_searched(desk: Desk) -> None:
     said = desk.run("tune", "--trials", "2", "--epochs", "1")
     name = re.search(r"tuning job (\S+) is sent; it costs 2 trainings", said)[1]

@@ -112,7 +112,7 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.few(10)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("mistake", SEEN_AT_ONCE, ids=[mistake.name for mistake in SEEN_AT_ONCE])
 def test_a_mistake_that_needs_no_training_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken)

@@ -106,6 +106,7 @@ def test_the_images_shell_reads_values_again(run: ThreeWays, program: str, rerea
     assert agent.same_run(image) and image.exit_code == 0
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("value", ENDING)
 def test_a_value_that_ends_the_shells_line_ends_it_here(run: ThreeWays, value: str) -> None:
     program, words, exit_code = ENDING[value]
@@ -137,7 +138,7 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_entry_points_work_and_fail_as_in_the_image(run: ThreeWays, program: str) -> None:
     files = {**SCRIPTS, "my train.py": DUMP, "grün.py": DUMP, "run it.sh": SCRIPTS["run.sh"]}
@@ -153,6 +154,7 @@ def test_entry_points_work_and_fail_as_in_the_image(run: ThreeWays, program: str
         assert agent.same_run(image)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "hyperparameters",
     [
@@ -169,6 +171,7 @@ def test_a_tuning_job_gets_the_toolkits_model_dir(run: ThreeWays, hyperparameter
     assert agent.environment == newer.environment == image.environment
 
 
+@pytest.mark.long
 def test_a_setup_py_beside_the_script_makes_all_run_it_as_a_module(run: ThreeWays) -> None:
     setup = "from setuptools import setup\nsetup(name='probe', version='1', py_modules=['train'])\n"
     # Of the name, the image takes out every `.py`, the newer toolkit the last one.
@@ -195,7 +198,7 @@ FAILING = {
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("script", FAILING.values(), ids=FAILING)
 def test_a_failing_script_is_reported_in_the_toolkits_words(run: ThreeWays, script: str) -> None:
     [image], [newer], [agent] = run({"train.py": script}, {"sagemaker_program": "train.py", "epochs": "2"})
@@ -278,6 +281,7 @@ process.create({words!r}, [], 1, ".", dict(os.environ), True)
 """
 
 
+@pytest.mark.long
 def test_what_is_not_written_at_once_becomes_several_lines_as_the_toolkit_prints_them(tmp_path: Path) -> None:
     (tmp_path / "parts.py").write_text(IN_PARTS, encoding="utf-8")
     words = [sys.executable, "-u", "parts.py"]

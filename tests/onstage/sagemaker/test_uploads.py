@@ -56,6 +56,7 @@ def parts_sent(desk: Desk, since: int) -> set[int]:
     return {int(found[1]) for label in desk.aws.seen[since:] if (found := re.search(r"partNumber=(\d+)", label))}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(new_desk: Desk, how: int) -> None:
     file = large_file(new_desk, 4)
@@ -107,6 +108,7 @@ def test_files_in_folders_and_empty_ones_are_sent_too(new_desk: Desk) -> None:
     assert "3 of 3 files are there already" in new_desk.run("upload")
 
 
+@pytest.mark.long
 def test_data_that_is_not_in_the_bucket_is_missed(new_desk: Desk) -> None:
     new_desk.aws.client("s3").create_bucket(Bucket=new_desk.bucket)
     said = new_desk.run("train", code=1)

@@ -38,6 +38,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+@pytest.mark.long
 def test_three_hosts_that_train_together_and_notice_a_loss_pass(bench: Bench) -> None:
     (check,) = looked_at(bench, GOOD, hosts=3)
     assert (check.id, check.status) == ("sagemaker.workers", "passed"), check.text
@@ -60,6 +61,7 @@ def test_a_script_that_ignores_its_hosts_and_writes_on_all_of_them_fails(bench: 
     assert "keeps one file of each name" in found[1].cloud
 
 
+@pytest.mark.long
 def test_a_script_that_waits_for_a_lost_host_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_checks, "SECONDS", 2.0)
     (check,) = looked_at(bench, GOOD.replace("links = train", "lost = lambda links: None\nlinks = train"))
@@ -70,6 +72,7 @@ def test_a_script_that_waits_for_a_lost_host_fails(bench: Bench, monkeypatch: py
     assert check.cloud == "every instance is paid for, until its limit"
 
 
+@pytest.mark.long
 def test_a_script_that_fails_on_one_host_alone_is_named(bench: Bench) -> None:
     alone = "if len(hosts) == 1:\n    raise SystemExit('error: it needs two')\nlinks = train"
     (check,) = looked_at(bench, GOOD.replace("links = train", alone))

@@ -63,6 +63,7 @@ def test_trials_that_all_fail_end_the_search_with_their_cause(stub: Stub) -> Non
     assert len(local(Project(project))) == 3
 
 
+@pytest.mark.long
 def test_a_trial_that_neither_says_nor_computes_anything_has_hung(
     stub: Stub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_trial_that_neither_says_nor_computes_anything_has_hung(
     assert second.state == "succeeded"
 
 
+@pytest.mark.long
 def test_time_that_is_over_ends_the_search_and_it_goes_on_later(stub: Stub) -> None:
     project = stub("if number == 1: time.sleep(600)")
     ended = onstage("tune", "--trials", "3", "--timeout", "4", cwd=project)
@@ -105,6 +107,7 @@ def test_ctrl_c_leaves_nothing_and_loses_nothing(stub: Stub) -> None:
     assert [one.reason for one in local(Project(project))] == ["", "", "stopped", "", ""]
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_leaves_nothing_and_loses_nothing(stub: Stub) -> None:
     project = stub(SLOW.replace("CHILD", CHILD))
     folder = folder_of(Project(project), "search")
@@ -130,6 +133,7 @@ def test_a_driver_that_is_killed_leaves_nothing_and_loses_nothing(stub: Stub) ->
     assert found[2].hyperparameters not in [one.hyperparameters for one in found[3:]]
 
 
+@pytest.mark.long
 def test_a_second_driver_is_refused_by_name(stub: Stub) -> None:
     project = stub("while not os.path.exists('go'): time.sleep(0.05)")
     driver = start("tune", "--trials", "1", cwd=project)
@@ -170,6 +174,7 @@ def test_a_full_disk_is_said_and_what_is_over_is_not_lost(stub: Stub, tmp_path: 
     assert sum(one.state == "succeeded" for one in local(Project(project))) == len(over) + 1
 
 
+@pytest.mark.long
 def test_trials_without_a_journal_are_not_trained_over(stub: Stub) -> None:
     project = stub("")
     assert onstage("tune", "--trials", "1", cwd=project).code == 0

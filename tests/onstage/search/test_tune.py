@@ -68,6 +68,7 @@ def test_the_same_seed_draws_the_same_trials_also_after_a_pause(stub: Stub) -> N
     assert (ended.code, "has 8 trials already: --trials 16 goes on, --name OTHER begins anew" in ended.out) == (0, True)
 
 
+@pytest.mark.long
 def test_several_at_a_time_say_that_their_order_matters_and_share_the_cores(stub: Stub) -> None:
     cores = "print('cores', sorted(os.sched_getaffinity(0)), os.environ['TF_NUM_INTRAOP_THREADS'], flush=True)"
     project = stub(f"{cores}\ntime.sleep(0.5)")
@@ -121,6 +122,7 @@ def test_a_search_that_cannot_begin_says_why(words: list[str], code: int, said: 
     assert folder_of(Project(project), "search").exists() == (code == 0)
 
 
+@pytest.mark.long
 def test_another_search_space_is_named_and_not_mixed_in(stub: Stub) -> None:
     project = stub("")
     assert onstage("tune", "--trials", "1", cwd=project).code == 0
@@ -143,6 +145,7 @@ def test_another_search_space_is_named_and_not_mixed_in(stub: Stub) -> None:
     assert (ended.code, "src/ is not as it was when the search search began" in ended.out) == (0, True)
 
 
+@pytest.mark.long
 def test_a_trial_that_is_behind_is_stopped_early_and_is_never_the_best(stub: Stub) -> None:
     project = stub("if number == 6:\n    say(0.01)\n    time.sleep(60)\nsay(0.5 + number / 100)\nsys.exit()")
     ended = onstage("tune", "--trials", "7", "--epochs", "30", cwd=project)

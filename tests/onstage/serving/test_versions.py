@@ -118,6 +118,7 @@ def test_a_version_that_does_not_run_here_is_refused_and_not_kept(wheels: Path) 
             require("2.17")
 
 
+@pytest.mark.long
 def test_without_a_network_it_is_one_line(
     wheels: Path, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

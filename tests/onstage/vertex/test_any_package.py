@@ -156,6 +156,7 @@ def test_a_mistake_is_named_before_the_job_runs(folder: Path, case: str) -> None
     assert "vertex.metrics" not in checks
 
 
+@pytest.mark.long
 def test_a_requirement_of_the_package_is_one_that_the_code_may_import(folder: Path) -> None:
     change(TASK, "import keras\n", "import keras\nimport httpx\n")(folder)
     in_container(folder)

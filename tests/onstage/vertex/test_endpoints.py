@@ -41,6 +41,7 @@ def test_an_endpoint_answers_as_the_model_does_and_goes_away_completely(desk: De
     assert "nothing is left of iris" in desk.run("delete", "iris")
 
 
+@pytest.mark.long
 def test_a_batch_prediction_brings_the_answers_and_leaves_no_model(desk: Desk, tmp_path: Path) -> None:
     [example] = [one for one in desk.objects() if one.endswith("example.json")]
     content = json.loads((desk.google.storage.objects.root / BUCKET / example).read_text(encoding="utf-8"))
@@ -56,6 +57,7 @@ def test_a_batch_prediction_brings_the_answers_and_leaves_no_model(desk: Desk, t
     assert "line 2: the row is not JSON" in desk.run("batch", str(rows), code=1)
 
 
+@pytest.mark.long
 def test_rows_are_answered_with_their_keys_and_those_without_an_answer_are_counted(desk: Desk, tmp_path: Path) -> None:
     desk.change("\n[vertex]", '\n[batch]\nkey = "id"\n\n[vertex]')
     rows = [{"id": f"r{number}", "features": [5.1, 3.5, 1.4, 0.2]} for number in range(66)]
@@ -78,6 +80,7 @@ def test_rows_are_answered_with_their_keys_and_those_without_an_answer_are_count
     assert "rows.jsonl, line 1: the row names 2 inputs, and the model takes one" in said
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("why", ["refused", "wrong", "unknown"])
 def test_a_deployment_that_fails_leaves_nothing(desk: Desk, why: str) -> None:
     if why == "refused":

@@ -49,6 +49,7 @@ def test_hyperparameters_are_searched(desk: Desk) -> None:
     assert f"/{number}/model" in desk.run("status")
 
 
+@pytest.mark.long
 def test_a_flag_takes_its_field_out_of_the_search_and_that_is_said(desk: Desk) -> None:
     ended = desk.ask("tune", "--learning-rate", "0.02", "--early-stopping", "median", "--dry-run")
     assert "searched: batch_size, hidden_units, hidden_layers, dropout; not learning_rate: a flag says its" in ended.err
@@ -63,6 +64,7 @@ def test_a_flag_takes_its_field_out_of_the_search_and_that_is_said(desk: Desk) -
     assert study["medianAutomatedStoppingSpec"] == {}
 
 
+@pytest.mark.long
 def test_what_vertex_ai_cannot_express_is_said_before_the_search_and_what_it_cannot_search_is_refused(
     desk: Desk,
 ) -> None:
@@ -80,6 +82,7 @@ def test_what_vertex_ai_cannot_express_is_said_before_the_search_and_what_it_can
     assert "--strategy hyperband: Google Vertex AI has bayesian, random, grid" in said
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -122,6 +125,7 @@ def test_a_question_that_is_refused_says_what_to_do(desk: Desk, status: int, mes
     assert said in desk.run("status", code=1)
 
 
+@pytest.mark.long
 def test_a_job_whose_answer_is_lost_is_not_sent_twice(desk: Desk) -> None:
     desk.google.job = lambda job, log: ""
     jobs = len(desk.google.vertex.jobs)
@@ -147,6 +151,7 @@ def test_a_job_that_fails_ends_with_the_reason_and_the_likely_cause(desk: Desk) 
     assert "ModuleNotFoundError" in desk.run("logs")
 
 
+@pytest.mark.long
 def test_the_log_says_which_replica_it_is_only_where_there_are_several(desk: Desk) -> None:
     def fail(job: Body, log: Callable[[str], None]) -> str:
         for pool, _ in enumerate(job["jobSpec"]["workerPoolSpecs"]):

@@ -91,7 +91,7 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("mistake", SEEN_AT_ONCE, ids=[mistake.name for mistake in SEEN_AT_ONCE])
 def test_a_mistake_that_needs_no_training_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken, "vertex")

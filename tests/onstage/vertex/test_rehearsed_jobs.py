@@ -90,6 +90,7 @@ def test_a_program_that_ends_itself_before_its_training_is_said_as_that(jobs: Jo
     assert "model" not in found
 
 
+@pytest.mark.long
 def test_what_does_not_belong_to_a_model_and_a_silent_log_are_named(jobs: Jobs) -> None:
     rows = {"request": {"instances": [[4.0, 1.0]] * 150000}, "response": {"predictions": [2.0] * 150000}}
     (jobs.folder / "example.json").write_text(json.dumps(rows), encoding="utf-8")
@@ -127,7 +128,7 @@ SERVERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.few(2)
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "how", "said"), SERVERS)
 def test_what_the_servers_version_has_not_is_named(
     name: str, how: dict[str, str] | None, said: str, exports: dict[str, Path], project: Path, tmp_path: Path
@@ -180,6 +181,7 @@ def test_places_of_a_job_are_named_as_in_the_cloud(jobs: Jobs) -> None:
     assert "'/gcs/bucket/job/model/none'" in found and str(jobs.folder) not in found, found
 
 
+@pytest.mark.long
 def test_the_endpoint_takes_what_the_api_lets_through(model: Path) -> None:
     routes = {"AIP_HEALTH_ROUTE": "/v1/models/half", "AIP_PREDICT_ROUTE": "/v1/models/half:predict"}
     with ServingProcess("vertex", environment={**routes, "PAYLOAD_LIMIT": "200"}) as server:
@@ -211,6 +213,7 @@ def test_the_endpoint_takes_what_the_api_lets_through(model: Path) -> None:
         assert server.weights(model) == []
 
 
+@pytest.mark.long
 def test_a_prebuilt_container_has_the_routes_of_its_endpoint(model: Path) -> None:
     routes = {"AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2"}
     routes["AIP_PREDICT_ROUTE"] = f"{routes['AIP_HEALTH_ROUTE']}:predict"

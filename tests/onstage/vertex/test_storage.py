@@ -155,6 +155,7 @@ def test_a_job_trains_from_gs_to_gs(
     assert not (tmp_path / "root" / ".uploads").exists() or not list((tmp_path / "root" / ".uploads").iterdir())
 
 
+@pytest.mark.long
 def test_other_clients_and_other_hosts_get_a_tunnel(
     storage: CloudStorageProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

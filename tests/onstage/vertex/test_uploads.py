@@ -64,6 +64,7 @@ def sent_parts(desk: Desk) -> list[str]:
     return [one for one in desk.google.storage.requests if one.startswith("PUT") and "partNumber" in one]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
 def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(
     project: Path, desk: Desk, tmp_path: Path, how: str

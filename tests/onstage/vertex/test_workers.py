@@ -69,6 +69,7 @@ def test_two_replicas_that_train_together_and_notice_a_loss_pass(tmp_path: Path)
     assert written == ["a", "a-one"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("place", ["model/worker.txt", "checkpoints/1"])
 def test_a_replica_that_writes_what_is_the_chiefs_fails(tmp_path: Path, place: str) -> None:
     (check,) = looked_at(tmp_path, GOOD.replace("\nwrite(f", f"\nwrite('{place}') if not is_chief else None\nwrite(f"))
@@ -77,6 +78,7 @@ def test_a_replica_that_writes_what_is_the_chiefs_fails(tmp_path: Path, place: s
     assert "the last one stays" in check.cloud
 
 
+@pytest.mark.long
 def test_replicas_that_write_one_object_fail(tmp_path: Path) -> None:
     (check,) = looked_at(tmp_path, GOOD.replace('write(f"logs/{own}")', 'write("logs/all")'))
     assert check.detail == "workerpool1-0, which is not the chief, wrote gs://bucket/jobs/a/logs/all"
