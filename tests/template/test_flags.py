@@ -1,5 +1,7 @@
 """Flags are generated from the hyperparameters; every platform's spelling is understood, all else is refused."""
 
+import gc
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,17 @@ def test_locations_are_joined_for_folders_and_uris(run: Any) -> None:
     assert run.join("gs://bucket/base/", "model", "1") == "gs://bucket/base/model/1"
     assert run.join("/opt/ml", "model") == "/opt/ml/model"
     assert run.join("/", "model") == "/model"
+
+
+def test_garbage_is_collected_again_when_model_py_is_there_and_when_it_cannot_be_imported(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trainer
+
+    assert run.load_model().OBJECTIVE
+    assert gc.isenabled()
+    monkeypatch.delattr(trainer, "model")
+    monkeypatch.setitem(sys.modules, "trainer.model", None)
+    with pytest.raises(run.UserError):
+        run.load_model()
+    assert gc.isenabled()
