@@ -83,6 +83,7 @@ def test_a_search_in_a_cloud_runs_as_many_trials_as_it_says_and_shows_the_best(
     assert "learning_rate=0.00316" in line and "val_accuracy=0.875" in line
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_all_trials_are_read_back_with_values_as_model_py_has_them(platform: str, desk: Desk) -> None:
     best, other, failed = trials_of(desk, platform)

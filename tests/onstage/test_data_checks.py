@@ -253,6 +253,7 @@ def test_what_is_right_passes(name: str, project: Path) -> None:
     assert line in said
 
 
+@pytest.mark.long
 def test_rows_that_no_look_reached_are_said_and_the_rest_is_a_sample(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,7 @@ def prepared(
 CASES = [(page, *wrong) for page, some in WRONG.items() for wrong in some]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("page", "name", "plant", "said"), CASES, ids=[name for _, name, _, _ in CASES])
 def test_bad_data_is_named_before_the_first_step(
     prepared: Callable[..., Any], page: str, name: str, plant: Callable[[Path], object], said: str

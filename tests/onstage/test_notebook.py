@@ -71,6 +71,7 @@ def test_what_it_made_it_removes_and_nothing_else(cloned: Desk) -> None:
     assert set(cloned.states("--remove").values()) == {"left alone"}
 
 
+@pytest.mark.long
 def test_commits_and_diffs_have_no_outputs_and_no_kernel_and_the_file_keeps_both(cloned: Desk) -> None:
     cloned.say()
     cloned.git("add", ".")

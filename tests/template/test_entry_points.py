@@ -61,6 +61,7 @@ def vertex_job(project: Path, tmp_path_factory: pytest.TempPathFactory, command:
     return base, done
 
 
+@pytest.mark.long
 def test_sagemaker_finds_everything_where_it_collects_it(sagemaker_job: tuple[Path, Any]) -> None:
     base, done = sagemaker_job
     assert done.returncode == 0, done.stderr
@@ -84,6 +85,7 @@ def test_vertex_finds_everything_where_it_collects_it(vertex_job: tuple[Path, An
     assert json.loads(lines[-1])["trial"] == "3"
 
 
+@pytest.mark.long
 def test_both_platforms_train_the_same_weights(sagemaker_job: tuple[Path, Any], vertex_job: tuple[Path, Any]) -> None:
     left, right = weights(f"{sagemaker_job[0]}/model/model/1"), weights(f"{vertex_job[0]}/model/1")
     assert len(left) >= 4

@@ -63,6 +63,7 @@ def test_a_project_alone_installs_from_another_folder(installer: Installer, alon
     assert installer.installed(alone.parent)[0] == version_of(alone)
 
 
+@pytest.mark.few(1)
 def test_a_project_alone_installs_as_conda_calls_pip(installer: Installer, alone: Path, tmp_path: Path) -> None:
     """conda writes the lines of `pip:` into a file beside environment.yml."""
     assert "      - -r requirements.txt\n" in (alone / "environment.yml").read_text(encoding="utf-8")

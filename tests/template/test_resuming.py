@@ -91,6 +91,7 @@ def test_a_killed_training_goes_on(project: Path, train: Train, tmp_path: Path, 
     assert weights(again.export_dir) == weights(alone.export_dir)
 
 
+@pytest.mark.long
 def test_a_training_with_everything_goes_on_after_it_was_killed(bake: Any, command: Any, tmp_path: Path) -> None:
     """The page's model.py: patience, a callback, a schedule, two outputs, label weights; SIGKILL between two epochs."""
     project = Path(shutil.copytree(bake(), tmp_path / "project"))

@@ -161,6 +161,7 @@ def test_a_flag_takes_its_field_out_of_the_search_and_that_is_said(desk: Desk) -
     assert (static["learning_rate"], static["dropout"]) == ("0.02", "0.1")
 
 
+@pytest.mark.long
 def test_what_sagemaker_cannot_express_is_said_before_the_search_and_what_it_cannot_search_is_refused(
     desk: Desk,
 ) -> None:

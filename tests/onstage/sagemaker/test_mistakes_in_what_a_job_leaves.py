@@ -123,7 +123,7 @@ def test_a_model_that_was_not_written_to_its_end_is_named(
     assert failed(report) == {"model"}, printed
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_no_endpoint_can_serve_is_named(name: str, little: Path, exports: dict[str, Path]) -> None:
     check, said = MODELS[name]

@@ -19,6 +19,9 @@ from tests.onstage.commands import onstage
 from tests.onstage.sagemaker import test_requests
 from tests.oracles import environment
 
+# The SDK takes a minute to install.
+pytestmark = pytest.mark.long
+
 # A bare s3fs, which the SDK asks for, sends resolvers back to the year 2020.
 REQUIREMENTS = ["sagemaker==3.27.0", "s3fs>=2024"]
 # Refuses every connection to another machine, and leaves a note of the attempt.
@@ -249,7 +252,6 @@ def test_what_the_sdk_sends_runs_here_unchanged(recorded: tuple[Path, list[str]]
     assert result.model_archive.is_file()
 
 
-@pytest.mark.long
 def test_the_page_of_the_sdk_records_a_project_which_can_be_rehearsed(
     sdk: Path, project: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -275,7 +277,6 @@ def test_the_page_of_the_sdk_records_a_project_which_can_be_rehearsed(
     assert not (tmp_path / "attempts").exists()
 
 
-@pytest.mark.long
 def test_the_sdk_sends_the_same_transform_jobs_for_the_same_intent(sdk: Path, tmp_path: Path, command: Command) -> None:
     filters = {"input_filter": "$.features", "output_filter": "$['id','SageMakerOutput']", "join_source": "Input"}
     asked = json.dumps([["MultiRecord", {}], ["SingleRecord", filters]])

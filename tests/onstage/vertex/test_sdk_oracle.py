@@ -19,6 +19,9 @@ from tests.onstage.vertex.bodies import FULL, PLAIN, Hyperparameters
 from tests.onstage.vertex.sdk_scripts import READ, RUN, SDK, TO_DICT
 from tests.oracles import aiplatform
 
+# The SDK takes a minute to install.
+pytestmark = pytest.mark.long
+
 # As VertexServer names the model that `SDK` uploads.
 MODEL = "projects/proj/locations/us-central1/models/1006"
 # All that differs: ours, and what the SDK sends.
