@@ -31,6 +31,9 @@ from tests.onstage.processes import until
 from tests.onstage.searching import Desk, made
 from tests.onstage.vertex import desk as vertex
 
+# All of it looks at two searches that ran in emulated clouds.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeAws, vertex.FakeGoogle]]:
@@ -72,7 +75,6 @@ def trials_of(desk: Desk, platform: str) -> list[Trial]:
     return [Trial(**{name: one[name] for name in names}) for one in said["trials"]]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_a_search_in_a_cloud_runs_as_many_trials_as_it_says_and_shows_the_best(
     platform: str, searched: tuple[Desk, dict[str, str]]
@@ -83,7 +85,6 @@ def test_a_search_in_a_cloud_runs_as_many_trials_as_it_says_and_shows_the_best(
     assert "learning_rate=0.00316" in line and "val_accuracy=0.875" in line
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_all_trials_are_read_back_with_values_as_model_py_has_them(platform: str, desk: Desk) -> None:
     best, other, failed = trials_of(desk, platform)
@@ -141,7 +142,6 @@ def test_python_gets_them_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert found.best == {"epochs": 1, "seed": 7, **found["trials"][0]["hyperparameters"]}
 
 
-@pytest.mark.long
 def test_the_best_flags_train_here_and_in_a_cloud(desk: Desk) -> None:
     sent = desk.ask("best", "vertex", "--train", "sagemaker", "--dry-run")
     [best, *_] = trials_of(desk, "vertex")
@@ -155,7 +155,6 @@ def test_the_best_flags_train_here_and_in_a_cloud(desk: Desk) -> None:
     assert "would run python train.py --epochs 1" in desk.run("best", "vertex", "--train", "local", "--dry-run")
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_the_best_model_is_deployed_in_its_cloud(platform: str, desk: Desk) -> None:
     [best, *_] = trials_of(desk, platform)
@@ -226,7 +225,6 @@ def test_what_has_no_number_or_was_not_trained_to_the_end_is_never_the_best() ->
     assert [one.name for one in ranked(trials, "minimize")][:2] == ["low", "high"]
 
 
-@pytest.mark.long
 def test_a_search_that_is_stopped_begins_no_more_trials(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk.aws, "patient", True)
     monkeypatch.setattr(desk.google, "patient", True)

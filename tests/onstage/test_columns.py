@@ -106,7 +106,7 @@ KINDS: dict[str, tuple[bytes, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("content", "lines"), KINDS.values(), ids=KINDS)
 def test_what_is_written_passes_the_check_of_the_data(
     content: bytes, lines: list[str], project: Path, say: Say

@@ -223,6 +223,7 @@ def test_bad_data_is_named_before_the_first_step(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_good_data_beside_it_is_read(prepared: Callable[..., Any], page: str) -> None:
     assert prepared(page, RIGHT[page]).eval_rows in (200, 1)

@@ -13,6 +13,9 @@ from nbclient import NotebookClient
 from tests.conftest import Bake
 from tests.onstage import commands, readers
 
+# All of it looks at one kernel's cells, and the notebooks' tests run a kernel, too.
+pytestmark = pytest.mark.long
+
 MODEL = """
 from dataclasses import dataclass
 
@@ -167,7 +170,6 @@ def test_a_row_that_does_not_fit_is_named_with_file_and_line(seen: dict[str, str
     assert seen["a bad row"].startswith("error: rows.csv, row 7, column 'area (m2)': 'x' is not a number")
 
 
-@pytest.mark.long
 def test_a_second_training_in_one_kernel_is_the_first_one_again(seen: dict[str, str]) -> None:
     assert seen["build"].endswith("7")
     # Metrics of a second network are called auc_1 where Keras remembers the first.

@@ -49,6 +49,7 @@ def test_a_code_page_that_lacks_a_letter_ends_no_command(tmp_path: Path) -> None
     assert 'Classes("city", ["Zürich", "\\u540d\\u53e4\\u5c4b"])' in done.stdout
 
 
+@pytest.mark.long
 def test_a_project_that_windows_saved_passes_the_checks_that_read_its_files(project: Path) -> None:
     chosen = ["project.settings", "project.files", "project.model", "project.data", "sagemaker.code", "vertex.request"]
     done = onstage("rehearse", *(word for check in chosen for word in ("--select", check)), folder=project)

@@ -81,6 +81,7 @@ def test_code_that_only_looks_like_a_mistake_is_accepted(copy: Path) -> None:
     assert [check["name"] for check in report["checks"] if check["status"] != "passed"] == ["hyperparameters"], said
 
 
+@pytest.mark.long
 def test_a_rehearsal_needs_no_network_no_docker_no_home_and_no_account(
     bake: Bake, tmp_path: Path, command: Command
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_request_is_shown_although_nothing_is_set_up(bake: Bake, platform: str
     assert "rehearsal-bucket" in json.dumps(json.loads(ended.out))
 
 
+@pytest.mark.long
 def test_a_page_that_needs_the_real_library_to_be_read_is_read_with_it(copy: Path) -> None:
     widths = "WIDTHS = [int(width) for width in keras.ops.arange(3)]"
     change("src/trainer/model.py", "\n@dataclass", f"\n{widths}\n\n@dataclass")(copy)

@@ -144,6 +144,7 @@ def test_weights_of_labels_are_class_weights(use: Any, model: Any, project: Path
     assert plain["loss"][0] != pytest.approx(history["loss"][0], rel=0.01)
 
 
+@pytest.mark.long
 def test_a_metric_of_several_values_is_reported_per_label(
     use: Any, model: Any, project: Path, train: Train, capsys: Any
 ) -> None:
@@ -187,6 +188,7 @@ def test_callbacks_are_called_as_by_fit(use: Any, model: Any, project: Path, tra
     alike(ours, history, ["loss", "val_loss", "val_accuracy"])
 
 
+@pytest.mark.long
 def test_several_targets_are_outputs_with_a_loss_each(
     use: Any, model: Any, project: Path, train: Train, capsys: Any, ask: Any
 ) -> None:
@@ -243,6 +245,7 @@ def test_several_targets_are_outputs_with_a_loss_each(
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("patience", "schedule", "weights", "one_hot")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nicety", ["callbacks", *LONG])
 def test_a_stopped_training_ends_as_an_undisturbed_one(
     nicety: str, use: Any, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,7 @@ def audited(text: str, folder: Path) -> bool:
     return AUDIT["audit"]("a list", folder / "list.txt", "osv")
 
 
+@pytest.mark.long
 def test_what_is_known_is_printed_and_what_is_not_is_counted(
     database: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -214,7 +214,7 @@ def test_uv_reads_the_systems_certificates(company: Company, tmp_path: Path) -> 
     assert installer(tmp_path) == "uv"
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
@@ -237,10 +237,12 @@ def test_whoever_tells_uv_otherwise_is_obeyed_and_pip_follows_a_uv_that_failed(
     assert len(list((tmp_path / "environment").glob("installed-*"))) == 1
 
 
+@pytest.mark.long
 def test_a_pip_that_reads_only_its_own_certificates_is_given_the_systems(company: Company, tmp_path: Path) -> None:
     assert company.run(tmp_path, "tools", tools=tmp_path / "tools") == "uv is there\n"
 
 
+@pytest.mark.long
 def test_the_certificates_that_a_user_chose_for_pip_stay_the_only_ones(company: Company, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     _authority(tmp_path / "other")

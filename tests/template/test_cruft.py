@@ -193,7 +193,7 @@ def typed(shell: Shell, project: Path, words: str) -> str:
     return shell(*shlex.split(words), cwd=project)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("first_state", ["committed", "lost"])
 def test_a_line_that_both_changed_is_shown_as_the_page_explains(
     first_state: str, repository: Path, shell: Shell, tmp_path: Path

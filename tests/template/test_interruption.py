@@ -199,6 +199,7 @@ def test_a_reader_that_cannot_begin_anywhere_leaves_batches_out(
         assert [batch[0]["x"].numpy().ravel().tolist() for batch in found] == whole[6:]
 
 
+@pytest.mark.long
 def test_a_loss_does_not_depend_on_how_many_steps_a_call_has(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def test_a_finished_training_is_only_exported_again(train: Train, capsys: pytest
     assert weights(again.export_dir) == weights(first.export_dir)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 @pytest.mark.parametrize("name", ["old [1]", pytest.param("a*b?", marks=pytest.mark.long), "[", "it's"])
 def test_a_folder_whose_name_looks_like_a_pattern_is_trained_in(

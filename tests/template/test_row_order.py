@@ -89,6 +89,7 @@ def test_blocks_of_files_are_mixed_over_the_whole(
     assert abs(sum(order[: ROWS // 10]) / (ROWS // 10) - ROWS / 2) < 4000
 
 
+@pytest.mark.long
 def test_what_was_read_once_is_kept_by_content(
     table: Callable, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_date_that_does_not_exist_is_named_with_file_and_row(columns: Any, fil
         prepare(films, "n,title,seen,y\n1,a,2024-02-29,a\n1,a,2023-02-29,b\n")
 
 
+@pytest.mark.long
 def test_a_missing_date_is_what_the_column_says(columns: Any, films: Any, prepare: Prepare) -> None:
     text = "n,title,seen,y\n1,a,2024-02-29,a\n1,a,,b\n"
     with pytest.raises(columns.DataError, match="row 3.*seen"):

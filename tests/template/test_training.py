@@ -50,6 +50,7 @@ def _rows(data: Path, part: str, name: str, target: int) -> tuple[Any, Any]:
     return np.delete(rows, target, axis=1), rows[:, target]
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train: Train, tmp_path: Path) -> None:
     first, again, other = (
         weights(train(folder=tmp_path / name, epochs=2, seed=seed).export_dir)

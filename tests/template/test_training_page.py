@@ -49,6 +49,7 @@ def test_numbers_are_residuals_in_their_own_units(
     assert result.metrics["val_mae"] < most < 3 * result.metrics["val_rmse"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("units", [1, 2], ids=["one unit", "one-hot"])
 def test_two_labels_by_one_unit_and_one_hot_labels_are_counted_alike(
     units: int, make_run: Any, columns: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -19,7 +19,7 @@ EMPTIED = "git rm -rq .\n"
 SECRET = "password.txt"
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the steps are printed for bash")
 @pytest.mark.parametrize("edited_first", [False, True], ids=["edited later", "edited before the first commit"])
 def test_the_printed_steps_merge_a_new_version(edited_first: bool, history: Path, shell: Shell, tmp_path: Path) -> None:

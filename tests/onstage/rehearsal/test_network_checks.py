@@ -104,6 +104,7 @@ runpy.run_path(os.environ["ONSTAGE_LOOK"])["look"](hyperparameters, reader)
 """
 
 
+@pytest.mark.long
 def test_a_layer_that_cannot_say_its_configuration_hides_no_other(
     bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

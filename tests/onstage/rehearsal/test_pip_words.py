@@ -25,6 +25,7 @@ def pip(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("case", SOURCES)
 def test_a_package_that_cannot_be_built_or_used_is_named_with_what_it_lacks(tmp_path: Path, case: str) -> None:
     text, said = SOURCES[case]

@@ -65,6 +65,7 @@ def test_equal_answers_pass_and_the_line_says_to_what(
     )
 
 
+@pytest.mark.long
 def test_other_answers_fail_with_the_row_and_both_numbers(
     exports: dict[str, Path], server: ServingProcess, code: Source, here: Installed
 ) -> None:

@@ -31,6 +31,7 @@ def body_folder(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.mark.long
 def test_a_body_from_a_file_is_rehearsed_as_it_is(body_folder: Path, project: Path) -> None:
     before = sorted(body_folder.rglob("*"))
     ended = onstage("body", body_folder / "body.json", cwd=project)

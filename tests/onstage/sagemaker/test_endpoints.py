@@ -96,6 +96,7 @@ ENDPOINT_FAULTS: dict[str, tuple[Callable[[FakeAws], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ENDPOINT_FAULTS)
 def test_an_endpoint_that_fails_is_removed_again(desk: Desk, name: str) -> None:
     break_it, said = ENDPOINT_FAULTS[name]
@@ -118,6 +119,7 @@ def test_what_cannot_be_removed_is_named(desk: Desk) -> None:
     assert desk.left() == []
 
 
+@pytest.mark.long
 def test_ctrl_c_while_an_endpoint_is_made_names_it_and_delete_waits_for_it(desk: Desk) -> None:
     desk.aws.endpoints_end, desk.aws.answer = ("hold", ""), lambda _: b"{}"
     asked = len(desk.aws.seen)
@@ -134,6 +136,7 @@ def test_ctrl_c_while_an_endpoint_is_made_names_it_and_delete_waits_for_it(desk:
     assert desk.left() == []
 
 
+@pytest.mark.long
 def test_ctrl_c_before_the_endpoint_removes_what_came_first(desk: Desk) -> None:
     desk.aws.slow = ("CreateEndpointConfig", 2)
     asked = len(desk.aws.seen)

@@ -64,7 +64,7 @@ def copy(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("mistake", some_long(MISTAKES, "noise without a seed generator"))
 def test_what_is_not_in_a_checkpoint_is_found_by_a_kill(mistake: Mistake, copy: Path) -> None:
     report, said = rehearse(mistake, copy)

@@ -85,7 +85,7 @@ def details(project: Path) -> dict[str, str]:
     return {name: f"{check['status']} {check['detail']}" for name, check in checks(project).items()}
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     "mistake",
     some_long(MISTAKES, "a reader that scales beside the graph", "a lookup without a place for what is unknown"),

@@ -69,7 +69,7 @@ REFUSALS = {
 }  # fmt: skip
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_aws_refuses_is_explained_on_one_screen(desk: Desk, name: str) -> None:
     refusal = REFUSALS[name]

@@ -130,6 +130,7 @@ def test_all_trials_run_and_each_fault_says_which_trial_and_what_repeats_it(tria
     ]  # fmt: skip
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("script", "said"),
     [

@@ -25,6 +25,7 @@ def test_a_second_upload_sends_what_has_changed_only(new_desk: Desk) -> None:
     assert list(new_desk.objects()) == ["iris_classifier/data/eval/iris.csv", "iris_classifier/data/train/iris.csv"]
 
 
+@pytest.mark.long
 def test_a_bucket_is_made_in_the_jobs_region_and_private(new_desk: Desk) -> None:
     new_desk.change('region = "us-east-1"', 'region = "eu-west-1"')
     assert "there is no bucket" in new_desk.run("upload", code=1)

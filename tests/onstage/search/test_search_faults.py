@@ -149,6 +149,7 @@ def test_a_second_driver_is_refused_by_name(stub: Stub) -> None:
     assert driver.returncode == 0
 
 
+@pytest.mark.long
 @needs_namespaces
 def test_a_full_disk_is_said_and_what_is_over_is_not_lost(stub: Stub, tmp_path: Path) -> None:
     # The disk has room for a few trials, and is kept when its namespace ends: its content is copied out.
@@ -184,6 +185,7 @@ def test_trials_without_a_journal_are_not_trained_over(stub: Stub) -> None:
     assert onstage("tune", "--trials", "1", "--name", "other", cwd=project).code == 0
 
 
+@pytest.mark.long
 def test_a_damaged_journal_is_named_and_left_as_it_is(stub: Stub) -> None:
     project = stub("")
     assert onstage("tune", "--trials", "1", cwd=project).code == 0

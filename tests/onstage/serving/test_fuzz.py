@@ -4,6 +4,7 @@ import json
 import socket
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def test_no_body_makes_the_server_fail(server: ServingProcess, path: str, body: 
         assert check(url, head + body)
 
 
+@pytest.mark.long
 @seed(19)
 @FUZZ
 @given(

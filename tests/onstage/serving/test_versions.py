@@ -83,6 +83,7 @@ def project(tmp_path: Path) -> Path:
     return small.write(tmp_path / "project")
 
 
+@pytest.mark.long
 def test_without_a_python_that_it_has_wheels_for_the_pythons_are_named(wheels: Path, project: Path) -> None:
     found, known = uv.pythons(uv.environment())
     lacking = [minor for minor in known if minor not in found and minor > 9]

@@ -209,6 +209,7 @@ def test_the_executor_installs_the_package_and_runs_its_module_from_an_empty_fol
     assert "lost: None" in result.log
 
 
+@pytest.mark.long
 def test_a_container_installs_from_the_mounted_bucket_and_gets_its_flags(bench: Bench, command: Command) -> None:
     uri = bench.sdist({"trainer/__init__.py": "", "trainer/task.py": SEEN})
     script = f'pip install {uri.replace("gs://", "/gcs/")} && exec python -m trainer.task "$@"'

@@ -71,6 +71,7 @@ def in_container(folder: Path, install: str = INSTALL) -> None:
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_a_plain_package_passes_but_for_the_image_that_is_gone(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     ended, checks = body(folder)

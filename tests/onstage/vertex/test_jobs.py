@@ -25,6 +25,7 @@ def job_of(said: str) -> str:
     return re.search(r"job (\S+) is sent", said)[1]
 
 
+@pytest.mark.long
 def test_a_job_that_is_sent_leaves_a_trained_model_and_shows_its_log(trained: tuple[Desk, str]) -> None:
     desk, said = trained
     name = job_of(said)
@@ -167,6 +168,7 @@ def test_the_log_says_which_replica_it_is_only_where_there_are_several(desk: Des
     assert [line for line in desk.run("logs").splitlines() if line] == ["workerpool0-0: here", "workerpool1-0: here"]
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(desk: Desk) -> None:
     stopped: list[str] = []
 

@@ -62,7 +62,7 @@ def broken(bake: Bake, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("mistake", SEEN_IN_THE_PACKAGE, ids=[mistake.name for mistake in SEEN_IN_THE_PACKAGE])
 def test_a_mistake_that_only_a_clean_installation_shows_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken, "vertex")
@@ -70,7 +70,7 @@ def test_a_mistake_that_only_a_clean_installation_shows_is_named(mistake: Mistak
     assert "train" not in names(report)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("mistake", SEEN_IN_THE_JOB, ids=[mistake.name for mistake in SEEN_IN_THE_JOB])
 def test_a_mistake_that_only_the_job_shows_is_named(mistake: Mistake, broken: Path) -> None:
     report, said = rehearse(mistake, broken, "vertex")

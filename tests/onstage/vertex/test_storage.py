@@ -110,6 +110,7 @@ def storage(tmp_path: Path) -> Iterator[CloudStorageProxy]:
         yield server
 
 
+@pytest.mark.long
 def test_tensorflow_reads_writes_and_lists(storage: CloudStorageProxy, command: Command, tmp_path: Path) -> None:
     done = command(sys.executable, "-c", FILES, cwd=tmp_path, environment=storage.environment)
     assert done.returncode == 0, done.stderr

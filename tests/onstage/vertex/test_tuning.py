@@ -82,6 +82,7 @@ def test_the_flags_are_those_of_the_service_appended_to_the_jobs_own(trials: Tri
     assert "--hidden_units=4.0" in said[0]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("script", "said"),
     [

@@ -33,7 +33,7 @@ if is_chief:
 write(f"logs/{{own}}")
 if is_chief and links:
     # The job ends with its chief: let the others have written.
-    links[0][1].settimeout(10)
+    links[0][1].settimeout(60)
     links[0][1].recv(1)
 """
 
