@@ -46,6 +46,7 @@ def main() -> None:
     import tensorflow as tf
 
     from trainer import model
+    from trainer.cluster import Peers
     from trainer.columns import Classes, Numeric, Table
     from trainer.data import CsvReader
     from trainer.loop import Loop
@@ -56,7 +57,9 @@ def main() -> None:
     file = str(folder / "table.csv")
     Path(file).write_text("\n".join([",".join([*names, "y"]), *lines]) + "\n", encoding="utf-8")
 
-    reader = CsvReader(Table([*map(Numeric, names), Classes("y", ["a", "b"])]))
+    # The example's network, of other columns than the example's.
+    model.DATA = Table([*map(Numeric, names), Classes("y", ["a", "b"])])
+    reader = CsvReader(model.DATA)
     started = time.perf_counter()
     reader.prepare(file, file)
     print(f"check and statistics, both files: {2 * ROWS / (time.perf_counter() - started) / 1000:.0f} thousand rows/s")
@@ -103,7 +106,7 @@ def main() -> None:
     fitted.fit(cached, epochs=epochs, verbose=0)
     fit = epochs * 100 * BATCH / (time.perf_counter() - started) / 1000
     hyperparameters = model.Hyperparameters(epochs=epochs + 1, batch_size=BATCH)
-    loop = Loop(network(), InMemory(), tf.distribute.get_strategy(), hyperparameters, jit=False)
+    loop = Loop(network(), InMemory(), tf.distribute.get_strategy(), hyperparameters, Peers(None), jit=False)
     epoch = loop.epochs(start=0)
     next(epoch)
     started = time.perf_counter()
