@@ -70,6 +70,7 @@ def test_a_rehearsal_is_an_object_that_says_whether_it_passed(bake: Any, capsys:
     assert json.dumps(found.to_dict())
 
 
+@pytest.mark.long
 def test_a_model_that_was_changed_counts_at_once(bake: Any) -> None:
     project = bake(project_name="Called")
     model = project / "src" / "trainer" / "model.py"

@@ -152,7 +152,7 @@ def test_another_filter_is_left_alone_and_said(cloned: Desk) -> None:
     assert cloned.git("config", "--local", "--list") == before
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("scope", ["--local", "--global"])
 def test_a_filter_that_nbstripout_itself_has_set_is_left_alone(cloned: Desk, scope: str) -> None:
     words = [] if scope == "--local" else ["--global"]

@@ -123,6 +123,7 @@ def test_an_image_that_is_no_longer_patched_is_a_warning_that_says_what_to_choos
     assert "1 FAILED, 1 warning, 2 skipped" in said
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("platform", ["sagemaker", "vertex"])
 def test_a_request_is_shown_although_nothing_is_set_up(bake: Bake, platform: str) -> None:
     ended = onstage(platform, "train", "--dry-run", cwd=bake())

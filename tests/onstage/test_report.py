@@ -31,7 +31,7 @@ def test_every_check_is_listed_with_a_sentence_here_and_in_the_docs(tmp_path: Pa
     assert rows == [(one, sentence.replace("|", "\\|")) for one, sentence in catalogue.CHECKS.items()]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("words", "checks"),
     [

@@ -95,6 +95,7 @@ def test_what_leaves_the_image_as_it_is_passes(tmp_path: Path, image: Image, tex
     assert found(tmp_path, text, image) == []
 
 
+@pytest.mark.long
 def test_vertex_ai_has_an_image_of_its_own(tmp_path: Path) -> None:
     uri = vertex.image_uri("us-central1", "training", "container", "cpu")
     own = image_of(vertex.known_image(uri))

@@ -87,6 +87,7 @@ def alike(ours: list[dict[str, float]], history: dict[str, list], names: list[st
         assert [epoch[name] for epoch in ours] == pytest.approx(history[name], rel=1e-4, abs=1e-6), name
 
 
+@pytest.mark.long
 def test_the_best_epoch_is_that_of_early_stopping_and_is_exported(
     use: Any, model: Any, project: Path, train: Train, capsys: Any
 ) -> None:

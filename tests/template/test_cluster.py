@@ -177,6 +177,7 @@ def test_a_host_that_never_comes_ends_the_job_with_its_name(meet: Callable) -> N
     assert found == f"algo-1, the chief of 2 hosts, did not answer at 127.0.0.1:{meet.ports[0]} within 2 s"
 
 
+@pytest.mark.long
 def test_a_name_that_nobody_knows_is_named(meet: Callable) -> None:
     for name in ("no-such-host.invalid", "a..b"):
         (found,) = meet(0, hosts=("algo-1", name))

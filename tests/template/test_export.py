@@ -106,6 +106,7 @@ def test_an_export_that_only_python_can_serve_is_refused(project: Path, tmp_path
         predictor.predict({"instances": [[1.0, 2.0]]})
 
 
+@pytest.mark.long
 def test_a_process_without_keras_and_the_project_gives_the_same_answers(
     iris: Path, ask: Callable, tmp_path: Path, command: Command
 ) -> None:

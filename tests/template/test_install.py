@@ -57,13 +57,13 @@ def test_a_project_alone_installs_from_its_folder(installer: Installer, alone: P
     assert installer.installed(alone.parent)[0] == version_of(alone)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_a_project_alone_installs_from_another_folder(installer: Installer, alone: Path) -> None:
     installer("-r", f"{alone.name}/requirements.txt", cwd=alone.parent)
     assert installer.installed(alone.parent)[0] == version_of(alone)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_a_project_alone_installs_as_conda_calls_pip(installer: Installer, alone: Path, tmp_path: Path) -> None:
     """conda writes the lines of `pip:` into a file beside environment.yml."""
     assert "      - -r requirements.txt\n" in (alone / "environment.yml").read_text(encoding="utf-8")
@@ -112,7 +112,7 @@ def test_a_changed_line_of_onstage_arrives(
     assert installer.installed(tmp_path) == (version_of(after), CHANGE)
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_an_editable_install_is_this_clone_under_the_plain_version(
     installer: Installer, clone: Path, tmp_path: Path
 ) -> None:

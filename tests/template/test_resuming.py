@@ -198,6 +198,7 @@ def test_a_failed_export_keeps_the_trained_model_and_says_how_to_export_it(
     assert (job / "model" / "1" / "saved_model.pb").exists()
 
 
+@pytest.mark.long
 def test_a_network_that_cannot_be_exported_is_trained_once(
     train: Train, model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -36,6 +36,7 @@ def without_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_every_pass_has_every_row_once_in_an_order_of_its_own(way: str, table: Callable, prepare: Prepare) -> None:
     reader = prepare(table(memory_mb=WAYS[way]), numbered(ROWS))

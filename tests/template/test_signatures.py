@@ -139,6 +139,7 @@ def test_the_endpoint_answers_in_every_form_and_csv_is_not_asked_of_objects(
     assert said == f"as the trainer has it: {', '.join(asked)}"
 
 
+@pytest.mark.long
 def test_ids_above_2_to_the_24_are_asked_as_objects_and_told_apart(numbers: Path, ask: Callable) -> None:
     inputs = {"x": ("float32", [None]), "product_id": ("int64", [None])}
     found = described(numbers / "model" / "1")

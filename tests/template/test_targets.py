@@ -47,6 +47,7 @@ def prices(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calla
     return use
 
 
+@pytest.mark.long
 def test_millions_are_learned_in_their_own_units_without_a_number_in_the_model(prices: Any, train: Train) -> None:
     result = train(data=prices(), epochs=30, learning_rate=0.05)
     assert result.metrics["val_rmse"] < 1_000
@@ -61,6 +62,7 @@ def test_the_loss_is_that_of_the_standardised_target(prices: Any, train: Train, 
     assert metrics["val_loss"] == pytest.approx((metrics["val_rmse"] / np.std(PRICES)) ** 2, rel=1e-3)
 
 
+@pytest.mark.long
 def test_a_target_that_is_left_as_it_is_has_the_loss_of_its_own_units(prices: Any, train: Train) -> None:
     metrics = train(data=prices(standardise=False), epochs=1).metrics
     assert metrics["val_loss"] == pytest.approx(metrics["val_rmse"] ** 2, rel=1e-3)
@@ -71,6 +73,7 @@ def test_a_target_that_never_changes_is_learned(prices: Any, train: Train) -> No
     assert train(data=prices(values=[7.5] * 20), epochs=30, learning_rate=0.05).metrics["val_rmse"] < 0.5
 
 
+@pytest.mark.long
 def test_the_metrics_of_a_constant_answer_stand_beside_the_result(prices: Any, train: Train) -> None:
     result = train(data=prices(), epochs=1)
     assert result.constant["val_rmse"] == pytest.approx(np.std(PRICES), rel=1e-3)

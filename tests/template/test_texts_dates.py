@@ -102,6 +102,7 @@ def test_of_words_as_frequent_as_each_other_the_alphabet_decides(columns: Any, p
         assert by_row[4] == [1, 4, 2, 3]
 
 
+@pytest.mark.long
 def test_an_empty_text_is_padding_only(columns: Any, prepare: Prepare) -> None:
     table = columns.Table([columns.Numeric("n"), columns.Text("t", length=2), columns.Classes("y", ["a", "b"])])
     [(features, _, _)] = prepare(table, "n,t,y\n1,one two three,a\n2,,b\n").batches(False, 10)

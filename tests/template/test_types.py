@@ -33,7 +33,7 @@ def check(project: Path, cache: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("platform", "problem"), CASES)
 def test_a_project_has_no_error_of_types(platform: str, problem: str, bake: Bake, cache: Path) -> None:
     project = bake(platform=platform, problem=problem, notebooks="no")

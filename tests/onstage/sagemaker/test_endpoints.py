@@ -44,6 +44,7 @@ def trainers_answer(desk: Desk) -> bytes:
         return json.dumps(json.load(tar.extractfile(name))["response"]).encode()
 
 
+@pytest.mark.long
 def test_an_endpoint_gets_the_bounds_of_its_scaling_once_it_serves(desk: Desk) -> None:
     desk.change("max_runtime = 3600", "max_runtime = 3600\nendpoint_max_instance_count = 3")
     answer = trainers_answer(desk)
@@ -150,6 +151,7 @@ def test_ctrl_c_before_the_endpoint_removes_what_came_first(desk: Desk) -> None:
     assert desk.left() == []
 
 
+@pytest.mark.long
 def test_rows_are_predicted_without_an_endpoint(desk: Desk) -> None:
     rows = desk.folder / "rows.jsonl"
     rows.write_text("[5.1, 3.5, 1.4, 0.2]\n[6.1, 3.5, 4.4, 1.2]\n", encoding="utf-8")
@@ -166,6 +168,7 @@ def test_rows_are_predicted_without_an_endpoint(desk: Desk) -> None:
     assert "no rows in none.jsonl" in desk.run("batch", "none.jsonl", code=1)
 
 
+@pytest.mark.long
 def test_rows_are_answered_with_their_keys_which_the_model_does_not_see(desk: Desk) -> None:
     assert "name a file of rows: onstage sagemaker batch rows.jsonl, or rows in" in desk.run("batch", code=2)
     desk.change("\n[sagemaker]", '\n[batch]\nrows = "rows.jsonl"\nkey = "id"\n\n[sagemaker]')

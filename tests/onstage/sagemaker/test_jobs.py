@@ -45,6 +45,7 @@ def test_a_dry_run_prints_the_very_body_that_would_be_sent(desk: Desk) -> None:
     assert body == expected
 
 
+@pytest.mark.long
 def test_throttling_and_a_lost_answer_are_overcome(desk: Desk) -> None:
     desk.aws.jobs_end = ("Completed", "")
     # The job is made, and the answer lost: the second request finds it there.
@@ -79,6 +80,7 @@ def test_a_job_that_fails_ends_with_the_reason_and_the_likely_cause(desk: Desk) 
     assert f"the job {name} has no model to serve" in desk.run("deploy", name, code=1)
 
 
+@pytest.mark.long
 def test_a_job_that_fails_for_a_mistake_in_the_code_shows_it(desk: Desk) -> None:
     file = desk.folder / "src" / "sagemaker_entry.py"
     text = file.read_text(encoding="utf-8").replace(
@@ -150,6 +152,7 @@ def test_hyperparameters_are_searched(desk: Desk) -> None:
     assert body["TrainingJobDefinition"]["StaticHyperParameters"]["epochs"] == "1"
 
 
+@pytest.mark.long
 def test_a_flag_takes_its_field_out_of_the_search_and_that_is_said(desk: Desk) -> None:
     ended = desk.ask("tune", "--learning-rate", "0.02", "--dropout=0.1", "--dry-run")
     assert "searched: batch_size, hidden_units, hidden_layers; not learning_rate, dropout: flags say their" in ended.err

@@ -109,7 +109,7 @@ def test_what_a_job_leaves_in_the_wrong_place_is_named(
     assert failed(report) == {mistake.check}, said
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("kept", "said"), [(0, "it is empty"), (300, "it is cut off"), (-1, "it is no SavedModel")])
 def test_a_model_that_was_not_written_to_its_end_is_named(
     kept: int, said: str, little: Path, exports: dict[str, Path]
@@ -131,6 +131,7 @@ def test_a_model_that_no_endpoint_can_serve_is_named(name: str, little: Path, ex
     assert check in failed(report), printed
 
 
+@pytest.mark.long
 def test_a_model_that_can_be_served_passes(little: Path, exports: dict[str, Path]) -> None:
     leave(little, exports["versions"])
     ended = onstage("rehearse", cwd=little)
@@ -171,6 +172,7 @@ def test_a_server_that_is_too_old_is_named_with_the_line_and_the_setting(
     assert (found["id"], found["file"], found["line"]) == ("sagemaker.operations", MODEL, 16), printed
 
 
+@pytest.mark.long
 def test_a_server_of_an_unknown_version_is_a_warning_if_it_matters(little: Path, exports: dict[str, Path]) -> None:
     change("settings.toml", "[sagemaker]\n", '[sagemaker]\ninference_image = "mine/serve:1"\n')(little)
     leave(little, exports["unreached"])

@@ -57,7 +57,7 @@ def parts_sent(desk: Desk, since: int) -> set[int]:
     return {int(found[1]) for label in desk.aws.seen[since:] if (found := re.search(r"partNumber=(\d+)", label))}
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_upload_that_was_cut_off_goes_on_with_the_parts_that_arrived(new_desk: Desk, how: int) -> None:
     file = large_file(new_desk, 4)

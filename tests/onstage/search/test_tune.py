@@ -25,6 +25,7 @@ def values(project: Path, name: str = "search") -> list[dict[str, Any]]:
     return [dict(one.hyperparameters) for one in trials if one.name.startswith(f"{name}/")]
 
 
+@pytest.mark.long
 def test_the_best_trial_is_written_as_flags_that_every_command_takes(bake: Bake, tmp_path: Path) -> None:
     project = bake(project_name="Tuned")
     ended = onstage("tune", "--trials", "2", "--epochs", "2", "--seed", "3", cwd=project)
@@ -85,6 +86,7 @@ TWO_OPTIMIZERS = """    optimizer: str = tunable("adam", values=["adam", "sgd"])
     epochs: int"""
 
 
+@pytest.mark.long
 def test_pictures_show_what_model_py_knows_and_need_no_network(stub: Stub) -> None:
     project = stub("")
     model = project / "src" / "trainer" / "model.py"

@@ -142,7 +142,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_named_before_the_job_runs(folder: Path, case: str) -> None:
     plant, check, said = MISTAKES[case]

@@ -139,6 +139,7 @@ def test_a_job_whose_answer_is_lost_is_not_sent_twice(desk: Desk) -> None:
     assert len(desk.google.vertex.jobs) == jobs + 1
 
 
+@pytest.mark.long
 def test_a_job_that_fails_ends_with_the_reason_and_the_likely_cause(desk: Desk) -> None:
     def fail(job: Body, log: Callable[[str], None]) -> str:
         log("ModuleNotFoundError: No module named 'nltk'")

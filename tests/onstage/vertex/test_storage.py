@@ -110,7 +110,6 @@ def storage(tmp_path: Path) -> Iterator[CloudStorageProxy]:
         yield server
 
 
-@pytest.mark.long
 def test_tensorflow_reads_writes_and_lists(storage: CloudStorageProxy, command: Command, tmp_path: Path) -> None:
     done = command(sys.executable, "-c", FILES, cwd=tmp_path, environment=storage.environment)
     assert done.returncode == 0, done.stderr
@@ -128,6 +127,7 @@ def test_tensorflow_reads_writes_and_lists(storage: CloudStorageProxy, command: 
     assert (tmp_path / "root" / "bkt" / "in" / "a b.txt").read_text() == "one\ntwo\nthree\n"
 
 
+@pytest.mark.long
 def test_a_job_trains_from_gs_to_gs(
     project: Path, storage: CloudStorageProxy, command: Command, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def test_two_replicas_that_train_together_and_notice_a_loss_pass(tmp_path: Path)
     assert written == ["a", "a-one"]
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["model/worker.txt", "checkpoints/1"])
 def test_a_replica_that_writes_what_is_the_chiefs_fails(tmp_path: Path, place: str) -> None:
     (check,) = looked_at(tmp_path, GOOD.replace("\nwrite(f", f"\nwrite('{place}') if not is_chief else None\nwrite(f"))
