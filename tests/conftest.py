@@ -1,5 +1,6 @@
 """Rendered projects, each once a session."""
 
+import gc
 import json
 import os
 import shutil
@@ -122,6 +123,14 @@ def copy_repository(copy: Path) -> Path:
 def repository(tmp_path: Path) -> Path:
     """A copy of this repository's files for one test."""
     return copy_repository(tmp_path / "repository")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_old_is_searched_for_garbage() -> Iterator[None]:
+    """TensorFlow and what a worker has seen are millions of objects, which every collection would go through."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

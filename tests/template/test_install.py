@@ -94,7 +94,7 @@ def renderings(clone: Path, shell: Shell, tmp_path_factory: pytest.TempPathFacto
     return before, after
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("options", [[], ["-U"]], ids=["install", "upgrade"])
 def test_a_changed_line_of_onstage_arrives(
     options: list[str], installer: Installer, renderings: tuple[Path, Path], tmp_path: Path

@@ -57,6 +57,7 @@ def resolved(bake: Bake, tmp_path_factory: pytest.TempPathFactory, command: Comm
         return dict(zip(TARGETS, pool.map(resolve, TARGETS), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS, ids="-".join)
 def test_the_requirements_have_wheels_for(target: tuple[str, ...], resolved: dict[tuple[str, ...], Any]) -> None:
     python, machine, accelerator = target

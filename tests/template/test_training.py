@@ -16,6 +16,7 @@ from tests.oracles import scikit_learn
 from tests.template.conftest import Train, weights
 
 
+@pytest.mark.long
 def test_iris_is_classified_as_well_as_by_logistic_regression(train: Train, project: Path) -> None:
     accuracy = _baseline("accuracy", project / "data", "iris.csv", 4)
     assert train().metrics["val_accuracy"] >= accuracy

@@ -44,7 +44,7 @@ def test_a_project_has_no_error_of_types(platform: str, problem: str, bake: Bake
     assert done.stdout == f"Success: no issues found in {len(files)} source files\n"
 
 
-@pytest.mark.few(2)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "right", "wrong", "said"),
     [

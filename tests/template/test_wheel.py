@@ -157,6 +157,7 @@ def test_one_changed_line_is_another_version(repository: Path, expected: tuple[s
     assert Version(name.split("-")[1]).public == Version(expected[0].split("-")[1]).public
 
 
+@pytest.mark.long
 def test_pip_builds_the_same_wheel_also_from_the_source_distribution(
     repository: Path, expected: tuple[str, str], shell: Shell, tmp_path: Path
 ) -> None:

@@ -202,6 +202,7 @@ def test_the_private_key_does_not_stay_and_nothing_leads_out_of_the_folder(
             assert error.code == status
 
 
+@pytest.mark.long
 def test_google_cloud_storage_uploads_lists_and_downloads_with_checksums(command: Command, tmp_path: Path) -> None:
     python = aiplatform()
     # The server makes checksums where the library for them is, which is where the client is.
