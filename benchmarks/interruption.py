@@ -84,10 +84,8 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=512)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        base, project = (
-            Path(folder),
-            Path(cookiecutter(str(ROOT), no_input=True, output_dir=folder, default_config=True)),
-        )
+        base = Path(folder)
+        project = Path(cookiecutter(str(ROOT), no_input=True, output_dir=folder, default_config=True))
         write(base / "data", chosen.rows)
         often, never = (start(base, project, f"{n}", chosen.units, n).communicate()[0] for n in (1, 0))
         with_them, without = middle(often, "seconds"), middle(never, "seconds")

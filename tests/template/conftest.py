@@ -4,9 +4,9 @@ import importlib.util
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.conftest import Bake, Command, copy_repository
 # A training of the default project, which the package's tests look at, too.
 from tests.onstage.conftest import iris as trained  # noqa: F401
 from tests.onstage.once import once
-from tests.template.hosts import free_ports
+from tests.template.hosts import both, free_ports
 
 Prepare = Callable[..., Any]
 Train = Callable[..., Any]
@@ -218,26 +218,18 @@ def meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     def start(*indices: int, hosts: tuple[str, ...] = ("algo-1", "algo-2"), delay: float = 0) -> list[Any]:
-        found: list[Any] = [None] * len(indices)
-
-        def run(place: int, index: int) -> None:
+        def join(place: int, index: int) -> Any:
             time.sleep(delay * place)
             try:
                 ended: list[str] = []
-                found[place] = cluster.Peers(
-                    cluster.Cluster(tuple((host, 2222) for host in hosts), index), ended.append
-                )
-                found[place].ended = ended
-                begun.append(found[place])
+                peers = cluster.Peers(cluster.Cluster(tuple((host, 2222) for host in hosts), index), ended.append)
             except cluster.UserError as error:
-                found[place] = str(error)
+                return str(error)
+            peers.ended = ended
+            begun.append(peers)
+            return peers
 
-        threads = [threading.Thread(target=run, args=pair) for pair in enumerate(indices)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join(60)
-        return found
+        return both(*(partial(join, *pair) for pair in enumerate(indices)))
 
     start.ports = ports
     yield start

@@ -8,9 +8,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 # Runs in each process before the entry point, with which it begins; `places` has address and port of each name.
 BEGIN = """
@@ -117,3 +119,21 @@ class Job:
         """What a host has left in its folder, its log aside."""
         base = self.folder / name
         return {path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file()} - {"log"}
+
+
+def both(*calls: Callable[[], Any]) -> list[Any]:
+    """What calls in a thread each return, or the message of what they raise."""
+    found: list[Any] = [None] * len(calls)
+
+    def run(place: int, call: Callable[[], Any]) -> None:
+        try:
+            found[place] = call()
+        except Exception as error:  # noqa: BLE001 - what it was is compared
+            found[place] = f"{type(error).__name__}: {error}"
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    return found

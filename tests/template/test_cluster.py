@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.template.hosts import both
+
 TWO = {"cluster": {"workerpool0": ["a-0:2222"], "workerpool1": ["b-0:2222", "b-1:2223"]}}
 ALGOS = {"SM_HOSTS": '["algo-2", "algo-1"]', "SM_CURRENT_HOST": "algo-2"}
 OLD = {"cluster": {"chief": ["a:2222"], "worker": ["b:2222"]}}
@@ -115,24 +117,6 @@ def test_a_bad_cluster_is_refused_by_the_name_of_its_variable(
 
     with pytest.raises(UserError, match=message):
         hosts_of(environment)
-
-
-def both(*calls: Callable[[], Any]) -> list[Any]:
-    """What calls in a thread each return, or the message of what they raise."""
-    found: list[Any] = [None] * len(calls)
-
-    def run(place: int, call: Callable[[], Any]) -> None:
-        try:
-            found[place] = call()
-        except Exception as error:  # noqa: BLE001 - what it was is compared
-            found[place] = f"{type(error).__name__}: {error}"
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(60)
-    return found
 
 
 def test_hosts_meet_and_hear_what_the_chief_makes(meet: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.template.test_cluster import both, hello, visit
+from tests.template.hosts import both
+from tests.template.test_cluster import hello, visit
 
 
 @pytest.fixture

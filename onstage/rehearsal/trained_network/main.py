@@ -30,7 +30,7 @@ def main() -> None:
     replies = _own_standard_output()
     commands: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(commands,), daemon=True).start()
-    # Before the first command comes: it takes seconds, the more the more often what it makes is searched for garbage.
+    # Before the first command comes: it takes seconds, a sixth more where its objects are searched for garbage.
     gc.disable()
     from trained_network.network import Network
 

@@ -213,7 +213,7 @@ def join(folder: str, *names: str) -> str:
 def load_model() -> types.ModuleType:
     """`model.py`. Raises UserError, with the line, for one that cannot be imported or lacks a part."""
     with _all_mistakes(), explaining_model():
-        # Brings TensorFlow: a million objects, none of them garbage, and to look for some took a fifth of its import.
+        # Brings TensorFlow: a million objects, none of them garbage, and to look for some took a sixth of its import.
         gc.disable()
         try:
             from trainer import model
